@@ -1,0 +1,1 @@
+"""The real-time child process: one duplex stream, rings in shared memory."""

@@ -1,0 +1,449 @@
+"""Audio through PortAudio, in a process of its own: what the workflows hold is this side of it.
+
+A Python callback beside a busy thread misses its deadlines whenever the other thread holds the interpreter; in another
+process it does not. So the stream lives in ``python -m hardware.audio_process``, and this side feeds and drains its
+rings from the thread that called `AudioStream.run`. PortAudio is never imported here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import IO, TYPE_CHECKING, Any, Self
+
+import hardware.errors
+from hardware.errors import AudioError, AudioUnavailableError, ChannelCountError
+from hardware.seams import RunReport, Sink, Source, Xrun
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from hardware.audio_process.rings import Rings
+
+RING_S = 4.0
+_OPEN_S = 30.0
+_STALL_S = 3.0
+_POLL_S = 0.01
+_PROGRESS_S = 0.1
+_CHUNK_SLOTS = 32
+_XRUN_KINDS: dict[int, Any] = {1: "input", 2: "output", 3: "feeder", 4: "feeder"}
+
+
+@dataclass(frozen=True)
+class AudioDeviceInfo:
+    """One audio device as the system names it."""
+
+    name: str
+    host_api: str
+    inputs: int
+    outputs: int
+    rate_hz: float = 0.0
+
+
+def list_audio_devices(*, timeout_s: float = 30.0) -> list[AudioDeviceInfo]:
+    """List every audio device of every host API, looked up by the audio process.
+
+    Raises
+    ------
+    AudioUnavailableError
+        PortAudio is missing or does not start.
+    AudioError
+        The look-up crashed or took longer than ``timeout_s`` [s].
+    """
+    try:
+        done = subprocess.run(
+            _command({"list": True}),
+            check=False,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=timeout_s,
+            env=_environment(),
+            **_own_session(),
+        )
+    except subprocess.TimeoutExpired as error:
+        raise AudioError(
+            f"Looking for audio devices took longer than {timeout_s:.0f} s.",
+            hint="A driver or a stalled JACK server is in the way; restart it and try again.",
+        ) from error
+    lines = done.stdout.decode("utf-8", "replace").strip().splitlines()
+    try:
+        answer = json.loads(lines[-1])
+    except (IndexError, ValueError):
+        raise AudioError(
+            f"Looking for audio devices ended with status {done.returncode}.",
+            hint=_last_line(done.stderr.decode("utf-8", "replace")),
+        ) from None
+    if "error" in answer:
+        raise _told(answer)
+    return [
+        AudioDeviceInfo(found["name"], found["host_api"], found["inputs"], found["outputs"], found["rate_hz"])
+        for found in answer["devices"]
+    ]
+
+
+def open_audio(
+    device: str,
+    *,
+    host_api: str = "",
+    rate_hz: int,
+    block_frames: int,
+    outputs: int,
+    inputs: int,
+) -> ProcessStream:
+    """Open one duplex stream on the audio device of that name and start it in silence.
+
+    Parameters
+    ----------
+    device
+        Name as `list_audio_devices` gives it, or a part that only one device has. With JACK, the client's name.
+    host_api
+        Only look there, e.g. ``"JACK Audio Connection Kit"``.
+    rate_hz
+        Sample rate; the device must run at it.
+    block_frames
+        Frames per callback.
+    outputs, inputs
+        Channels each way, the device's first ones.
+
+    Raises
+    ------
+    AudioUnavailableError, AudioDeviceNotFoundError, ChannelCountError, SampleRateError, AudioError
+        Each message says what is missing, the hint what to do.
+    """
+    return ProcessStream(
+        device, host_api=host_api, rate_hz=rate_hz, block_frames=block_frames, outputs=outputs, inputs=inputs
+    )
+
+
+class ProcessStream:
+    """A duplex stream in the audio process: implements `hardware.seams.AudioStream`.
+
+    Attributes
+    ----------
+    device, host_api : what the name given to `open_audio` turned out to be.
+    pid : of the audio process.
+    """
+
+    def __init__(
+        self, device: str, *, host_api: str, rate_hz: int, block_frames: int, outputs: int, inputs: int
+    ) -> None:
+        from hardware.audio_process.rings import MAX_CHANNELS, Geometry, Rings, create
+
+        if not (0 < outputs <= MAX_CHANNELS and 0 < inputs <= MAX_CHANNELS):
+            raise ChannelCountError(f"A stream has 1 to {MAX_CHANNELS} channels each way, not {outputs} and {inputs}.")
+        self.rate_hz = rate_hz
+        self.block_frames = block_frames
+        self.outputs = outputs
+        self.inputs = inputs
+        self.device = device
+        self.host_api = host_api
+        self._closed = False
+        self._runs = 0
+        geometry = Geometry.lasting(RING_S, rate_hz=rate_hz, block_frames=block_frames, outputs=outputs, inputs=inputs)
+        try:
+            path = create(geometry)
+        except OSError as error:
+            raise AudioError(
+                f"No room for {geometry.total_bytes / 1e6:.0f} MB of audio buffers: {error.strerror}.",
+                hint="Free memory or space in the temporary folder.",
+            ) from error
+        self._log_folder = Path(tempfile.mkdtemp(prefix="halfnormal-audio-"))
+        request = {
+            "path": str(path),
+            "device": device,
+            "host_api": host_api,
+            "rate_hz": rate_hz,
+            "block_frames": block_frames,
+            "slots": geometry.slots,
+            "outputs": outputs,
+            "inputs": inputs,
+        }
+        try:
+            self._rings: Rings = Rings(path, geometry)
+            with self._log.open("wb") as log:
+                self._child = subprocess.Popen(
+                    _command(request),
+                    stdin=subprocess.PIPE,
+                    stdout=log,
+                    stderr=log,
+                    env=_environment(),
+                    **_own_session(),
+                )
+            try:
+                self._wait_until_running()
+            except BaseException:
+                self.close()
+                raise
+        finally:
+            # Both sides have it open; without a name it cannot outlive them. Windows keeps it until both let go.
+            with contextlib.suppress(OSError):
+                path.unlink(missing_ok=True)
+
+    @property
+    def pid(self) -> int:
+        """Process id of the audio process."""
+        return self._child.pid
+
+    @property
+    def _log(self) -> Path:
+        return self._log_folder / "audio.log"
+
+    def peaks(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Largest magnitude per output and per input (full scale 1.0) during runs since the last call."""
+        outputs, inputs = self._rings.output_peaks.copy(), self._rings.input_peaks.copy()
+        self._rings.output_peaks.fill(0.0)
+        self._rings.input_peaks.fill(0.0)
+        return outputs, inputs
+
+    def run(
+        self, source: Source, sink: Sink, frames: int, *, progress: Callable[[int], None] | None = None
+    ) -> RunReport:
+        """Play ``frames`` frames of ``source`` and record as many into ``sink``, frame for frame on one clock tick.
+
+        Whatever ends the run early (an error in ``source`` or ``sink``, Ctrl-C) silences the output within a block
+        and leaves the stream usable. When the device vanishes, ``sink`` has all that was recorded before the error.
+
+        Raises
+        ------
+        AudioError
+            The audio process died or the device vanished.
+        """
+        from hardware.audio_process.rings import Word
+
+        if self._closed:
+            raise AudioError("The audio stream is closed.")
+        self._check_child()
+        if frames <= 0:
+            return RunReport(0, ())
+        words = self._rings.words
+        self._runs += 1
+        transfer = _Transfer(self._rings, source, sink, frames)
+        self._rings.stamps.fill(-1)
+        words[Word.RUN_BLOCKS] = transfer.blocks
+        words[Word.DRAINED] = 0
+        words[Word.FED] = 0
+        while transfer.feed(0):
+            continue
+        told_at = time.monotonic()
+        try:
+            words[Word.ARM] = self._runs
+            self._wait_for_current(self._runs)
+            while transfer.drained < transfer.blocks:
+                failure = self._failure()  # before the drain: what was recorded until now still goes to the sink
+                transfer.note_xruns()
+                moved = transfer.drain(words[Word.DONE])
+                if failure:
+                    raise failure
+                moved |= transfer.feed(words[Word.DONE])
+                if progress and (now := time.monotonic()) - told_at >= _PROGRESS_S:
+                    told_at = now
+                    progress(transfer.recorded)
+                if not moved:
+                    time.sleep(_POLL_S)
+            transfer.note_xruns()
+        finally:
+            words[Word.ARM] = 0
+            with contextlib.suppress(AudioError):
+                self._wait_for_current(0)
+        if progress:
+            progress(transfer.recorded)
+        return RunReport(transfer.recorded, tuple(transfer.xruns))
+
+    def close(self) -> None:
+        """Stop the stream and its process; harmless when called twice."""
+        if self._closed:
+            return
+        self._closed = True
+        pipe: IO[bytes] | None = self._child.stdin
+        if pipe:
+            with contextlib.suppress(OSError):
+                pipe.close()
+        try:
+            self._child.wait(3.0)
+        except subprocess.TimeoutExpired:
+            self._child.kill()
+            self._child.wait()
+        shutil.rmtree(self._log_folder, ignore_errors=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _wait_until_running(self) -> None:
+        from hardware.audio_process.rings import State, Word
+
+        deadline = time.monotonic() + _OPEN_S
+        while self._rings.words[Word.STATE] == State.STARTING:
+            self._check_child()
+            if time.monotonic() > deadline:
+                raise AudioError(
+                    f"The audio device did not open within {_OPEN_S:.0f} s.",
+                    hint="A driver or a stalled JACK server is in the way; restart it and try again.",
+                )
+            time.sleep(_POLL_S)
+        self._check_child()
+        told = json.loads(self._rings.text)
+        self.device, self.host_api = told["device"], told["host_api"]
+
+    def _wait_for_current(self, run: int) -> None:
+        """Wait until the callback has seen that the armed run is ``run``."""
+        from hardware.audio_process.rings import Word
+
+        while self._rings.words[Word.CURRENT] != run:
+            self._check_child()
+            time.sleep(0.001)
+
+    def _check_child(self) -> None:
+        if failure := self._failure():
+            raise failure
+
+    def _failure(self) -> AudioError | None:
+        from hardware.audio_process.rings import State, Word
+
+        words = self._rings.words
+        if words[Word.STATE] == State.FAILED:
+            return _told(json.loads(self._rings.text))
+        status = self._child.poll()
+        if status is not None:
+            if words[Word.STATE] == State.FAILED:
+                return _told(json.loads(self._rings.text))
+            how = f"by signal {-status}" if status < 0 else f"with status {status}"
+            log = self._log.read_text("utf-8", "replace") if self._log.exists() else ""
+            return AudioError(
+                f"The audio process ended unexpectedly ({how}).", hint=_last_line(log) or "Start the pass again."
+            )
+        beat_s = (time.monotonic_ns() - words[Word.HEARTBEAT_NS]) / 1e9
+        if words[Word.HEARTBEAT_NS] and words[Word.STATE] == State.RUNNING and beat_s > _STALL_S:
+            return AudioError(
+                f"The audio process has not moved for {beat_s:.0f} s.",
+                hint="The machine is overloaded or the process was stopped; start the pass again.",
+            )
+        return None
+
+
+class _Transfer:
+    """One run's bookkeeping on our side of the rings."""
+
+    def __init__(self, rings: Rings, source: Source, sink: Sink, frames: int) -> None:
+        geometry = rings.geometry
+        self.blocks = -(-frames // geometry.block_frames)
+        self.drained = 0
+        self.recorded = 0
+        self.xruns: list[Xrun] = []
+        self._rings = rings
+        self._source = source
+        self._sink = sink
+        self._frames = frames
+        self._fed = 0
+        self._ended = False
+        self._seen = 0
+
+    def feed(self, done: int) -> bool:
+        """Write the next blocks of the source where ``done`` blocks have been played; False when there is no room."""
+        from hardware.audio_process.rings import Word
+
+        geometry = self._rings.geometry
+        slot = self._fed % geometry.slots
+        room = geometry.slots - max(0, self._fed - done)
+        count = min(_CHUNK_SLOTS, room, geometry.slots - slot, self.blocks - self._fed)
+        if count <= 0:
+            return False
+        # A copy in the slots, never a hole: a source that starved is read on, so what follows is in its place.
+        target = self._rings.output[slot : slot + count].reshape(-1, geometry.outputs)
+        wanted = min(len(target), self._frames - self._fed * geometry.block_frames)
+        filled = 0
+        while filled < wanted and not self._ended:
+            block = self._source.read(wanted - filled)
+            if block.ndim != 2 or (len(block) and block.shape[1] != geometry.outputs) or len(block) > wanted - filled:
+                raise ValueError(f"the source gave {block.shape}, not at most ({wanted - filled}, {geometry.outputs})")
+            target[filled : filled + len(block)] = block
+            self._ended = len(block) < wanted - filled
+            filled += len(block)
+        target[filled:] = 0.0
+        self._fed += count
+        self._rings.words[Word.FED] = self._fed
+        return True
+
+    def drain(self, done: int) -> bool:
+        """Give the sink what was recorded up to block ``done``; False when there was nothing."""
+        from hardware.audio_process.rings import Word
+
+        geometry = self._rings.geometry
+        start = self.drained
+        while self.drained < done:
+            slot = self.drained % geometry.slots
+            count = min(_CHUNK_SLOTS, geometry.slots - slot, done - self.drained)
+            held = self._rings.stamps[slot : slot + count]
+            for index in range(count):
+                if held[index] != self.drained + index:  # lost when the ring was full: its place stays, in silence
+                    self._rings.input[slot + index] = 0.0
+            view = self._rings.input[slot : slot + count].reshape(-1, geometry.inputs)
+            view = view[: self._frames - self.recorded]
+            self._sink.write(view)
+            self.recorded += len(view)
+            self.drained += count
+            self._rings.words[Word.DRAINED] = self.drained
+        return self.drained > start
+
+    def note_xruns(self) -> None:
+        """Take what the callback logged since the last call; adjoining blocks of one kind make one xrun."""
+        from hardware.audio_process.rings import XRUN_SLOTS, Word
+
+        frames = self._rings.geometry.block_frames
+        count = self._rings.words[Word.XRUNS]
+        for entry in range(max(self._seen, count - XRUN_SLOTS), count):
+            block, code = self._rings.xruns[entry % XRUN_SLOTS]
+            at, kind = int(block) * frames, _XRUN_KINDS[int(code)]
+            for index in range(len(self.xruns) - 1, max(-1, len(self.xruns) - 4), -1):
+                last = self.xruns[index]
+                if last.kind == kind and last.at_frame + last.frames == at:
+                    self.xruns[index] = Xrun(last.at_frame, last.frames + frames, kind)
+                    break
+            else:
+                self.xruns.append(Xrun(at, frames, kind))
+        self._seen = count
+
+
+def _told(answer: dict[str, str]) -> AudioError:
+    kind = getattr(hardware.errors, answer["error"], AudioError)
+    if not (isinstance(kind, type) and issubclass(kind, AudioError)):
+        kind = AudioUnavailableError
+    return kind(answer["message"], hint=answer["hint"])
+
+
+def _command(request: dict[str, Any]) -> list[str]:
+    return [sys.executable, "-m", "hardware.audio_process", json.dumps(request)]
+
+
+def _environment() -> dict[str, str]:
+    """Our environment, with the folder that holds these packages first on the path."""
+    root = str(Path(__file__).resolve().parents[2])
+    paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
+
+
+def _own_session() -> dict[str, Any]:
+    """Arguments that keep a terminal's Ctrl-C from the child."""
+    if sys.platform == "win32":
+        return {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
+    return {"start_new_session": True}
+
+
+def _last_line(text: str) -> str:
+    lines = [line for line in text.strip().splitlines() if line.strip()]
+    return f"It said last: {lines[-1].strip()}" if lines else ""

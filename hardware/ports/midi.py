@@ -1,0 +1,440 @@
+"""MIDI through python-rtmidi: ports found by name, sent at the wire's pace, SysEx whole, every arrival stamped.
+
+rtmidi's own classes carry the bytes, because mido's ports hide which system they talk to and when a message came.
+mido does what it is good at: telling whether bytes are exactly one MIDI message before they leave.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import ctypes
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
+
+from hardware.errors import DisconnectedError, PortBusyError, PortNotFoundError, TransportError
+from hardware.seams import Clock, SystemClock, Token
+
+API_VARIABLE = "HALFNORMAL_MIDI_API"
+CLIENT_NAME = "Halfnormal"
+DIN_BYTES_PER_S = 3125.0
+"""31 250 baud, ten bits a byte (MIDI 1.0 Detailed Specification, hardware)."""
+
+Direction = Literal["in", "out"]
+_QUEUE_MESSAGES = 8192
+_POLL_S = 0.001
+_PRESENCE_S = 0.25
+_API_CONSTANTS = {
+    "alsa": "API_LINUX_ALSA",
+    "jack": "API_UNIX_JACK",
+    "core": "API_MACOSX_CORE",
+    "winmm": "API_WINDOWS_MM",
+}
+# What libjack says when the server of an open client ends, and at no other time.
+_JACK_GONE = ("Server is not running", "Cannot read socket", "JackSocketClientChannel read fail")
+_jack_ends = 0
+
+
+@dataclass(frozen=True)
+class MidiPortName:
+    """A MIDI port of this machine, seen from this program: ``out`` is one that we can send to."""
+
+    name: str
+    direction: Direction
+
+
+def list_midi_ports() -> list[MidiPortName]:
+    """List every MIDI port, outputs first.
+
+    Raises
+    ------
+    TransportError
+        No MIDI system runs here, or the one that ``HALFNORMAL_MIDI_API`` names does not.
+    """
+    ports: list[MidiPortName] = []
+    directions: tuple[Direction, Direction] = ("out", "in")
+    for direction in directions:
+        client = _client(direction, CLIENT_NAME)
+        try:
+            ports += [MidiPortName(name, direction) for name in client.get_ports()]
+        finally:
+            client.delete()
+    return ports
+
+
+def open_midi(
+    name: str,
+    *,
+    receive_name: str | None = None,
+    bytes_per_s: float = DIN_BYTES_PER_S,
+    clock: Clock | None = None,
+) -> MidiPort:
+    """Open the MIDI port of that name, to send and, where it has an input side too, to receive.
+
+    Parameters
+    ----------
+    name
+        The port's whole name, its client's name, or a part that only one port has; exact beats partial.
+    receive_name
+        The input's name where it differs from the output's.
+    bytes_per_s
+        Pace of the wire behind the port.
+    clock
+        Paces what is sent and stamps what arrives; the system's when None.
+
+    Raises
+    ------
+    PortNotFoundError
+        No such port, or more than one; the message lists the candidates.
+    PortBusyError
+        The system does not let us open it (Windows gives a port to one program).
+    TransportError
+        No MIDI system runs here.
+    """
+    sender = _client("out", CLIENT_NAME)
+    receiver = None
+    try:
+        receiver = _client("in", CLIENT_NAME)
+        out_name = _match(name, sender.get_ports(), "output")
+        _connect(sender, out_name, "to")
+        in_name = None
+        if receive_name is not None:
+            in_name = _match(receive_name, receiver.get_ports(), "input")
+        else:
+            with contextlib.suppress(_NoSuchPortError):
+                in_name = _match(name, receiver.get_ports(), "input")
+        if in_name is not None:
+            receiver.ignore_types(sysex=False, timing=True, active_sense=True)
+            _connect(receiver, in_name, "from")
+        else:
+            receiver.delete()
+            receiver = None
+    except BaseException:
+        sender.delete()
+        if receiver is not None:
+            receiver.delete()
+        raise
+    return MidiPort(
+        name,
+        sender,
+        receiver,
+        partners=(out_name, in_name),
+        bytes_per_s=bytes_per_s,
+        clock=clock or SystemClock(),
+    )
+
+
+def open_virtual_midi(client: str, *, clock: Clock | None = None) -> MidiPort:
+    """Offer a device's own pair of ports to other programs: ``client:in`` and ``client reply:out``.
+
+    What others send to ``in`` is received here; what is sent here leaves by ``out``, at once and unpaced.
+
+    Raises
+    ------
+    TransportError
+        No MIDI system runs here, or it has no virtual ports (Windows).
+    """
+    receiver = _client("in", client)
+    try:
+        sender = _client("out", f"{client} reply")
+        try:
+            receiver.ignore_types(sysex=False, timing=True, active_sense=True)
+            receiver.open_virtual_port("in")
+            sender.open_virtual_port("out")
+        except BaseException:
+            sender.delete()
+            raise
+    except BaseException as error:
+        receiver.delete()
+        if isinstance(error, OSError | NotImplementedError):
+            raise TransportError(f'A virtual MIDI port "{client}" could not be made: {error}') from error
+        raise
+    return MidiPort(client, sender, receiver, partners=(None, None), bytes_per_s=None, clock=clock or SystemClock())
+
+
+class SysexAssembler:
+    """Puts messages back together that a MIDI system delivered in pieces."""
+
+    def __init__(self) -> None:
+        self._held = bytearray()
+
+    def feed(self, piece: Sequence[int]) -> list[bytes]:
+        """Whole messages that ``piece`` completes.
+
+        System real-time bytes (F8h and above) inside a SysEx are dropped, as a device may interleave them. A SysEx
+        that another message cuts short comes out as it is, without its F7h: the wire's parser names it.
+        """
+        data = bytes(piece)
+        if not data:
+            return []
+        if not self._held:
+            if data[0] == 0xF0 and data[-1] != 0xF7:
+                self._held += bytes(byte for byte in data if byte < 0xF8)
+                return []
+            return [bytes(byte for byte in data if byte < 0xF8) if data[0] == 0xF0 else data]
+        if data[0] >= 0xF8:
+            return []
+        if 0x80 <= data[0] != 0xF7:
+            broken, self._held = bytes(self._held), bytearray()
+            return [broken, *self.feed(data)]
+        self._held += bytes(byte for byte in data if byte < 0xF8)
+        if self._held[-1] != 0xF7:
+            return []
+        whole, self._held = bytes(self._held), bytearray()
+        return [whole]
+
+
+class MidiPort:
+    """One open MIDI port: implements `hardware.seams.BytePort`. Made by `open_midi` and `open_virtual_midi`.
+
+    ``partners`` are the system's names of what we are connected to (output, input); None where nothing is watched.
+    ``bytes_per_s`` None sends without pacing.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        sender: Any,
+        receiver: Any | None,
+        *,
+        partners: tuple[str | None, str | None],
+        bytes_per_s: float | None,
+        clock: Clock,
+    ) -> None:
+        import mido  # now, not at the first send: it takes a tenth of a second
+
+        self.name = name
+        self.partners = partners
+        self._parse = mido.Message.from_bytes
+        self._sender: Any | None = sender
+        self._receiver = receiver
+        self._bytes_per_s = bytes_per_s
+        self._clock = clock
+        self._jack_ends_before = _jack_ends
+        self._free_at = 0.0
+        self._seen_at = clock.monotonic()
+        self._assembler = SysexAssembler()
+        self._device_time_s = 0.0
+        self._offset_s: float | None = None
+
+    def send(self, data: bytes) -> None:
+        """Send one whole MIDI message, not before the wire has carried the last one.
+
+        Raises
+        ------
+        TransportError
+            ``data`` is not exactly one whole message (running status and pieces are refused).
+        DisconnectedError
+            The port vanished, or it is closed.
+        """
+        try:
+            self._parse(data)
+        except ValueError as error:
+            shown = data.hex(" ").upper() or "nothing"
+            raise TransportError(f"Not one whole MIDI message: {shown} ({error}).") from error
+        sender = self._open_sender()
+        if self._bytes_per_s is not None:
+            now = self._clock.monotonic()
+            if now < self._free_at:
+                self._clock.sleep(self._free_at - now)
+                now = self._clock.monotonic()
+            self._free_at = max(now, self._free_at) + len(data) / self._bytes_per_s
+        self._check_presence(sender)
+        try:
+            sender.send_message(data)
+        except OSError as error:
+            raise self._vanished() from error
+
+    def receive(self, timeout_s: float) -> list[Token]:
+        """Every message that arrived since the last call, stamped; waits up to ``timeout_s`` [s] for the first.
+
+        Raises
+        ------
+        DisconnectedError
+            The port vanished, or it is closed.
+        """
+        deadline = self._clock.monotonic() + timeout_s
+        while True:
+            sender = self._open_sender()
+            if tokens := self._collect():
+                return tokens
+            left = deadline - self._clock.monotonic()
+            if left <= 0:
+                return []
+            self._check_presence(sender)
+            self._clock.sleep(min(_POLL_S, left))
+
+    def close(self) -> None:
+        """Release the port; harmless when called twice."""
+        clients = [client for client in (self._receiver, self._sender) if client is not None]
+        self._receiver = self._sender = None
+        for client in clients:
+            if self._server_ended():
+                # Deleting a client of a server that is gone crashes the JACK library: it stays, for ever.
+                ctypes.pythonapi.Py_IncRef(ctypes.py_object(client))
+            else:
+                client.delete()
+
+    def _collect(self) -> list[Token]:
+        """Empty rtmidi's queue.
+
+        Polled, not called back: with JACK a callback would make the whole audio graph wait for the interpreter.
+        rtmidi gives the time since the message before; the smallest distance to our clock so far anchors those.
+        """
+        if self._receiver is None:
+            return []
+        tokens: list[Token] = []
+        while (arrived := self._receiver.get_message()) is not None:
+            message, since_last_s = arrived
+            self._device_time_s += since_last_s
+            offset = self._clock.monotonic() - self._device_time_s
+            if self._offset_s is None or offset < self._offset_s:
+                self._offset_s = offset
+            at_s = self._device_time_s + self._offset_s
+            tokens += [Token(at_s, data) for data in self._assembler.feed(message)]
+        return tokens
+
+    def _open_sender(self) -> Any:
+        if self._sender is None:
+            raise DisconnectedError(f'MIDI port "{self.name}" is closed.', hint="Open it again.")
+        return self._sender
+
+    def _check_presence(self, sender: Any) -> None:
+        out_name, in_name = self.partners
+        if out_name is None:
+            return
+        if self._server_ended():
+            raise self._vanished()
+        now = self._clock.monotonic()
+        if now - self._seen_at < _PRESENCE_S:
+            return
+        self._seen_at = now
+        if out_name not in sender.get_ports():
+            raise self._vanished()
+        if in_name is not None and self._receiver is not None and in_name not in self._receiver.get_ports():
+            raise self._vanished()
+
+    def _server_ended(self) -> bool:
+        """Whether JACK ended since we opened; the graph it leaves in shared memory still lists every port."""
+        return _jack_ends != self._jack_ends_before
+
+    def _vanished(self) -> DisconnectedError:
+        return DisconnectedError(
+            f'MIDI port "{self.name}" vanished.', hint="Check the cable and that the device is on, then resume."
+        )
+
+
+class _NoSuchPortError(PortNotFoundError):
+    """Nothing of that name, as against more than one."""
+
+
+def _match(name: str, there: list[str], direction: str) -> str:
+    """Find the one port that ``name`` means: whole name, then client's name, then a part of it, whatever the case."""
+    wanted = name.casefold()
+    for candidates in (
+        [port for port in there if port == name],
+        [port for port in there if port.rsplit(":", 1)[0] == name],
+        [port for port in there if wanted in port.casefold()],
+    ):
+        found = list(dict.fromkeys(candidates))
+        if len(found) == 1:
+            return found[0]
+        if found:
+            listed = ", ".join(f'"{port}"' for port in found)
+            raise PortNotFoundError(
+                f'"{name}" means more than one MIDI {direction}: {listed}.',
+                hint="Write the whole name in the rig file.",
+            )
+    listed = ", ".join(f'"{port}"' for port in there) or "none"
+    raise _NoSuchPortError(
+        f'No MIDI {direction} "{name}". There are: {listed}.', hint="Set the device's port in the rig to one of these."
+    )
+
+
+def _connect(client: Any, port: str, label: str) -> None:
+    try:
+        client.open_port(client.get_ports().index(port), label)
+    except ValueError as error:
+        raise PortNotFoundError(f'MIDI port "{port}" vanished while it was opened.') from error
+    except OSError as error:
+        raise PortBusyError(
+            f'MIDI port "{port}" does not open: {error}', hint="Close other programs that use it."
+        ) from error
+
+
+def _client(direction: Direction, name: str) -> Any:
+    """Make an rtmidi client of the first MIDI system that runs here, or of the one the environment names."""
+    rtmidi = _rtmidi()
+    tried: list[str] = []
+    for api in _api_order(rtmidi):
+        label = rtmidi.get_api_display_name(api)
+        if api == rtmidi.API_LINUX_ALSA and not Path("/dev/snd/seq").exists():
+            tried.append(f"{label}: no sequencer (/dev/snd/seq)")  # asking ALSA would print on the screen
+            continue
+        try:
+            if direction == "in":
+                return rtmidi.MidiIn(rtapi=api, name=name, queue_size_limit=_QUEUE_MESSAGES)
+            return rtmidi.MidiOut(rtapi=api, name=name)
+        except OSError as error:
+            tried.append(f"{label}: {error}")
+    raise TransportError(
+        f"No MIDI system runs here ({'; '.join(tried)}).",
+        hint="Load the ALSA sequencer (`sudo modprobe snd-seq`) or start JACK (`jackd -d alsa`, or `-d dummy`).",
+    )
+
+
+def _api_order(rtmidi: Any) -> list[int]:
+    compiled: list[int] = rtmidi.get_compiled_api()
+    wanted = os.environ.get(API_VARIABLE, "").strip().lower()
+    if not wanted:
+        return compiled
+    names = {name: getattr(rtmidi, constant) for name, constant in _API_CONSTANTS.items()}
+    available = [name for name, api in names.items() if api in compiled]
+    if wanted not in available:
+        raise TransportError(
+            f'{API_VARIABLE} says "{wanted}", which this machine does not have.',
+            hint=f"Choose one of: {', '.join(available)}; or leave it unset.",
+        )
+    return [names[wanted]]
+
+
+@cache
+def _rtmidi() -> Any:
+    try:
+        import rtmidi
+    except ImportError as error:
+        raise TransportError(
+            f"python-rtmidi does not load: {error}", hint="Install it again: `pip install python-rtmidi`."
+        ) from error
+    _listen_to_jack()
+    return rtmidi
+
+
+def _jack_message(text: bytes | None) -> None:
+    global _jack_ends
+    said = (text or b"").decode("utf-8", "replace")
+    if any(gone in said for gone in _JACK_GONE):
+        _jack_ends += 1
+
+
+_jack_callback = ctypes.CFUNCTYPE(None, ctypes.c_char_p)(_jack_message)
+
+
+def _listen_to_jack() -> None:
+    """Keep what the JACK library of rtmidi's wheel would print on the screen; it is also how a server's end shows."""
+    if sys.platform != "linux":
+        return
+    with contextlib.suppress(OSError, AttributeError):
+        maps = Path("/proc/self/maps").read_text("utf-8", "replace")
+        harmless = ctypes.cast(ctypes.CDLL(None).strlen, ctypes.c_void_p)
+        for path in {line[73:] for line in maps.splitlines() if "libjack" in line}:
+            library = ctypes.CDLL(path)
+            library.jack_set_error_function(_jack_callback)
+            library.jack_set_info_function(harmless)
+            # JACK's threads may outlive the interpreter, so at its end nothing of ours may be called.
+            atexit.register(library.jack_set_error_function, harmless)

@@ -1,0 +1,1 @@
+"""The virtual room: decodes bytes, moves knobs, passes audio through a circuit model."""

@@ -1,0 +1,96 @@
+"""Where a message begins and ends in a stream of bytes, however the port cut it up."""
+
+from __future__ import annotations
+
+LONGEST_SYSEX = 65_536
+"""Bytes after which an unended system exclusive is given up."""
+LONGEST_LINE = 4_096
+"""Bytes after which an unended line is given up."""
+
+_REAL_TIME = 0xF8
+_SYSTEM_COMMON_DATA = {0xF1: 1, 0xF2: 2, 0xF3: 1}
+
+
+class MidiFraming:
+    """Whole MIDI messages out of bytes (MIDI 1.0 Detailed Specification, "Data format").
+
+    Running status is written out in full; real-time bytes are dropped wherever they stand. Bytes that belong to no
+    message, and messages cut short by the next status byte, come out as they are.
+    """
+
+    def __init__(self) -> None:
+        self._held = bytearray()
+        self._running = 0
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """Take bytes; return the messages they complete, in order."""
+        out: list[bytes] = []
+        for byte in data:
+            if byte < _REAL_TIME:
+                self._step(byte, out)
+        return out
+
+    def flush(self) -> bytes:
+        """Give up what is held of an unended message, and return it."""
+        held = bytes(self._held)
+        self._held.clear()
+        return held
+
+    def _step(self, byte: int, out: list[bytes]) -> None:
+        held = self._held
+        if byte >= 0x80:
+            ends_sysex = byte == 0xF7 and held[:1] == b"\xf0"
+            if held and not ends_sysex:
+                out.append(self.flush())
+            held.append(byte)
+            self._running = byte if byte < 0xF0 else 0
+            if ends_sysex or byte in (0xF4, 0xF5, 0xF6, 0xF7):
+                out.append(self.flush())
+            return
+        if not held and self._running:
+            held.append(self._running)
+        held.append(byte)
+        whole = len(held) == LONGEST_SYSEX if held[0] == 0xF0 else len(held) == 1 + _data_bytes(held[0])
+        if whole:
+            out.append(self.flush())
+
+
+def _data_bytes(status: int) -> int:
+    if status < 0x80:  # a data byte without a status stands alone
+        return 0
+    return _SYSTEM_COMMON_DATA.get(status, 0) if status >= 0xF0 else 1 if 0xC0 <= status < 0xE0 else 2
+
+
+class LineFraming:
+    """Lines out of bytes, each given without its end.
+
+    A byte that no ASCII protocol sends (a wrong baud rate, a floating line) ends what is held at once, so that noise
+    comes out when it arrives and does not wait for the end of a line.
+    """
+
+    def __init__(self, terminator: bytes) -> None:
+        self._terminator = terminator
+        self._held = bytearray()
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """Take bytes; return the lines they complete, in order, empty ones left out."""
+        out: list[bytes] = []
+        for byte in data:
+            self._held.append(byte)
+            if self._held.endswith(self._terminator):
+                line = bytes(self._held[: -len(self._terminator)])
+                self._held.clear()
+                if line:
+                    out.append(line)
+            elif self._noise(byte) or len(self._held) >= LONGEST_LINE:
+                out.append(self.flush())
+        return out
+
+    def flush(self) -> bytes:
+        """Give up what is held of an unended line, and return it."""
+        held = bytes(self._held)
+        self._held.clear()
+        return held
+
+    def _noise(self, byte: int) -> bool:
+        return not 0x20 <= byte < 0x7F and byte not in b"\t\r\n\x1b" and byte not in self._terminator
