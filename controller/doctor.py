@@ -1,0 +1,328 @@
+"""What this machine has and lacks, in one list that fits an issue report.
+
+Whatever loads a driver (PortAudio, the MIDI system) is asked in a child process: a driver that crashes, hangs or
+prints then spoils one check and not the program.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import json
+import os
+import platform
+import shutil
+import stat
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from controller import places
+from controller.version import VERSION
+from hardware.errors import HardwareError, TransportError
+
+ENOUGH_DISK_BYTES = 500_000_000
+SMALLEST_TERMINAL = (80, 24)
+
+_ESSENTIAL = ("numpy", "scipy", "numba", "msgspec", "soundfile", "soxr", "rich", "platformdirs")
+_OUTSIDE = ("mido", "python-rtmidi", "sounddevice", "pyserial", "textual", "JACK-Client")
+_STEREO_BYTES_PER_S = 2 * 3 * 48_000  # a stereo print, 24 bit at 48 kHz
+_CHILD_TIMEOUT_S = 30.0
+_WARM_TIMEOUT_S = 300.0
+
+_LOAD = f"import json\nfor name in {_ESSENTIAL!r}: __import__(name)\nprint(json.dumps({{}}))"
+_MIDI = """
+import json
+from hardware.errors import HardwareError
+try:
+    from hardware.ports.midi import list_midi_ports
+    print(json.dumps({"ports": [[port.name, port.direction] for port in list_midi_ports()]}))
+except HardwareError as error:
+    print(json.dumps({"error": str(error), "hint": error.hint}))
+except ImportError as error:
+    print(json.dumps({"error": f"the MIDI library is not installed ({error})"}))
+"""
+_WARM = """
+import json, time
+import numpy as np
+start = time.perf_counter()
+from dsp.dynamics import Compressor
+from dsp.engine import BusProcessor, BusSettings, MixEngine, ReverbSettings, StripSettings
+from dsp.filters import Band
+from hardware.room.model import RoomModel
+from hardware.room.room import Room
+bands = (Band("bell", 1000.0, 3.0, 1.0),)
+squeeze = Compressor(threshold_db=-20.0, ratio=2.0, attack_ms=10.0, release_ms=100.0, knee_db=6.0, makeup_db=0.0)
+strips = [
+    StripSettings("mono", 1, hpf_hz=80.0, bands=bands, compressor=squeeze, send=0.1),
+    StripSettings("stereo", 2, hpf_hz=80.0, bands=bands, compressor=squeeze, gains=((1.0, 0.0), (0.0, 1.0)), send=0.1),
+]
+reverb = ReverbSettings(decay_s=1.0, predelay_ms=10.0, damping_hz=6000.0, return_db=-12.0)
+engine = MixEngine(strips, reverb=reverb, rate_hz=48_000)
+mixed = engine.process([np.zeros((4096, 1), np.float32), np.zeros((4096, 2), np.float32)])
+BusProcessor(BusSettings(bands=bands, compressor=squeeze, fader_db=0.0), 48_000).process(mixed.bus)
+room = Room(RoomModel.ideal(), rate_hz=48_000)
+room.process(np.zeros((4096, room.inputs), np.float32))
+print(json.dumps({"seconds": time.perf_counter() - start}))
+"""
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing looked at. ``needed_for`` is empty where nothing works without it, else what alone needs it."""
+
+    name: str
+    ok: bool
+    detail: str
+    hint: str = ""
+    needed_for: str = ""
+
+
+@dataclass(frozen=True)
+class Doctor:
+    """All checks. ``ok`` is true when the whole line can run on the virtual room inside the program."""
+
+    ok: bool
+    checks: tuple[Check, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what ``halfnormal doctor --json`` prints, without its schema number."""
+        return {
+            "ok": self.ok,
+            "program": f"halfnormal {VERSION}",
+            "machine": machine(),
+            "checks": [asdict(check) for check in self.checks],
+        }
+
+
+Ask = Callable[[str, float], Mapping[str, Any]]
+
+
+def ask_child(code: str, timeout_s: float) -> Mapping[str, Any]:
+    """Run ``code`` in a fresh Python and return the JSON object it prints last; ``error`` in it when it could not."""
+    try:
+        done = subprocess.run(
+            [sys.executable, "-P", "-c", code],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=timeout_s,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return {"error": f"no answer within {timeout_s:.0f} s"}
+    try:
+        answer = json.loads(done.stdout.decode("utf-8", "replace").strip().splitlines()[-1])
+    except (IndexError, ValueError):
+        said = done.stderr.decode("utf-8", "replace").strip().splitlines()
+        return {"error": said[-1] if said else f"the child process ended with status {done.returncode}"}
+    return answer if isinstance(answer, dict) else {"error": "the child process gave no answer"}
+
+
+def machine() -> str:
+    """Describe the machine in one line."""
+    return f"{platform.platform()}, {platform.machine()}, {os.cpu_count() or 1} processors"
+
+
+def examine(*, warm: bool = False, ask: Ask = ask_child) -> Doctor:
+    """Look at everything the program leans on.
+
+    Parameters
+    ----------
+    warm
+        Also compile the signal kernels, so that the first pass starts at once.
+    ask
+        Runs a piece of code in a child process; tests pass their own.
+    """
+    checks = [_python(), _libraries(ask), _home(), _working_folder(), _kernel_cache()]
+    if warm:
+        checks.append(_warm(ask))
+    audio, jack = _audio()
+    checks += [audio, jack, _midi(ask), _serial(), _terminal()]
+    return Doctor(ok=all(check.ok or check.needed_for for check in checks), checks=tuple(checks))
+
+
+def _python() -> Check:
+    return Check("python", True, f"{platform.python_implementation()} {platform.python_version()}")
+
+
+def _version(distribution: str) -> str | None:
+    try:
+        return importlib.metadata.version(distribution)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _libraries(ask: Ask) -> Check:
+    found = {name: _version(name) for name in (*_ESSENTIAL, *_OUTSIDE)}
+    detail = ", ".join(f"{name} {version or 'missing'}" for name, version in found.items())
+    missing = [name for name in _ESSENTIAL if found[name] is None]
+    if missing:
+        return Check("libraries", False, detail, f"Set up anew; missing: {', '.join(missing)}.")
+    answer = ask(_LOAD, _CHILD_TIMEOUT_S)
+    if "error" in answer:
+        return Check("libraries", False, f"{detail}; loading them failed: {answer['error']}", "Set up anew.")
+    return Check("libraries", True, detail)
+
+
+def _existing(folder: Path) -> Path:
+    """Return ``folder``, or the nearest folder above it that exists."""
+    return next((place for place in (folder, *folder.parents) if place.is_dir()), Path.cwd())
+
+
+def _refusal(folder: Path) -> str:
+    """Try to write into ``folder``; return the system's reason why not, or nothing."""
+    try:
+        with tempfile.TemporaryFile(dir=folder) as probe:
+            probe.write(b"\0")
+    except OSError as error:
+        return error.strerror or str(error)
+    return ""
+
+
+def _space(folder: Path) -> tuple[bool, str]:
+    free = shutil.disk_usage(folder).free
+    hours = free / _STEREO_BYTES_PER_S / 3600
+    return free >= ENOUGH_DISK_BYTES, f"{free / 1e9:.1f} GB free, {hours:.0f} h of stereo prints at 24 bit 48 kHz"
+
+
+def _home() -> Check:
+    folder = places.home()
+    there = _existing(folder)
+    if reason := _refusal(there):
+        hint = f"Give yourself write access to it, or set {places.HOME_VARIABLE} to a folder of yours."
+        return Check("own data", False, f"{folder} cannot be written: {reason}", hint)
+    enough, space = _space(there)
+    hint = "" if enough else f"Free some space, or set {places.HOME_VARIABLE} to a folder on another disk."
+    return Check("own data", enough, f"{folder}: {space}", hint)
+
+
+def _working_folder() -> Check:
+    folder = Path.cwd()
+    needed_for = "projects made in this folder"
+    if reason := _refusal(folder):
+        hint = "Change to a folder of yours, or name one with --out."
+        return Check("current folder", False, f"{folder} cannot be written: {reason}", hint, needed_for)
+    enough, space = _space(folder)
+    hint = "" if enough else "Free some space, or work on another disk."
+    return Check("current folder", enough, f"{folder}: {space}", hint, needed_for)
+
+
+def _kernel_cache() -> Check:
+    """Look where numba keeps compiled kernels: NUMBA_CACHE_DIR, else beside the sources, else the user's cache."""
+    chosen = os.environ.get("NUMBA_CACHE_DIR", "").strip()
+    spec = importlib.util.find_spec("dsp.kernels")
+    beside = Path(next(iter(spec.submodule_search_locations))) if spec and spec.submodule_search_locations else None
+    candidates = [Path(chosen)] if chosen else [place for place in (beside, Path.home()) if place is not None]
+    for place in candidates:
+        if not _refusal(_existing(place)):
+            return Check("kernel cache", True, str(place))
+    hint = "Set NUMBA_CACHE_DIR to a folder of yours; until then every start compiles anew, some ten seconds."
+    return Check("kernel cache", False, f"{candidates[0]} cannot be written", hint, "a quick start")
+
+
+def _warm(ask: Ask) -> Check:
+    answer = ask(_WARM, _WARM_TIMEOUT_S)
+    if "error" in answer:
+        return Check("kernels", False, f"compiling failed: {answer['error']}", "Report this with the list above.")
+    return Check("kernels", True, f"compiled and kept, {float(answer['seconds']):.1f} s")
+
+
+def _audio() -> tuple[Check, Check]:
+    from hardware.ports.audio import list_audio_devices
+
+    needed_for = "playing and recording through an audio interface"
+    try:
+        devices = list_audio_devices()
+    except HardwareError as error:
+        audio = Check("audio", False, str(error), _beside(error.hint), needed_for)
+        return audio, _jack([], reachable=False)
+    listed = "; ".join(f"{d.name} ({d.outputs} out, {d.inputs} in, {d.host_api})" for d in devices)
+    if devices:
+        audio = Check("audio", True, f"PortAudio: {listed}", "", needed_for)
+    else:
+        hint = _beside("Connect an interface, or start JACK.")
+        audio = Check("audio", False, "PortAudio is there and finds no device", hint, needed_for)
+    return audio, _jack([device.name for device in devices if "JACK" in device.host_api], reachable=True)
+
+
+def _jack(clients: list[str], *, reachable: bool) -> Check:
+    needed_for = "rehearsing on the virtual room over real ports"
+    program = shutil.which("jackd") or shutil.which("pw-jack")
+    if clients:
+        return Check("jack", True, f"server running, clients: {', '.join(clients)}", "", needed_for)
+    if program and reachable:
+        hint = _beside("Start it: jackd -d dummy -r 48000 -p 256 -C 32 -P 32 (without sound hardware).")
+        return Check("jack", False, f"{program} is installed, no server is running", hint, needed_for)
+    if program:
+        hint = _beside("See the audio check first.")
+        return Check("jack", False, f"{program} is installed; cannot be asked without PortAudio", hint, needed_for)
+    hint = {
+        "linux": "Install it: sudo apt-get install jackd2 (Debian, Ubuntu).",
+        "darwin": "Install it: brew install jack.",
+    }.get(sys.platform, "Install it from jackaudio.org.")
+    return Check("jack", False, "jackd is not installed", _beside(hint), needed_for)
+
+
+def _beside(hint: str) -> str:
+    return f"{hint} The virtual room inside the program works without it.".lstrip()
+
+
+def _midi(ask: Ask) -> Check:
+    needed_for = "recall over MIDI ports"
+    answer = ask(_MIDI, _CHILD_TIMEOUT_S)
+    if "error" in answer:
+        return Check("midi", False, str(answer["error"]), _beside(str(answer.get("hint", ""))), needed_for)
+    names: dict[str, list[str]] = {}
+    for name, direction in answer.get("ports", []):
+        names.setdefault(name, []).append(direction)
+    listed = "; ".join(f"{name} ({'/'.join(ways)})" for name, ways in names.items())
+    return Check("midi", True, listed or "the MIDI system answers and has no port", "", needed_for)
+
+
+def _serial() -> Check:
+    from hardware.ports.serial import list_serial_ports
+
+    needed_for = "recall over serial lines"
+    try:
+        ports = list_serial_ports()
+    except (TransportError, ImportError) as error:
+        return Check("serial", False, str(error), _beside("Set up anew."), needed_for)
+    closed = [port for port in ports if port.startswith("/dev/") and not os.access(port, os.R_OK | os.W_OK)]
+    if closed:
+        group = _group(closed[0])
+        hint = f"Join the group '{group}' (sudo usermod -aG {group} $USER) and log in again."
+        return Check("serial", False, f"no permission for {', '.join(closed)}", _beside(hint), needed_for)
+    return Check("serial", True, ", ".join(ports) or "no serial port here", "", needed_for)
+
+
+def _group(port: str) -> str:
+    """Name the group that may open ``port``; dialout, Debian's, where it cannot be told."""
+    try:
+        import grp
+
+        status = Path(port).stat()
+        return grp.getgrgid(status.st_gid).gr_name if status.st_mode & stat.S_IRGRP else "dialout"
+    except (ImportError, KeyError, OSError):
+        return "dialout"
+
+
+def _terminal() -> Check:
+    needed_for = "the screen (halfnormal without a command)"
+    if not sys.stderr.isatty():
+        return Check("terminal", True, "none: the output goes to a file or another program", "", needed_for)
+    size = shutil.get_terminal_size()
+    kind = os.environ.get("TERM", "")
+    if os.environ.get("COLORTERM", "") in {"truecolor", "24bit"} or os.environ.get("WT_SESSION"):
+        colours = "16 million colours"
+    else:
+        colours = "256 colours" if "256" in kind else "few colours"
+    detail = f"{size.columns}×{size.lines}, {colours}, TERM={kind or 'unset'}"
+    if kind == "dumb":
+        return Check("terminal", False, detail, "Use a terminal that can place its cursor.", needed_for)
+    if size.columns < SMALLEST_TERMINAL[0] or size.lines < SMALLEST_TERMINAL[1]:
+        return Check("terminal", False, detail, "Make the window at least 80×24.", needed_for)
+    return Check("terminal", True, detail, "", needed_for)

@@ -1,0 +1,419 @@
+"""Printing a mix: through the desk, hybrid, or in the box; into a numbered BWF that knows where it comes from."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from controller import files, loops, provenance, recall
+from controller.allocate import Allocation, allocate, in_the_box
+from controller.allocate import Path as RenderPath
+from controller.audiofile import AudioReader
+from controller.errors import CalibrationError, DeclinedError, ProjectError
+from controller.events import Accept, Done, Emit, Finding, Progress, Question, Started
+from controller.feeds import BLOCK_FRAMES, FeedSource, bus_levels, check_headroom, strip_levels
+from controller.loops import StoredCalibration
+from controller.mix import Mix
+from controller.passes import Recording, patched, record_pass
+from controller.project import Project, StemReader
+from controller.reping import Reping, reping
+from controller.studio import Studio
+from controller.version import VERSION
+from controller.wav import Bext, WavWriter
+from dsp.dither import Ditherer
+from dsp.engine import BusProcessor, MixEngine
+from dsp.measure.levels import decibels
+from hardware.seams import AudioStream
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+JOB = "print"
+Format = Literal["24", "float"]
+SETTLE_FRAMES = 256
+"""Recorded past the last frame that the latency asks for, so that rounding never cuts the tail."""
+
+
+@dataclass(frozen=True)
+class Print:
+    """A finished print: its file, and the facts that stand in the provenance beside it."""
+
+    number: int
+    file: Path
+    provenance_file: Path
+    facts: dict[str, Any]
+    peak_dbfs: float
+
+
+def plan_allocation(
+    project: Project, mix: Mix, studio: Studio | None, path: RenderPath, *, like: RenderPath | None = "analog"
+) -> tuple[Allocation, StoredCalibration | None]:
+    """Decide where everything runs, with the calibration in force.
+
+    ``like`` says whose reachable values the box path takes; None takes the mix's own, unrounded.
+
+    Raises
+    ------
+    CalibrationError
+        The newest calibration cannot be read.
+    """
+    channels = {strip.name: project.stem(strip.stem).channels for strip in mix.strips}
+    if studio is None or (path == "itb" and like is None):
+        return allocate(mix, channels, rig=None, profiles={}, path="itb"), None
+    stored = loops.latest(studio.home.calibrations)
+    by_output = stored.calibration.by_output() if stored is not None and path != "itb" else None
+    allocation = allocate(
+        mix,
+        channels,
+        rig=studio.rig,
+        profiles=studio.profiles,
+        path=like or "analog" if path == "itb" else path,
+        loops=by_output,
+        known=studio.state,
+    )
+    if path == "itb":
+        return in_the_box(allocation), None
+    return allocation, stored
+
+
+def print_mix(
+    project: Project,
+    mix: Mix,
+    *,
+    path: RenderPath,
+    studio: Studio | None,
+    emit: Emit,
+    accept: Accept,
+    like: RenderPath | None = "analog",
+    format_: Format = "24",
+    hands_done: bool = False,
+) -> Print:
+    """Render ``mix`` and file the print.
+
+    Shows the allocation and what the rig has yet to be recalled to; nothing plays or moves before both were
+    accepted. Whatever was recorded when a pass ends early stays recoverable.
+
+    Raises
+    ------
+    DeclinedError
+        The plan was not accepted.
+    CalibrationError
+        No calibration, a stale one, or one that the re-ping contradicts.
+    MixError, ProjectError, StorageError, HardwareError
+        The mix cannot be played, the disk or a device failed.
+    """
+    allocation, stored = plan_allocation(project, mix, studio, path, like=like)
+    frames = project.frames + math.ceil(allocation.tail_s * project.rate_hz)
+    if path != "itb" and not allocation.routes:
+        emit(
+            Finding(
+                "desk", "no strip of this mix runs on the desk; all of it is made in the box", severity="warning"
+            )
+        )
+    analog = bool(allocation.routes) and studio is not None
+    if not analog:
+        if not accept(Question(f"Print {mix.name} ({path})", tuple(allocation.lines()))):
+            raise DeclinedError("The print was not accepted; nothing was written.")
+        return _finish(
+            project, mix, allocation, path, _render_box(project, mix, allocation, frames, emit), emit, format_
+        )
+    assert studio is not None  # noqa: S101 - analog implies a studio
+    _check_calibration(studio, stored, project)
+    planned = recall.plan_mix(studio, allocation)
+    title = f"Print {mix.name} ({path}) through {studio.rig.title}"
+    if not accept(Question(title, (*allocation.lines(), *planned.lines()))):
+        raise DeclinedError("The print was not accepted; nothing played or moved.")
+    if hands_done:
+        planned.confirm_hands(studio)
+    elif planned.plan.by_hand:
+        raise CalibrationError(
+            f"{len(planned.plan.by_hand)} controls have to be set by hand first "
+            f"({', '.join(step.address for step in planned.plan.by_hand[:3])}…).",
+            hint="See 'halfnormal recall sheet'; when done, 'halfnormal recall send --hands-done' or print --hands-done.",
+        )
+    check_headroom(
+        project,
+        allocation,
+        outputs=studio.rig.audio.outputs,
+        frames=frames,
+        rate_hz=project.rate_hz,
+        progress=lambda share: emit(Progress(JOB, share, detail="checking that no feed clips")),
+    )
+    outcome = recall.send_plan(studio, planned, emit=emit)
+    if outcome.failed_devices:
+        device, reason = next(iter(outcome.failed_devices.items()))
+        raise CalibrationError(
+            f"{device} did not take the recall: {reason}", hint="Put it right, then print again; nothing was played."
+        )
+    return _print_analog(project, mix, allocation, path, studio, stored, frames, emit, format_)
+
+
+def _origin(mix: Mix, path: RenderPath, rig: str) -> dict[str, Any]:
+    """Return what a print recovered after a crash should tell of its origin."""
+    return {"mix": mix.name, "path": path, "rig": rig, "program": f"halfnormal {VERSION}"}
+
+
+@dataclass(frozen=True)
+class _Take:
+    """A float recording on disk that becomes a print: ``blocks`` gives its audio from the song's first frame on."""
+
+    number: int
+    partial: Path
+    frames: int
+    facts: dict[str, Any]
+
+
+def _check_calibration(studio: Studio, stored: StoredCalibration | None, project: Project) -> None:
+    rig = studio.rig
+    again = f"Run 'halfnormal calibrate --rig {rig.name}'."
+    if stored is None:
+        raise CalibrationError(f"The rig {rig.title} has never been calibrated.", hint=again)
+    calibration = stored.calibration
+    age = loops.age_hours(calibration)
+    if age > rig.tolerance.calibration_hours:
+        raise CalibrationError(
+            f"The calibration {stored.path.name} is {age:.0f} hours old; this rig allows "
+            f"{rig.tolerance.calibration_hours:g}.",
+            hint=again,
+        )
+    if calibration.rate_hz != rig.audio.rate_hz:
+        raise CalibrationError(
+            f"The calibration {stored.path.name} was made at {calibration.rate_hz} Hz, the rig runs at "
+            f"{rig.audio.rate_hz} Hz.",
+            hint=again,
+        )
+    if project.rate_hz != rig.audio.rate_hz:
+        raise ProjectError(
+            f"The project is at {project.rate_hz} Hz and the rig's interface at {rig.audio.rate_hz} Hz.",
+            hint="Set rate_hz in the rig's [audio], or make the project with --rate.",
+        )
+
+
+def _print_analog(
+    project: Project,
+    mix: Mix,
+    allocation: Allocation,
+    path: RenderPath,
+    studio: Studio,
+    stored: StoredCalibration | None,
+    frames: int,
+    emit: Emit,
+    format_: Format,
+) -> Print:
+    assert stored is not None  # noqa: S101 - _check_calibration() has been passed
+    rate_hz = project.rate_hz
+    with studio.stream() as stream:
+        ping = reping(stream, allocation, stored.calibration, studio, emit=emit)
+        latency = round(ping.latency_samples)
+        total = frames + latency + SETTLE_FRAMES
+        number, partial = project.claim_print(_origin(mix, path, studio.rig.name))
+        recording = _record(project, allocation, stream, partial, total, latency, emit)
+    snapshot = provenance.store_snapshot(project, studio)
+    facts = {
+        **provenance.rig_facts(studio, stored, snapshot),
+        **_pass_facts(recording, ping, rate_hz),
+    }
+    take = _Take(number, partial, frames, facts)
+    blocks = _analog_blocks(project, allocation, partial, recording, latency, frames)
+    return _file_print(project, mix, allocation, path, take, blocks, emit, format_)
+
+
+def _record(
+    project: Project,
+    allocation: Allocation,
+    stream: AudioStream,
+    partial: Path,
+    frames: int,
+    latency: int,
+    emit: Emit,
+) -> Recording:
+    sources: list[FeedSource] = []
+
+    def make_source(start: int) -> FeedSource:
+        source = FeedSource(
+            project, allocation, outputs=stream.outputs, frames=frames, start=start, rate_hz=project.rate_hz
+        )
+        sources.append(source)
+        return source
+
+    emit(Started(JOB, f"recording {frames / project.rate_hz:.1f} s into {files.relative(partial)}"))
+    writer = WavWriter(partial, rate_hz=project.rate_hz, channels=stream.inputs, subtype="FLOAT")
+    try:
+        return record_pass(stream, make_source, writer, frames=frames, latency_frames=latency, emit=emit)
+    finally:
+        writer.close()
+        for source in sources:
+            source.close()
+
+
+def _pass_facts(recording: Recording, ping: Reping, rate_hz: int) -> dict[str, Any]:
+    return {
+        "latency_samples": ping.latency_samples,
+        "latency_rest_samples": ping.latency_samples - round(ping.latency_samples),
+        "noise_dbfs": ping.noise_dbfs,
+        "xruns": [{"at_frame": x.at_frame, "frames": x.frames, "kind": x.kind} for x in recording.xruns],
+        "repairs": [
+            {"at_s": patch.start / rate_hz, "length_s": len(patch.audio) / rate_hz} for patch in recording.patches
+        ],
+    }
+
+
+def _analog_blocks(
+    project: Project, allocation: Allocation, raw: Path, recording: Recording, latency: int, frames: int
+) -> Iterator[NDArray[np.float64]]:
+    """Yield the print from its recording: repaired, from the song's first frame on, through the box's bus stages."""
+    bus = BusProcessor(allocation.bus_feeds, rate_hz=project.rate_hz)
+    late = _BoxSum(project, allocation) if allocation.sums_after_return else None
+    with AudioReader(raw) as reader:
+        reader.seek(latency)
+        for done in range(0, frames, BLOCK_FRAMES):
+            size = min(BLOCK_FRAMES, frames - done)
+            block = patched(reader.read(size), latency + done, recording.patches, rate_hz=project.rate_hz)
+            stereo = (
+                block[:, :2].astype(np.float64) if block.shape[1] > 1 else np.repeat(block.astype(np.float64), 2, 1)
+            )
+            if late is not None:
+                stereo = stereo + late.read(size)
+            yield bus.process(stereo)
+    if late is not None:
+        late.close()
+
+
+class _BoxSum:
+    """The strips and the reverb that stay in the box, rendered alongside."""
+
+    def __init__(self, project: Project, allocation: Allocation) -> None:
+        self._stems = StemReader(project, allocation.stems)
+        self._settings = allocation.feeds
+        self._engine = MixEngine(allocation.feeds, reverb=allocation.reverb, rate_hz=project.rate_hz)
+        self.levels_dbfs: dict[str, float] = {}
+
+    def read(self, frames: int) -> NDArray[np.float64]:
+        block = self._engine.process(self._stems.read(frames))
+        self.levels_dbfs = strip_levels(block, self._settings)
+        return block.bus
+
+    def close(self) -> None:
+        self._stems.close()
+
+
+def _render_box(project: Project, mix: Mix, allocation: Allocation, frames: int, emit: Emit) -> _Take:
+    emit(Started(JOB, f"rendering {frames / project.rate_hz:.1f} s in the box"))
+    number, partial = project.claim_print(_origin(mix, "itb", project.rig))
+    box = _BoxSum(project, replace(allocation, feeds=allocation.itb))
+    bus = BusProcessor(allocation.bus_itb, rate_hz=project.rate_hz)
+    try:
+        with WavWriter(partial, rate_hz=project.rate_hz, channels=2, subtype="FLOAT") as writer:
+            for done in range(0, frames, BLOCK_FRAMES):
+                block = bus.process(box.read(min(BLOCK_FRAMES, frames - done)))
+                writer.write(block)
+                emit(Progress(JOB, done / frames, detail="rendering", levels_dbfs=box.levels_dbfs | bus_levels(block)))
+    finally:
+        box.close()
+    return _Take(number, partial, frames, {"latency_samples": 0, "xruns": [], "repairs": []})
+
+
+def _finish(
+    project: Project, mix: Mix, allocation: Allocation, path: RenderPath, take: _Take, emit: Emit, format_: Format
+) -> Print:
+    def blocks() -> Iterator[NDArray[np.float32]]:
+        with AudioReader(take.partial) as reader:
+            while reader.position < take.frames:
+                yield reader.read(BLOCK_FRAMES)
+
+    return _file_print(project, mix, allocation, path, take, blocks(), emit, format_)
+
+
+def _file_print(
+    project: Project,
+    mix: Mix,
+    allocation: Allocation,
+    path: RenderPath,
+    take: _Take,
+    blocks: Iterator[NDArray[Any]],
+    emit: Emit,
+    format_: Format,
+) -> Print:
+    """Write the numbered BWF and its provenance; the partial recording goes when both are there."""
+    whole = take.partial.with_name(f".partial-{take.number:04d}-whole.wav")
+    peak = _write(project, mix, path, take, whole, blocks)
+    subtype: Literal["PCM_24", "FLOAT"] = "PCM_24" if format_ == "24" else "FLOAT"
+    if subtype == "PCM_24" and peak > 1.0:
+        emit(
+            Finding(
+                "print",
+                f"it peaks at {decibels(peak):+.2f} dBFS, so it is written as float and nothing clips",
+                "Lower the bus fader for a 24-bit print.",
+                "warning",
+            )
+        )
+        subtype = "FLOAT"
+    file = project.prints / f"{take.number:04d}-{path}.wav"
+    if subtype == "PCM_24":
+        final = whole.with_name(f".partial-{take.number:04d}-24.wav")
+        with (
+            AudioReader(whole) as reader,
+            WavWriter(
+                final,
+                rate_hz=project.rate_hz,
+                channels=2,
+                subtype="PCM_24",
+                bext=_bext(project, mix, path),
+                dither=Ditherer(24, channels=2, seed=take.number),
+            ) as writer,
+        ):
+            while reader.position < take.frames:
+                writer.write(reader.read(BLOCK_FRAMES))
+        whole.unlink()
+    else:
+        final = whole
+    files.move_new(final, file)
+    facts = {
+        "schema": 1,
+        "print": take.number,
+        "file": file.name,
+        "path": path,
+        "rate_hz": project.rate_hz,
+        "frames": take.frames,
+        "format": "24-bit PCM, TPDF dither" if subtype == "PCM_24" else "32-bit float",
+        "peak_dbfs": decibels(peak) if peak > 0 else None,
+        **take.facts,
+        **provenance.project_facts(project, mix, file),
+        "allocation": [
+            {"strip": p.strip, "stage": p.stage, "where": p.where, "why": p.why} for p in allocation.placements
+        ],
+    }
+    beside = provenance.store(file, facts)
+    project.release_print(take.number)
+    emit(Done(JOB, f"{files.relative(file)}, {take.frames / project.rate_hz:.1f} s, peak {decibels(peak):.1f} dBFS"))
+    return Print(take.number, file, beside, facts, decibels(peak))
+
+
+def _write(
+    project: Project, mix: Mix, path: RenderPath, take: _Take, whole: Path, blocks: Iterator[NDArray[Any]]
+) -> float:
+    peak = 0.0
+    with WavWriter(
+        whole, rate_hz=project.rate_hz, channels=2, subtype="FLOAT", bext=_bext(project, mix, path)
+    ) as writer:
+        for block in blocks:
+            peak = max(peak, float(np.abs(block).max(initial=0.0)))
+            writer.write(block)
+    return peak
+
+
+def _bext(project: Project, mix: Mix, path: RenderPath) -> Bext:
+    from hardware.known import utc_now
+
+    date, _, time = utc_now().partition("T")
+    return Bext(
+        description=f"{project.title}: {mix.name}, {path}",
+        date=date,
+        time=time[:8],
+        coding_history=f"A=PCM,F={project.rate_hz},W=24,M=stereo,T=Halfnormal {path}\r\n",
+    )
