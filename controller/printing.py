@@ -134,7 +134,7 @@ def print_mix(
         raise CalibrationError(
             f"{len(planned.plan.by_hand)} controls have to be set by hand first "
             f"({', '.join(step.address for step in planned.plan.by_hand[:3])}…).",
-            hint="See 'halfnormal recall sheet'; when done, 'halfnormal recall send --hands-done' or print --hands-done.",
+            hint="See 'halfnormal recall sheet'; when they stand, say so with --hands-done.",
         )
     check_headroom(
         project,

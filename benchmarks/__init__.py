@@ -1,0 +1,1 @@
+"""Measured speed and memory; run as ``python -m benchmarks.NAME --json [--quick]``."""

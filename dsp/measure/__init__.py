@@ -1,0 +1,1 @@
+"""Probes, loops, alignment and the null test."""

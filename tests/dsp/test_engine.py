@@ -1,0 +1,240 @@
+"""The mix engine against plain numpy, and the promises of a stream: any block, any number of threads, the same bits."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import signal
+
+from dsp.engine import (
+    Band,
+    BusProcessor,
+    BusSettings,
+    Compressor,
+    MixEngine,
+    ReverbSettings,
+    StripSettings,
+    warm,
+)
+from dsp.errors import DspError, ShapeError
+from dsp.filters import cascade, response
+
+RATE = 48_000
+BANDS = (
+    Band("low_shelf", 100.0, 4.0),
+    Band("bell", 400.0, -5.0, 1.2),
+    Band("bell", 3000.0, 3.0, 0.8),
+    Band("high_shelf", 9000.0, 2.5),
+)
+COMPRESSOR = Compressor(-24.0, 3.0, 3.0, 80.0, 6.0, 2.0)
+STEREO = ((1.0, 0.0), (0.0, 1.0))
+
+
+def noise(frames: int, channels: int, seed: int = 1) -> np.ndarray:
+    return (0.2 * np.random.default_rng(seed).standard_normal((frames, channels))).astype(np.float32)
+
+
+def song() -> tuple[list[StripSettings], list[np.ndarray]]:
+    strips = [
+        StripSettings("a", hpf_hz=60.0, bands=BANDS, compressor=COMPRESSOR, gains=((0.5, 0.7),), send=0.2),
+        StripSettings("b", 2, bands=BANDS[:3], gains=STEREO, send=0.1),
+        StripSettings("c", polarity_inverted=True, trim_db=-3.0, compressor=COMPRESSOR),
+        StripSettings("d", 2, hpf_hz=100.0, compressor=COMPRESSOR, gains=STEREO, on_bus=False, send=0.4),
+        StripSettings("e"),
+    ]
+    return strips, [noise(11_000, s.channels, i) for i, s in enumerate(strips)]
+
+
+def render(strips, stems, cuts=(), threads=1):
+    pieces = [np.split(stem, cuts) for stem in stems]
+    with MixEngine(strips, reverb=ReverbSettings(), rate_hz=RATE, threads=threads) as engine:
+        blocks = [engine.process(list(block)) for block in zip(*pieces, strict=True)]
+    return [np.concatenate([b.pre[i] for b in blocks]) for i in range(len(strips))], np.concatenate(
+        [b.bus for b in blocks]
+    )
+
+
+@settings(max_examples=12, deadline=None)
+@given(st.lists(st.integers(0, 11_000), max_size=8), st.sampled_from([1, 2, 3]))
+def test_any_block_size_and_any_number_of_threads_give_the_same_bits(cuts, threads) -> None:
+    strips, stems = song()
+    pre, bus = render(strips, stems)
+    other_pre, other_bus = render(strips, stems, sorted(cuts), threads)
+    assert np.array_equal(bus, other_bus)
+    assert all(np.array_equal(a, b) for a, b in zip(pre, other_pre, strict=True))
+
+
+def test_an_untouched_strip_passes_its_samples_bit_for_bit() -> None:
+    x = noise(5000, 2)
+    idle = Compressor(-60.0, 1.0, 1.0, 1.0)
+    strip = StripSettings("x", 2, bands=(Band("bell", 1000.0, 0.0),), compressor=idle, gains=STEREO)
+    with MixEngine([strip], rate_hz=RATE) as engine:
+        block = engine.process([x])
+    assert np.array_equal(block.pre[0], x)
+    assert np.array_equal(block.bus, x.astype(np.float64))
+
+
+def test_filters_agree_with_scipy_to_24_bits() -> None:
+    x = noise(20_000, 1)
+    strip = StripSettings("x", hpf_hz=30.0, bands=BANDS, trim_db=3.0)
+    sos = [[s.b0, s.b1, s.b2, 1.0, s.a1, s.a2] for s in cascade(strip.hpf_hz, strip.bands, RATE)]
+    expected = signal.sosfilt(sos, x[:, 0].astype(np.float64) * 10.0 ** (3.0 / 20.0))
+    with MixEngine([strip], rate_hz=RATE) as engine:
+        block = engine.process([x])
+    assert block.bus[:, 0] == pytest.approx(expected * math.sqrt(0.5), abs=1e-9)
+    assert block.pre[0][:, 0] == pytest.approx(expected, abs=2.0**-24)
+
+
+@pytest.mark.parametrize("rate_hz", [48_000, 192_000])
+def test_low_filters_keep_their_low_noise_at_high_rates(rate_hz) -> None:
+    x = noise(rate_hz // 2, 1)
+    strip = StripSettings("x", hpf_hz=30.0, bands=(Band("bell", 60.0, 12.0, 2.0),), gains=((1.0, 1.0),))
+    sos = np.array([[s.b0, s.b1, s.b2, 1.0, s.a1, s.a2] for s in cascade(strip.hpf_hz, strip.bands, rate_hz)])
+    expected = signal.sosfilt(sos.astype(np.longdouble), x[:, 0].astype(np.longdouble)).astype(np.float64)
+    with MixEngine([strip], rate_hz=rate_hz) as engine:
+        error = engine.process([x]).bus[:, 0] - expected
+    assert 10.0 * math.log10(np.mean(error**2) + 1e-30) < -170.0
+
+
+def test_the_impulse_response_is_the_stated_response() -> None:
+    strip = StripSettings("x", polarity_inverted=True, trim_db=-2.0, hpf_hz=80.0, bands=BANDS, gains=((1.0, 0.0),))
+    impulse = np.zeros((1 << 16, 1), dtype=np.float32)
+    impulse[0] = 1.0
+    with MixEngine([strip], rate_hz=RATE) as engine:
+        h = np.fft.rfft(engine.process([impulse]).bus[:, 0])
+    f = np.fft.rfftfreq(1 << 16, 1.0 / RATE)
+    assert h == pytest.approx(response(strip, f, RATE), abs=1e-9)
+
+
+def test_the_bus_is_the_sum_of_what_is_on_it() -> None:
+    strips = [
+        StripSettings("a", gains=((0.3, 0.4),)),
+        StripSettings("b", 2, gains=((1.0, 0.25), (0.0, 0.5))),
+        StripSettings("c", gains=((9.0, 9.0),), on_bus=False),
+    ]
+    a, b, c = noise(6000, 1, 1), noise(6000, 2, 2), noise(6000, 1, 3)
+    with MixEngine(strips, rate_hz=RATE) as engine:
+        bus = engine.process([a, b, c]).bus
+    x, y = a.astype(np.float64), b.astype(np.float64)
+    assert bus[:, 0] == pytest.approx(0.3 * x[:, 0] + y[:, 0], abs=1e-12)
+    assert bus[:, 1] == pytest.approx(0.4 * x[:, 0] + 0.25 * y[:, 0] + 0.5 * y[:, 1], abs=1e-12)
+
+
+def test_a_strip_off_the_bus_still_feeds_the_reverb() -> None:
+    strip = StripSettings("a", gains=((1.0, 1.0),), send=0.5, on_bus=False)
+    with MixEngine([strip], reverb=ReverbSettings(1.0, 10.0), rate_hz=RATE) as engine:
+        bus = engine.process([noise(RATE, 1)]).bus
+    assert not np.any(bus[: RATE // 100])
+    assert np.sqrt(np.mean(bus[RATE // 2 :] ** 2)) > 0.01
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.floats(-2.0, 2.0), st.floats(-2.0, 2.0), st.integers(0, 1000))
+def test_without_a_compressor_a_strip_is_linear(a, b, seed) -> None:
+    strip = StripSettings("x", hpf_hz=50.0, bands=BANDS, gains=((1.0, 1.0),))
+    x, y = noise(2000, 1, seed).astype(np.float64), noise(2000, 1, seed + 1).astype(np.float64)
+
+    def run(z: np.ndarray) -> np.ndarray:
+        with MixEngine([strip], rate_hz=RATE) as engine:
+            return engine.process([z.astype(np.float32)]).bus
+
+    assert run(a * x + b * y) == pytest.approx(a * run(x) + b * run(y), abs=2e-6)
+
+
+bands = st.builds(
+    Band,
+    st.sampled_from(["low_shelf", "bell", "high_shelf"]),
+    st.floats(10.0, 21_000.0),
+    st.floats(-40.0, 40.0),
+    st.floats(0.1, 40.0),
+)
+compressors = st.builds(
+    Compressor,
+    st.floats(-120.0, 24.0),
+    st.one_of(st.floats(1.0, 100.0), st.just(math.inf)),
+    st.floats(0.0, 10_000.0),
+    st.floats(0.0, 10_000.0),
+    st.floats(0.0, 60.0),
+    st.floats(-60.0, 60.0),
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(bands, max_size=4),
+    st.one_of(st.none(), compressors),
+    st.one_of(st.none(), st.floats(1.0, 20_000.0)),
+    st.floats(-60.0, 60.0),
+    st.sampled_from([44_100, 48_000, 192_000]),
+)
+def test_settings_within_their_ranges_never_give_infinity_or_nan(eq, compressor, hpf_hz, trim_db, rate_hz) -> None:
+    strip = StripSettings("x", trim_db=trim_db, hpf_hz=hpf_hz, bands=tuple(eq), compressor=compressor, send=1.0)
+    x = noise(3000, 1)
+    x[1000:2000] = 0.0
+    x[2000] = 1.0
+    with MixEngine([strip], reverb=ReverbSettings(), rate_hz=rate_hz) as engine:
+        block = engine.process([x])
+    assert np.all(np.isfinite(block.bus))
+    assert np.all(np.isfinite(block.pre[0]))
+
+
+def test_silence_after_sound_ends_in_true_silence_and_not_in_denormals() -> None:
+    strip = StripSettings("x", hpf_hz=400.0, bands=BANDS[1:], compressor=Compressor(-40.0, 4.0, 1.0, 5.0))
+    x = np.zeros((2 * RATE, 1), dtype=np.float32)
+    x[:4800] = noise(4800, 1)
+    with MixEngine([strip], rate_hz=RATE) as engine:
+        block = engine.process([x])
+        assert engine.reduction_db() == [0.0]
+    assert not np.any(block.bus[-1000:])
+
+
+def test_the_stereo_bus_is_bands_then_compressor_then_fader() -> None:
+    x = np.full((RATE, 2), 1.0)
+    settings = BusSettings(compressor=Compressor(-20.0, 2.0, 1.0, 50.0, 0.0), fader_db=-6.0)
+    out = BusProcessor(settings, RATE).process(x)
+    assert 20.0 * np.log10(out[-1]) == pytest.approx([-16.0, -16.0], abs=0.001)
+
+
+def test_the_stereo_bus_gives_the_same_bits_for_any_block_size() -> None:
+    settings = BusSettings(BANDS[:3], COMPRESSOR, -1.0)
+    x = noise(10_000, 2).astype(np.float64)
+    whole, pieces = BusProcessor(settings, RATE), BusProcessor(settings, RATE)
+    assert np.array_equal(
+        whole.process(x), np.concatenate([pieces.process(p) for p in np.split(x, [3, 128, 4100, 9999])])
+    )
+
+
+def test_a_closed_bus_fader_is_silence() -> None:
+    out = BusProcessor(BusSettings(fader_db=-math.inf), RATE).process(noise(100, 2))
+    assert not np.any(out)
+
+
+def test_a_read_only_or_sliced_stem_is_taken_as_it_is() -> None:
+    wide = noise(3000, 4)
+    wide.flags.writeable = False
+    with MixEngine([StripSettings("x", gains=((1.0, 0.0),))], rate_hz=RATE) as engine:
+        assert np.array_equal(engine.process([wide[:, 2:3]]).pre[0], wide[:, 2:3])
+
+
+def test_a_wrong_number_of_stems_or_a_wrong_shape_is_refused_by_name() -> None:
+    with MixEngine([StripSettings("vox")], rate_hz=RATE) as engine:
+        with pytest.raises(ShapeError, match="1 strips"):
+            engine.process([])
+        with pytest.raises(ShapeError, match="'vox'"):
+            engine.process([noise(10, 2)])
+
+
+@pytest.mark.parametrize("bad", [{"trim_db": 61.0}, {"channels": 3}, {"channels": 2}, {"send": math.inf}])
+def test_a_strip_that_makes_no_sense_is_refused_by_name(bad) -> None:
+    with pytest.raises(DspError, match="'vox'"):
+        StripSettings("vox", **bad)
+
+
+def test_an_engine_without_strips_gives_an_empty_block() -> None:
+    warm()
+    with MixEngine([], rate_hz=RATE) as engine:
+        assert engine.process([]).bus.shape == (0, 2)
