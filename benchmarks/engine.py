@@ -7,20 +7,17 @@ kinds of them (a first-order high-pass, a hard-knee compressor, Freeverb), so co
 from __future__ import annotations
 
 import argparse
-import json
 import math
-import os
-import platform
-import resource
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.rows import best_s, own_peak_mib, report, row
 from dsp.dither import Ditherer
 from dsp.engine import (
     Band,
@@ -122,47 +119,11 @@ def render_pedalboard(stems: Stems) -> None:
         master(bus + reverb(wet, RATE_HZ, reset=False), RATE_HZ, reset=False)
 
 
-def best_s(work: Callable[[], object], rounds: int) -> float:
-    """Return the shortest wall time of ``rounds`` runs."""
-    times = []
-    for _ in range(rounds):
-        start = time.perf_counter()
-        work()
-        times.append(time.perf_counter() - start)
-    return min(times)
-
-
 def peak_mib(minutes: float) -> float:
     """Return the peak resident memory of a process that mixes ``minutes`` of audio."""
     command = [sys.executable, "-m", "benchmarks.engine", "--mix-minutes", str(minutes)]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     return float(done.stdout)
-
-
-def row(
-    name: str,
-    ours: float,
-    unit: str,
-    *,
-    goal: float | None = None,
-    holds: bool | None = None,
-    peer: float | None = None,
-    peer_name: str | None = None,
-    ratio: float | None = None,
-    note: str = "",
-) -> dict[str, Any]:
-    """Return one row of the report."""
-    return {
-        "name": name,
-        "ours": round(ours, 3),
-        "peer": None if peer is None else round(peer, 3),
-        "peer_name": peer_name,
-        "unit": unit,
-        "ratio": None if ratio is None else round(ratio, 3),
-        "goal": goal,
-        "holds": holds,
-        "note": note,
-    }
 
 
 def measure(*, quick: bool) -> list[dict[str, Any]]:
@@ -230,19 +191,9 @@ def main() -> int:
     options = parser.parse_args()
     if options.mix_minutes is not None:
         render(demo_song(RATE_HZ, 5.0), threads=None, repeat=math.ceil(options.mix_minutes * 12.0))
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        print(peak / (1024.0 * 1024.0 if sys.platform == "darwin" else 1024.0))
+        print(own_peak_mib())
         return 0
-    machine = f"{platform.machine()}, {os.cpu_count()} CPUs, {platform.system()}, Python {platform.python_version()}"
-    rows = measure(quick=options.quick)
-    if options.json:
-        print(json.dumps({"schema": 1, "benchmark": "engine", "machine": machine, "rows": rows}, indent=2))
-    else:
-        print(machine)
-        for r in rows:
-            goal = "" if r["goal"] is None else f"  goal {r['goal']:g}: {'holds' if r['holds'] else 'missed'}"
-            print(f"{r['name']}: {r['ours']:g} {r['unit']}{goal}  {r['note']}")
-    return 0
+    return report("engine", measure(quick=options.quick), as_json=options.json)
 
 
 if __name__ == "__main__":

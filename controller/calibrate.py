@@ -221,15 +221,9 @@ def _check_sane(recording: np.ndarray, before_dbfs: float | None, rise_db: float
     return level
 
 
-def _return_inputs(studio: Studio) -> tuple[int, int]:
-    """Interface inputs (from 1) of the left and the right mix return; both the same where there is one."""
-    ordered = sorted(studio.rig.returns.items(), key=lambda item: item[1])
-    return ordered[0][0], ordered[-1][0]
-
-
 def _sides(matrix: LoopMatrix, studio: Studio, active: Sequence[int]) -> dict[int, int | None]:
     """Per output the side it came back on: 0 left, 1 right, None for nowhere or both."""
-    left, right = _return_inputs(studio)
+    left, right = desks.return_inputs(studio.rig)
     sides: dict[int, int | None] = {}
     for output in active:
         here = matrix.present[output - 1, left - 1], matrix.present[output - 1, right - 1]
@@ -260,7 +254,7 @@ def _facts(
     found: str | None,
 ) -> LoopFacts:
     row = strip.output - 1
-    expected = _return_inputs(studio)[side]
+    expected = desks.return_inputs(studio.rig)[side]
     here = [i for i in range(len(noise_dbfs)) if matrix.present[row, i]]
     best = max(here, key=lambda i: matrix.gain_db[row, i]) if here else None
     cell = best if best is not None else expected - 1

@@ -99,9 +99,11 @@ def _noise_of(b: Path) -> float | None:
     """Return the noise floor of the return that ``b`` was recorded from, where its provenance tells."""
     facts = provenance.load(b)
     noise = facts.get("noise_dbfs") if facts else None
-    if not isinstance(noise, list) or not noise:
+    # A return without any noise (the ideal room has none) stands there as null.
+    levels = [level for level in noise if isinstance(level, int | float)] if isinstance(noise, list) else []
+    if not isinstance(noise, list) or not levels:
         return None
-    return 10 * math.log10(sum(10 ** (level / 10) for level in noise) / len(noise))
+    return 10 * math.log10(sum(10 ** (level / 10) for level in levels) / len(noise))
 
 
 def _home_of(b: Path) -> Path:

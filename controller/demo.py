@@ -14,8 +14,9 @@ from controller import files, places
 from controller.compare import NullReport, null
 from controller.errors import ExistsError
 from controller.events import Accept, Done, Emit, Finding, Question, Started
+from controller.filing import Print
 from controller.mix import Bus, Comp, EqBand, Mix, Reverb, Strip, save_new_mix
-from controller.printing import Print, print_mix
+from controller.printing import print_mix
 from controller.project import Project, create_project
 from controller.report import write_report
 from controller.studio import Studio

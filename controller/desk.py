@@ -97,6 +97,12 @@ def master_fader(rig: Rig, profiles: Mapping[str, Profile]) -> tuple[str, Contro
     return None
 
 
+def return_inputs(rig: Rig) -> tuple[int, int]:
+    """Return the interface inputs (from 1) of the left and the right mix return; both the same where there is one."""
+    ordered = sorted(rig.returns.items(), key=lambda item: item[1])
+    return ordered[0][0], ordered[-1][0]
+
+
 def out_of_circuit(insert: Insert) -> dict[str, Value]:
     """Return the settings that take an insert out: the rig's own, else its switches off."""
     return dict(insert.bypass) or {address: False for address, value in insert.switch.items() if value is True}

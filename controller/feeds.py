@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from controller.allocate import Allocation, Route
+from controller.allocation import Allocation, Route
 from controller.desk import db_to_gain, gain_to_db
 from controller.errors import MixError
 from controller.project import Project, StemReader
@@ -96,7 +96,8 @@ class FeedSource:
         return given
 
     def close(self) -> None:
-        """Release the stems."""
+        """Release the stems and the engine's threads."""
+        self._engine.close()
         self._stems.close()
 
 

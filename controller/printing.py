@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from controller import files, loops, provenance, recall
-from controller.allocate import Allocation, allocate, in_the_box
-from controller.allocate import Path as RenderPath
+from controller.allocate import allocate, in_the_box
+from controller.allocation import Allocation, RenderPath
 from controller.audiofile import AudioReader
+from controller.desk import return_inputs
 from controller.errors import CalibrationError, DeclinedError, ProjectError
-from controller.events import Accept, Done, Emit, Finding, Progress, Question, Started
+from controller.events import Accept, Emit, Finding, Progress, Question, Started
 from controller.feeds import BLOCK_FRAMES, FeedSource, bus_levels, check_headroom, strip_levels
+from controller.filing import Format, Print, Render, Title, file_print, write_render
 from controller.loops import StoredCalibration
 from controller.mix import Mix
 from controller.passes import Recording, patched, record_pass
@@ -24,30 +26,16 @@ from controller.project import Project, StemReader
 from controller.reping import Reping, reping
 from controller.studio import Studio
 from controller.version import VERSION
-from controller.wav import Bext, WavWriter
-from dsp.dither import Ditherer
+from controller.wav import WavWriter
 from dsp.engine import BusProcessor, MixEngine
-from dsp.measure.levels import decibels
 from hardware.seams import AudioStream
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 JOB = "print"
-Format = Literal["24", "float"]
 SETTLE_FRAMES = 256
 """Recorded past the last frame that the latency asks for, so that rounding never cuts the tail."""
-
-
-@dataclass(frozen=True)
-class Print:
-    """A finished print: its file, and the facts that stand in the provenance beside it."""
-
-    number: int
-    file: Path
-    provenance_file: Path
-    facts: dict[str, Any]
-    peak_dbfs: float
 
 
 def plan_allocation(
@@ -110,20 +98,15 @@ def print_mix(
     allocation, stored = plan_allocation(project, mix, studio, path, like=like)
     frames = project.frames + math.ceil(allocation.tail_s * project.rate_hz)
     if path != "itb" and not allocation.routes:
-        emit(
-            Finding(
-                "desk", "no strip of this mix runs on the desk; all of it is made in the box", severity="warning"
-            )
-        )
+        emit(Finding("desk", "no strip of this mix runs on the desk; all of it is made in the box", severity="warning"))
     analog = bool(allocation.routes) and studio is not None
     if not analog:
         if not accept(Question(f"Print {mix.name} ({path})", tuple(allocation.lines()))):
             raise DeclinedError("The print was not accepted; nothing was written.")
-        return _finish(
-            project, mix, allocation, path, _render_box(project, mix, allocation, frames, emit), emit, format_
-        )
+        render = _render_box(project, mix, allocation, frames, emit)
+        return file_print(project, mix, allocation, render, format_=format_, emit=emit)
     assert studio is not None  # noqa: S101 - analog implies a studio
-    _check_calibration(studio, stored, project)
+    stored = _sound_calibration(studio, stored, project)
     planned = recall.plan_mix(studio, allocation)
     title = f"Print {mix.name} ({path}) through {studio.rig.title}"
     if not accept(Question(title, (*allocation.lines(), *planned.lines()))):
@@ -150,7 +133,8 @@ def print_mix(
         raise CalibrationError(
             f"{device} did not take the recall: {reason}", hint="Put it right, then print again; nothing was played."
         )
-    return _print_analog(project, mix, allocation, path, studio, stored, frames, emit, format_)
+    render = _render_analog(project, mix, allocation, studio, stored, frames, emit)
+    return file_print(project, mix, allocation, render, format_=format_, emit=emit)
 
 
 def _origin(mix: Mix, path: RenderPath, rig: str) -> dict[str, Any]:
@@ -158,17 +142,7 @@ def _origin(mix: Mix, path: RenderPath, rig: str) -> dict[str, Any]:
     return {"mix": mix.name, "path": path, "rig": rig, "program": f"halfnormal {VERSION}"}
 
 
-@dataclass(frozen=True)
-class _Take:
-    """A float recording on disk that becomes a print: ``blocks`` gives its audio from the song's first frame on."""
-
-    number: int
-    partial: Path
-    frames: int
-    facts: dict[str, Any]
-
-
-def _check_calibration(studio: Studio, stored: StoredCalibration | None, project: Project) -> None:
+def _sound_calibration(studio: Studio, stored: StoredCalibration | None, project: Project) -> StoredCalibration:
     rig = studio.rig
     again = f"Run 'halfnormal calibrate --rig {rig.name}'."
     if stored is None:
@@ -192,41 +166,38 @@ def _check_calibration(studio: Studio, stored: StoredCalibration | None, project
             f"The project is at {project.rate_hz} Hz and the rig's interface at {rig.audio.rate_hz} Hz.",
             hint="Set rate_hz in the rig's [audio], or make the project with --rate.",
         )
+    return stored
 
 
-def _print_analog(
+def _render_analog(
     project: Project,
     mix: Mix,
     allocation: Allocation,
-    path: RenderPath,
     studio: Studio,
-    stored: StoredCalibration | None,
+    stored: StoredCalibration,
     frames: int,
     emit: Emit,
-    format_: Format,
-) -> Print:
-    assert stored is not None  # noqa: S101 - _check_calibration() has been passed
-    rate_hz = project.rate_hz
+) -> Render:
+    """Re-ping, record, repair; then trim to the song's start and run the bus stages of the box."""
     with studio.stream() as stream:
         ping = reping(stream, allocation, stored.calibration, studio, emit=emit)
         latency = round(ping.latency_samples)
         total = frames + latency + SETTLE_FRAMES
-        number, partial = project.claim_print(_origin(mix, path, studio.rig.name))
-        recording = _record(project, allocation, stream, partial, total, latency, emit)
+        number, partial = project.claim_print(_origin(mix, allocation.path, studio.rig.name))
+        recording = _record(project, allocation, stream, number, partial, total, latency, emit)
     snapshot = provenance.store_snapshot(project, studio)
-    facts = {
-        **provenance.rig_facts(studio, stored, snapshot),
-        **_pass_facts(recording, ping, rate_hz),
-    }
-    take = _Take(number, partial, frames, facts)
-    blocks = _analog_blocks(project, allocation, partial, recording, latency, frames)
-    return _file_print(project, mix, allocation, path, take, blocks, emit, format_)
+    facts = {**provenance.rig_facts(studio, stored, snapshot), **_pass_facts(recording, ping, project.rate_hz)}
+    whole = partial.with_name(f".partial-{number:04d}-whole.wav")
+    blocks = _analog_blocks(project, allocation, partial, recording, latency, frames, return_inputs(studio.rig))
+    written, peak = write_render(whole, blocks, Title(project.title, mix.name, allocation.path, project.rate_hz))
+    return Render(number, whole, written, peak, facts)
 
 
 def _record(
     project: Project,
     allocation: Allocation,
     stream: AudioStream,
+    number: int,
     partial: Path,
     frames: int,
     latency: int,
@@ -245,6 +216,18 @@ def _record(
     writer = WavWriter(partial, rate_hz=project.rate_hz, channels=stream.inputs, subtype="FLOAT")
     try:
         return record_pass(stream, make_source, writer, frames=frames, latency_frames=latency, emit=emit)
+    except BaseException:
+        kept = writer.frames / project.rate_hz
+        recovered = files.relative(project.prints / f"{number:04d}-recovered.wav")
+        emit(
+            Finding(
+                "pass",
+                f"it ended early; the {kept:.1f} s recorded so far are kept",
+                f"Open the project again, with any command: they become {recovered}.",
+                "warning",
+            )
+        )
+        raise
     finally:
         writer.close()
         for source in sources:
@@ -264,19 +247,24 @@ def _pass_facts(recording: Recording, ping: Reping, rate_hz: int) -> dict[str, A
 
 
 def _analog_blocks(
-    project: Project, allocation: Allocation, raw: Path, recording: Recording, latency: int, frames: int
+    project: Project,
+    allocation: Allocation,
+    raw: Path,
+    recording: Recording,
+    latency: int,
+    frames: int,
+    inputs: tuple[int, int],
 ) -> Iterator[NDArray[np.float64]]:
     """Yield the print from its recording: repaired, from the song's first frame on, through the box's bus stages."""
     bus = BusProcessor(allocation.bus_feeds, rate_hz=project.rate_hz)
     late = _BoxSum(project, allocation) if allocation.sums_after_return else None
+    sides = [number - 1 for number in inputs]
     with AudioReader(raw) as reader:
         reader.seek(latency)
         for done in range(0, frames, BLOCK_FRAMES):
             size = min(BLOCK_FRAMES, frames - done)
             block = patched(reader.read(size), latency + done, recording.patches, rate_hz=project.rate_hz)
-            stereo = (
-                block[:, :2].astype(np.float64) if block.shape[1] > 1 else np.repeat(block.astype(np.float64), 2, 1)
-            )
+            stereo = block[:, sides].astype(np.float64)
             if late is not None:
                 stereo = stereo + late.read(size)
             yield bus.process(stereo)
@@ -299,121 +287,30 @@ class _BoxSum:
         return block.bus
 
     def close(self) -> None:
+        self._engine.close()
         self._stems.close()
 
 
-def _render_box(project: Project, mix: Mix, allocation: Allocation, frames: int, emit: Emit) -> _Take:
+def _render_box(project: Project, mix: Mix, allocation: Allocation, frames: int, emit: Emit) -> Render:
     emit(Started(JOB, f"rendering {frames / project.rate_hz:.1f} s in the box"))
-    number, partial = project.claim_print(_origin(mix, "itb", project.rig))
+    number, partial = project.claim_print(_origin(mix, allocation.path, project.rig))
     box = _BoxSum(project, replace(allocation, feeds=allocation.itb))
     bus = BusProcessor(allocation.bus_itb, rate_hz=project.rate_hz)
+
+    def blocks() -> Iterator[NDArray[np.float64]]:
+        for done in range(0, frames, BLOCK_FRAMES):
+            block = bus.process(box.read(min(BLOCK_FRAMES, frames - done)))
+            emit(Progress(JOB, done / frames, detail="rendering", levels_dbfs=box.levels_dbfs | bus_levels(block)))
+            yield block
+
     try:
-        with WavWriter(partial, rate_hz=project.rate_hz, channels=2, subtype="FLOAT") as writer:
-            for done in range(0, frames, BLOCK_FRAMES):
-                block = bus.process(box.read(min(BLOCK_FRAMES, frames - done)))
-                writer.write(block)
-                emit(Progress(JOB, done / frames, detail="rendering", levels_dbfs=box.levels_dbfs | bus_levels(block)))
+        written, peak = write_render(
+            partial, blocks(), Title(project.title, mix.name, allocation.path, project.rate_hz)
+        )
+    except BaseException:
+        # Nothing was recorded: a render can be made again at any time.
+        project.release_print(number)
+        raise
     finally:
         box.close()
-    return _Take(number, partial, frames, {"latency_samples": 0, "xruns": [], "repairs": []})
-
-
-def _finish(
-    project: Project, mix: Mix, allocation: Allocation, path: RenderPath, take: _Take, emit: Emit, format_: Format
-) -> Print:
-    def blocks() -> Iterator[NDArray[np.float32]]:
-        with AudioReader(take.partial) as reader:
-            while reader.position < take.frames:
-                yield reader.read(BLOCK_FRAMES)
-
-    return _file_print(project, mix, allocation, path, take, blocks(), emit, format_)
-
-
-def _file_print(
-    project: Project,
-    mix: Mix,
-    allocation: Allocation,
-    path: RenderPath,
-    take: _Take,
-    blocks: Iterator[NDArray[Any]],
-    emit: Emit,
-    format_: Format,
-) -> Print:
-    """Write the numbered BWF and its provenance; the partial recording goes when both are there."""
-    whole = take.partial.with_name(f".partial-{take.number:04d}-whole.wav")
-    peak = _write(project, mix, path, take, whole, blocks)
-    subtype: Literal["PCM_24", "FLOAT"] = "PCM_24" if format_ == "24" else "FLOAT"
-    if subtype == "PCM_24" and peak > 1.0:
-        emit(
-            Finding(
-                "print",
-                f"it peaks at {decibels(peak):+.2f} dBFS, so it is written as float and nothing clips",
-                "Lower the bus fader for a 24-bit print.",
-                "warning",
-            )
-        )
-        subtype = "FLOAT"
-    file = project.prints / f"{take.number:04d}-{path}.wav"
-    if subtype == "PCM_24":
-        final = whole.with_name(f".partial-{take.number:04d}-24.wav")
-        with (
-            AudioReader(whole) as reader,
-            WavWriter(
-                final,
-                rate_hz=project.rate_hz,
-                channels=2,
-                subtype="PCM_24",
-                bext=_bext(project, mix, path),
-                dither=Ditherer(24, channels=2, seed=take.number),
-            ) as writer,
-        ):
-            while reader.position < take.frames:
-                writer.write(reader.read(BLOCK_FRAMES))
-        whole.unlink()
-    else:
-        final = whole
-    files.move_new(final, file)
-    facts = {
-        "schema": 1,
-        "print": take.number,
-        "file": file.name,
-        "path": path,
-        "rate_hz": project.rate_hz,
-        "frames": take.frames,
-        "format": "24-bit PCM, TPDF dither" if subtype == "PCM_24" else "32-bit float",
-        "peak_dbfs": decibels(peak) if peak > 0 else None,
-        **take.facts,
-        **provenance.project_facts(project, mix, file),
-        "allocation": [
-            {"strip": p.strip, "stage": p.stage, "where": p.where, "why": p.why} for p in allocation.placements
-        ],
-    }
-    beside = provenance.store(file, facts)
-    project.release_print(take.number)
-    emit(Done(JOB, f"{files.relative(file)}, {take.frames / project.rate_hz:.1f} s, peak {decibels(peak):.1f} dBFS"))
-    return Print(take.number, file, beside, facts, decibels(peak))
-
-
-def _write(
-    project: Project, mix: Mix, path: RenderPath, take: _Take, whole: Path, blocks: Iterator[NDArray[Any]]
-) -> float:
-    peak = 0.0
-    with WavWriter(
-        whole, rate_hz=project.rate_hz, channels=2, subtype="FLOAT", bext=_bext(project, mix, path)
-    ) as writer:
-        for block in blocks:
-            peak = max(peak, float(np.abs(block).max(initial=0.0)))
-            writer.write(block)
-    return peak
-
-
-def _bext(project: Project, mix: Mix, path: RenderPath) -> Bext:
-    from hardware.known import utc_now
-
-    date, _, time = utc_now().partition("T")
-    return Bext(
-        description=f"{project.title}: {mix.name}, {path}",
-        date=date,
-        time=time[:8],
-        coding_history=f"A=PCM,F={project.rate_hz},W=24,M=stereo,T=Halfnormal {path}\r\n",
-    )
+    return Render(number, partial, written, peak, {"latency_samples": 0, "xruns": [], "repairs": []})

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from controller.allocate import Allocation
+from controller.allocation import Allocation
 from controller.errors import DeclinedError
 from controller.events import Accept, Done, Emit, Finding, Progress, Question, Started
 from controller.studio import Studio

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from controller import probing
-from controller.allocate import Allocation, Route
-from controller.desk import gain_to_db
+from controller.allocation import Allocation, Route
+from controller.desk import gain_to_db, return_inputs
 from controller.errors import CalibrationError
 from controller.events import Emit, Finding, Started
 from controller.loops import Calibration
@@ -120,8 +120,7 @@ def _compare(
     routes: list[Route], matrix: LoopMatrix, calibration: Calibration, studio: Studio
 ) -> tuple[list[str], list[float]]:
     facts = calibration.by_output()
-    ordered = sorted(studio.rig.returns.items(), key=lambda item: item[1])
-    left, right = ordered[0][0] - 1, ordered[-1][0] - 1
+    left, right = (number - 1 for number in return_inputs(studio.rig))
     tolerance = studio.rig.tolerance
     problems: list[str] = []
     shifts: list[float] = []

@@ -116,6 +116,7 @@ class Studio:
                 bytesize=line.bits,
                 parity=line.parity,
                 stopbits=line.stop,
+                terminator=line.terminator.encode("ascii"),
                 clock=self.clock,
             )
         return None

@@ -41,6 +41,7 @@ class DeviceLine:
         self.refusals: list[Refusal] = []
         self.moved: dict[str, Known] = {}
         self.failure: str | None = None
+        self.timed_out = False
         self._port = port
         self._parser = Parser(profile)
         self._garbage = b""
@@ -183,7 +184,7 @@ def run_together(
 ) -> None:
     """Run the talks side by side on one clock until all have ended; one that fails ends alone.
 
-    A failed talk leaves its reason in its line's ``failure``.
+    A failed talk leaves its reason in its line's ``failure``, and in ``timed_out`` whether that was silence.
     """
     running: list[tuple[DeviceLine, Talk]] = list(talks)
     waits: dict[str, Wait] = {}
@@ -222,6 +223,7 @@ def _advance(line: DeviceLine, talk: Talk, waits: dict[str, Wait], now_s: float)
     except HardwareError as error:
         talk.close()
         line.failure = str(error)
+        line.timed_out = isinstance(error, ReplyTimeoutError)
         waits.pop(line.name, None)
     return True
 

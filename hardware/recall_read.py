@@ -17,10 +17,14 @@ from profiles.profile import Profile, Value
 
 @dataclass(frozen=True)
 class ReadOutcome:
-    """What the devices say of themselves: ``values`` by address, one sentence for each device that stopped."""
+    """What the devices say of themselves: ``values`` by address, one sentence for each device that stopped.
+
+    ``timed_out``: those of the failed devices that did not answer.
+    """
 
     values: dict[str, Known]
     failed_devices: dict[str, str]
+    timed_out: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,7 @@ class VerifyOutcome:
     mismatches: tuple[Mismatch, ...]
     unreadable: tuple[str, ...]
     failed_devices: dict[str, str]
+    timed_out: frozenset[str] = frozenset()
 
     @property
     def ok(self) -> bool:
@@ -99,7 +104,7 @@ def take_readback(
     for line, _ in lines:
         if line.failure is not None:
             failures[line.name] = f"{line.name} {line.failure.rstrip('.')}."
-    return ReadOutcome(values, failures)
+    return ReadOutcome(values, failures, frozenset(line.name for line, _ in lines if line.timed_out))
 
 
 def verify_recall(
@@ -136,4 +141,4 @@ def verify_recall(
         known = read.values.get(address)
         if known is None or not same_value(control, known.value, wanted):
             mismatches.append(Mismatch(address, wanted, known.value if known else None))
-    return VerifyOutcome(read.values, tuple(mismatches), tuple(unreadable), read.failed_devices)
+    return VerifyOutcome(read.values, tuple(mismatches), tuple(unreadable), read.failed_devices, read.timed_out)

@@ -50,6 +50,7 @@ class RecallOutcome:
 
     ``results``: every planned address. ``failed_devices``: one sentence for each device that stopped.
     ``moved``: controls that moved by themselves meanwhile, a hand on the panel. ``seconds``: time it took [s].
+    ``timed_out``: those of the failed devices that did not answer.
     """
 
     results: dict[str, StepResult]
@@ -57,6 +58,7 @@ class RecallOutcome:
     moved: dict[str, Known] = field(default_factory=dict)
     interrupted: bool = False
     seconds: float = 0.0
+    timed_out: frozenset[str] = frozenset()
 
     @property
     def ok(self) -> bool:
@@ -304,7 +306,8 @@ def run_recall(
             sending.last_look()
     _collect_failures(sendings, failures, plan)
     results, moved = _gathered(plan, sendings, failures)
-    return RecallOutcome(results, failures, moved, interrupted, clock.monotonic() - began)
+    timed_out = frozenset(name for name, sending in sendings.items() if sending.line.timed_out)
+    return RecallOutcome(results, failures, moved, interrupted, clock.monotonic() - began, timed_out)
 
 
 def _collect_failures(sendings: Mapping[str, _Sending], failures: dict[str, str], plan: RecallPlan) -> None:

@@ -153,7 +153,13 @@ def parse_midi(text: str) -> Template:
         if match["byte"]:
             parts.append(bytes.fromhex(match["byte"]))
         elif match["high"]:
-            parts.append(Field(parse_sum(match["low"]), Encoding("nibble", bits=int(match["high"], 16))))
+            low = parse_sum(match["low"])
+            if {"v", "code"} & {name for name, _ in low.terms}:
+                raise ProfileSyntaxError(
+                    f"{word!r} in {text!r} puts a value into half a byte",
+                    hint="Only the channel and what repeats can stand there.",
+                )
+            parts.append(Field(low, Encoding("nibble", bits=int(match["high"], 16))))
         elif match["any"]:
             parts.append(ANY)
         else:

@@ -35,7 +35,7 @@ def run(args: argparse.Namespace) -> int:
     from hardware.room.serve import serve
 
     rig = load_rig(args.rig, folders=[places.rigs_folder()])
-    room = Room(load_model(args.model or rig.room_model), rate_hz=rig.audio.rate_hz)
+    room = Room(load_model(args.model or rig.room_model), rate_hz=rig.audio.rate_hz, tally=True)
 
     def ready(facts: dict[str, Any]) -> None:
         sys.stdout.write(json.dumps({"schema": 1, **facts}) + "\n")

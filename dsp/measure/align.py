@@ -2,9 +2,8 @@
 
 ``a`` is the reference and ``b`` the recording; arrays here are (channels, frames) float64. The model is
 ``b_c(n) = g_c·a_c(n − delay − drift·n) + noise``. The reference is read between its samples, the recording never is:
-its noise and its faults stay what they are. Found in three steps: a correlation of whole files at a low rate, the delay
-of a dozen short blocks and a robust line through them, and Gauss-Newton on delay, drift and gains together, which in
-white noise is the most likely answer (Kay, *Estimation Theory*, 1993, section 7).
+its noise and its faults stay what they are. From a first guess (:mod:`dsp.measure.search`) Gauss-Newton on delay, drift
+and gains together finds what in white noise is the most likely answer (Kay, *Estimation Theory*, 1993, section 7).
 """
 
 from __future__ import annotations
@@ -16,18 +15,10 @@ from numpy.typing import NDArray
 
 from dsp.errors import NoAlignment
 from dsp.measure.reader import HALF_TAPS, read
+from dsp.measure.search import Span
 
 Floats = NDArray[np.float64]
-Span = tuple[int, int]
 
-COARSE_RATE_HZ = 6_000
-WHITENING_FLOOR = 0.1  # of the mean magnitude: quieter bins keep their small weight, so noise is not lifted
-COARSE_SCORE = 9.0  # peak over RMS of the correlation; 2^23 lags of noise reach 9 once in 10^12
-BLOCK_FRAMES = 32_768
-BLOCKS = 16
-BLOCK_SCORE = 7.0
-ON_LINE = 1.5  # samples; block delays are whole numbers
-STEEPEST = 1e-3  # drift beyond 1000 ppm is no drift but a wrong sample rate
 ROUNDS = 12
 FIT_SPANS, FIT_SPAN_FRAMES = 24, 131_072
 
@@ -58,100 +49,6 @@ class Alignment:
         early, late = sorted((self.delay_samples, last_delay))
         start = max(0, int(np.ceil(late)) + HALF_TAPS)
         return start, max(start, min(b_frames, int(np.floor(a_frames + early)) - HALF_TAPS))
-
-
-def coarse_delay(a: Floats, b: Floats, *, rate_hz: int) -> int:
-    """Return the delay of ``b`` after ``a`` to some tens of samples, whatever the polarity, by whitened correlation.
-
-    Raises
-    ------
-    NoAlignment
-        No lag stands out of the correlation.
-    """
-    step = max(1, rate_hz // COARSE_RATE_HZ)
-    for factor in (step, 1) if step > 1 else (1,):
-        lag, score = _correlate(_decimated(a, factor), _decimated(b, factor))
-        if score >= COARSE_SCORE:
-            return lag * factor
-    raise NoAlignment(
-        "The two recordings have nothing in common that could be aligned.",
-        hint="Check that both hold the same song, and the same part of it.",
-    )
-
-
-def block_delays(a: Floats, b: Floats, *, near: int, reach: int, blocks: int = BLOCKS) -> list[tuple[float, float]]:
-    """Return (middle frame of ``b``, delay) of short blocks spread over ``b``, each within ``reach`` of ``near``.
-
-    Blocks in which no lag stands out, for instance silent ones, are left out.
-    """
-    start, stop = max(0, near), min(b.shape[1], a.shape[1] + near)
-    frames = min(BLOCK_FRAMES, stop - start)
-    found: list[tuple[float, float]] = []
-    if frames < 64:
-        return found
-    for first in sorted(set(np.linspace(start, stop - frames, blocks).astype(int).tolist())):
-        low = first - near - reach
-        heard = _padded(a, low, first - near + frames + reach)
-        lag, score = _correlate(heard, b[:, first : first + frames], reach=(0, 2 * reach))
-        if score >= BLOCK_SCORE:
-            found.append((first + 0.5 * frames, float(lag + first - low)))
-    return found
-
-
-@dataclass(frozen=True)
-class Guess:
-    """A first alignment, and the part of the recording for which it holds."""
-
-    delay_samples: float
-    """At ``b``'s first frame."""
-    drift: float
-    steady: Span | None
-    """Frames of ``b`` between two jumps in time; None when it all lies on one line."""
-
-
-def first_guess(a: Floats, b: Floats, *, rate_hz: int) -> Guess:
-    """Return delay and drift good enough for :func:`refine` to converge from.
-
-    The line is the one through two block delays (or level through one) that most blocks lie on within 1.5 samples: lost
-    frames and wrong blocks do not bend it. A level line wins a draw.
-
-    Raises
-    ------
-    NoAlignment
-        Nothing in common.
-    """
-    coarse = coarse_delay(a, b, rate_hz=rate_hz)
-    reach = 8 * max(1, rate_hz // COARSE_RATE_HZ) + int(STEEPEST * b.shape[1])
-    points = np.array(block_delays(a, b, near=coarse, reach=reach))
-    if not points.size:
-        return Guess(float(coarse), 0.0, None)
-    time, delay = points.T
-    i, j = np.triu_indices(time.size, 1)
-    slopes = np.concatenate([np.zeros(time.size), (delay[j] - delay[i]) / (time[j] - time[i])])
-    through = np.concatenate([np.arange(time.size), i])
-    slopes[np.abs(slopes) > STEEPEST] = 0.0
-    off = delay[None, :] - delay[through][:, None] - slopes[:, None] * (time[None, :] - time[through][:, None])
-    agree = np.abs(off) <= ON_LINE
-    best = int(
-        np.argmax(agree.sum(axis=1) - 1e-3 * np.mean(np.minimum(np.abs(off), 9.0), axis=1) + 0.5 * (slopes == 0.0))
-    )
-    on = agree[best]
-    slope = slopes[best]
-    if slope != 0.0:
-        slope = float(np.polyfit(time[on], delay[on], 1)[0])
-    at_start = float(np.mean(delay[on] - slope * time[on])) if slope != 0.0 else float(np.median(delay[on]))
-    return Guess(at_start, slope, _longest_steady(time, on))
-
-
-def _longest_steady(time: Floats, on: NDArray[np.bool_]) -> Span | None:
-    """Return the stretch of the most blocks in a row that lie on the line; None when (nearly) all of them do."""
-    if on.all() or np.count_nonzero(~on) <= 1:
-        return None
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], on.astype(np.int8), [0]])))
-    starts, stops = edges[::2], edges[1::2]
-    longest = int(np.argmax(stops - starts))
-    half = BLOCK_FRAMES // 2
-    return int(time[starts[longest]]) - half, int(time[stops[longest] - 1]) + half
 
 
 def refine(
@@ -292,9 +189,9 @@ class _Fit:
         at_start = np.array([1.0, -middle / half])
         safe = np.where(weights * self.aa > 0.0, weights * self.aa, 1.0)
         return Alignment(
-            delay_samples=self.centre - self.growth * middle,
+            delay_samples=float(self.centre - self.growth * middle),
             delay_sd=float(np.sqrt(at_start @ spread @ at_start)),
-            drift=self.growth,
+            drift=float(self.growth),
             drift_sd=float(np.sqrt(spread[1, 1])) / half,
             gains=tuple(float(g) for g in self.gains),
             gain_sds=tuple(float(s) for s in np.where(weights > 0.0, np.sqrt(1.0 / safe), 0.0)),
@@ -332,42 +229,3 @@ def _fit_spans(span: Span) -> list[Span]:
         return [(n, min(n + FIT_SPAN_FRAMES, stop)) for n in range(start, stop, FIT_SPAN_FRAMES)]
     firsts = np.linspace(start, stop - FIT_SPAN_FRAMES, FIT_SPANS).astype(int).tolist()
     return [(n, n + FIT_SPAN_FRAMES) for n in firsts]
-
-
-def _correlate(a: Floats, b: Floats, *, reach: Span | None = None) -> tuple[int, float]:
-    """Return the lag of ``b`` after ``a`` with the highest whitened correlation of any polarity, and peak over RMS.
-
-    Channels are correlated each with its own and their squares added, so that an inverted channel does not cancel the
-    other. ``reach`` bounds the lag of ``a`` after ``b`` [samples, inclusive].
-    """
-    frames = 1 << (a.shape[1] + b.shape[1]).bit_length()
-    cross = np.fft.rfft(b, frames, axis=1) * np.conj(np.fft.rfft(a, frames, axis=1))
-    cross[:, : frames // 300] = 0.0  # 20 Hz at the coarse rate: rumble and DC align nothing
-    magnitude = np.abs(cross)
-    floor = WHITENING_FLOOR * magnitude.mean(axis=1, keepdims=True)
-    power = np.sum(np.fft.irfft(cross / np.maximum(magnitude + floor, 1e-300), frames, axis=1) ** 2, axis=0)
-    lags = np.arange(frames)
-    lags = np.where(lags >= frames // 2, lags - frames, lags)
-    allowed = (lags > -a.shape[1]) & (lags < b.shape[1])
-    if reach is not None:
-        allowed &= (-lags >= reach[0]) & (-lags <= reach[1])
-    rms = float(np.sqrt(np.mean(power)))
-    if rms == 0.0 or not np.any(allowed):
-        return 0, 0.0
-    best = int(np.argmax(np.where(allowed, power, -1.0)))
-    return int(lags[best]), float(np.sqrt(power[best])) / rms
-
-
-def _decimated(x: Floats, factor: int) -> Floats:
-    """Return the means of ``factor`` frames each: a rough low-pass, good enough to find a lag."""
-    frames = x.shape[1] // factor * factor
-    means: Floats = x[:, :frames].reshape(x.shape[0], -1, factor).mean(axis=2)
-    return means
-
-
-def _padded(x: Floats, start: int, stop: int) -> Floats:
-    out = np.zeros((x.shape[0], stop - start))
-    low, high = max(start, 0), min(stop, x.shape[1])
-    if high > low:
-        out[:, low - start : high - start] = x[:, low:high]
-    return out

@@ -13,12 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dsp.errors import DspError, NoAlignment, ShapeError
-from dsp.measure.align import Alignment, Guess, first_guess, refine
+from dsp.measure.align import Alignment, refine
 from dsp.measure.bands import Profile, depth_over_time, third_octave_depth
 from dsp.measure.findings import Event, find_events, find_slips, quiet_noise
 from dsp.measure.levels import decibels, rms_from_dbfs
 from dsp.measure.matching import Match, fit_match, hidden_drift
 from dsp.measure.reader import read
+from dsp.measure.search import Guess, first_guess
 
 Floats = NDArray[np.float64]
 Samples = NDArray[np.float32]
@@ -29,6 +30,7 @@ FEWEST_FRAMES = 4_096
 DRIFT_GAIN_DB = 0.1  # a drift is kept when it takes this much off the residual
 DRIFT_SIGMAS = 5.0  # … and is this many standard deviations from none
 EQ_GAIN_DB = 1.0  # below this the linear match found nothing that could have biased the drift
+SHALLOWEST_DB = -0.5  # explaining less than a tenth of B's power is no alignment
 SLIP_DEPTH_DB = -40.0  # a recording that slipped by a frame or more does not null any deeper
 NULL_DEFINITION = "20·log10(rms(B − model)/rms(B)), all channels, without the first and last 0.5 s"
 DELAY_DEFINITION = "least-squares delay over the programme at B's first frame, positive when B is later than A"
@@ -138,6 +140,12 @@ def null_test(
         stages.append(Stage("eq", _depth(heard - matched_model, heard, inner)))
         if _deeper(stages[-1].depth_db, plain):
             best = matched_model
+    reached = stages[-1].depth_db
+    if reached is not None and reached > SHALLOWEST_DB and (plain is None or plain > SHALLOWEST_DB):
+        raise NoAlignment(
+            "The two recordings have nothing in common that could be aligned.",
+            hint="Check that both hold the same song, and the same part of it.",
+        )
     cut = slice(*inner)
     noise, limit_note = _noise(best[:, cut], heard[:, cut], rate_hz, noise_dbfs)
     whole, left, left_matched = heard[:, cut], (heard - model)[:, cut], (heard - best)[:, cut]
@@ -256,7 +264,7 @@ def _match(
     for _ in range(3):
         _, slope = read(a, delay=fit.delay_samples, drift=fit.drift, start=span[0], stop=span[1], slope=True)
         more, sd, gain_db = hidden_drift(y, slope, heard - model, match, span=inner, middle=middle)
-        if gain_db < DRIFT_GAIN_DB or abs(more) < DRIFT_SIGMAS * sd:
+        if abs(more) < DRIFT_SIGMAS * sd or (gain_db < DRIFT_GAIN_DB and not kept):
             break
         kept = True
         fit = Alignment(

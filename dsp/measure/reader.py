@@ -59,7 +59,7 @@ def read(
         Two arrays (channels, stop − start): the reading and its derivative (empty unless ``slope``).
     """
     length = LONGEST if drift == 0.0 else int(np.clip(2.0 * STRAY / abs(drift), SHORTEST, LONGEST))
-    fft_frames = 1 << (length + 2 * HALF_TAPS).bit_length()
+    fft_frames = 1 << (min(length, stop - start) + 2 * HALF_TAPS).bit_length()
     length = fft_frames - 2 * HALF_TAPS if drift == 0.0 else min(length, fft_frames - 2 * HALF_TAPS)
     reading = np.empty((source.shape[0], stop - start))
     derivative = np.empty_like(reading if slope else reading[:, :0])

@@ -271,14 +271,24 @@ class MidiPort:
 
     def close(self) -> None:
         """Release the port; harmless when called twice."""
+        if self._server_ended():
+            self.abandon()
+        for client in self._take_clients():
+            client.delete()
+
+    def abandon(self) -> None:
+        """Let go of a port whose JACK server is gone; harmless when called twice.
+
+        Deleting its clients may crash the JACK library, or cancel a thread of it that waits for the interpreter and
+        so stop that for ever. They stay until the process ends.
+        """
+        for client in self._take_clients():
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(client))
+
+    def _take_clients(self) -> list[Any]:
         clients = [client for client in (self._receiver, self._sender) if client is not None]
         self._receiver = self._sender = None
-        for client in clients:
-            if self._server_ended():
-                # Deleting a client of a server that is gone crashes the JACK library: it stays, for ever.
-                ctypes.pythonapi.Py_IncRef(ctypes.py_object(client))
-            else:
-                client.delete()
+        return clients
 
     def _collect(self) -> list[Token]:
         """Empty rtmidi's queue.

@@ -194,6 +194,7 @@ class InProcessRoom:
         self._closed = False
         if state_path is not None and state_path.exists():
             self.room.load(state_path)
+        self._kept = self.room.knobs()
 
     def open_port(self, device: str) -> MemoryPort:
         """Open a device's MIDI or serial port.
@@ -243,7 +244,7 @@ class InProcessRoom:
                 port.arrive(message, self.clock.monotonic())
 
     def close(self) -> None:
-        """Close every port and keep the knobs; harmless when called twice.
+        """Close every port and keep the knobs that moved; harmless when called twice.
 
         Raises
         ------
@@ -255,7 +256,7 @@ class InProcessRoom:
         self._closed = True
         for port in self._ports.values():
             port.close()
-        if self._state_path is not None:
+        if self._state_path is not None and self.room.knobs() != self._kept:
             self.room.save(self._state_path)
 
     def __enter__(self) -> Self:

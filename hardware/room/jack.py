@@ -26,6 +26,7 @@ class JackAudio:
     name : the client's name as JACK gave it.
     rate_hz, block_frames : the server's.
     xruns : how many the server reported since `start`.
+    server_ended : whether the server went away under us.
     failure : what ended the audio from its own side, or None.
     """
 
@@ -46,7 +47,7 @@ class JackAudio:
         self.ended = threading.Event()
         self._process = process
         self._active = False
-        self._server_ended = False
+        self.server_ended = False
         self._block = np.zeros((self.block_frames, inputs), np.float32)
         self._inports = [self._client.inports.register(f"in_{number}") for number in range(1, inputs + 1)]
         self._outports = [self._client.outports.register(f"out_{number}") for number in range(1, outputs + 1)]
@@ -65,7 +66,7 @@ class JackAudio:
         client, self._client = self._client, None
         if client is None:
             return
-        if self._server_ended:
+        if self.server_ended:
             # Closing a client whose server is gone waits for ever, and so would its deletion: it stays.
             ctypes.pythonapi.Py_IncRef(ctypes.py_object(client))
             return
@@ -97,7 +98,7 @@ class JackAudio:
         self.xruns += 1
 
     def _on_shutdown(self, status: Any, reason: str) -> None:
-        self._server_ended = True
+        self.server_ended = True
         if self.failure is None:
             self.failure = AudioError("The JACK server ended.", hint="Start JACK and serve the room again.")
         self.ended.set()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import math
 import os
@@ -41,8 +42,17 @@ class ServedRoom(Protocol):
         """Audio channels out."""
         ...
 
-    def receive(self, device: str, data: bytes) -> list[bytes]:
-        """Bytes a device got → whole messages it answers."""
+    @property
+    def tally(self) -> Any:
+        """What the room itself put into its returns: a dataclass or a dict."""
+        ...
+
+    def receive(self, device: str, data: bytes, *, at_s: float | None = None) -> list[bytes]:
+        """Bytes a device got at ``at_s`` [s] → whole messages it answers."""
+        ...
+
+    def vanished(self, device: str) -> bool:
+        """Tell whether the device has gone: a serial port is taken away then."""
         ...
 
     def process(self, block: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -110,11 +120,21 @@ def serve(
     # The first calls may compile kernels; in JACK's thread that would stall everyone's audio.
     room.process(np.zeros((256, room.inputs), np.float32))
     with contextlib.ExitStack() as stack:
-        # MIDI first: opening an rtmidi client beside a running Python process callback stalls the graph.
-        ports = {}
+        # MIDI is opened first and closed last: rtmidi does both without letting go of the interpreter, JACK waits
+        # meanwhile for every process callback, and ours waits for the interpreter.
+        ports: dict[str, MidiPort] = {}
+        audio: JackAudio | None = None
+
+        def close_ports() -> None:
+            for port in ports.values():
+                if audio is not None and audio.server_ended:
+                    port.abandon()
+                else:
+                    port.close()
+
+        stack.callback(close_ports)
         for device in midi:
             ports[device] = _open_port(f"{name} {device}")
-            stack.callback(ports[device].close)
         lines = {}
         for device in serial:
             lines[device] = PtyLine(serial_folder / device)
@@ -128,7 +148,7 @@ def serve(
                 hint=f"Start jackd with -r {rate_hz}, or set rate_hz in the rig file.",
             )
         audio.start()
-        session = _Session(room, ports, lines, say or _print_line)
+        session = _Session(room, ports, dict(lines), say or _print_line)
         with _stopped_by_signals(session.stop):
             ready(
                 {
@@ -222,6 +242,7 @@ class _Session:
         self._ports = ports
         self._lines = lines
         self._say = say
+        self._selector = selectors.SelectSelector()
         self._running = True
         self._typed = b""
 
@@ -231,7 +252,7 @@ class _Session:
 
     def loop(self, stdin: TextIO | None, audio: Any) -> None:
         """Carry bytes until stopped or the audio ends."""
-        with selectors.SelectSelector() as selector:
+        with self._selector as selector:
             typed = stdin.fileno() if stdin is not None else None
             if typed is not None:
                 selector.register(typed, selectors.EVENT_READ)
@@ -244,14 +265,19 @@ class _Session:
                 self._carry()
 
     def _carry(self) -> None:
+        # A MIDI device that vanishes only falls silent: rtmidi ends a client without letting go of the interpreter,
+        # JACK waits for our audio callback, and that waits for the interpreter.
         for device, port in self._ports.items():
             for token in port.receive(0.0):
-                self._answer(device, self._room.receive(device, token.data))
+                self._answer(device, self._room.receive(device, token.data, at_s=token.at_s))
         now_s = time.monotonic()
-        for device, line in self._lines.items():
+        for device, line in list(self._lines.items()):
             if arrived := line.receive():
-                self._answer(device, self._room.receive(device, arrived))
+                self._answer(device, self._room.receive(device, arrived, at_s=now_s))
             line.pump(now_s)
+            if self._room.vanished(device):
+                self._selector.unregister(line.handle)
+                self._lines.pop(device).close()
 
     def _answer(self, device: str, messages: list[bytes]) -> None:
         for message in messages:
@@ -277,8 +303,12 @@ class _Session:
         if word == "knobs" and not rest:
             return {"knobs": {address: _shown(value) for address, value in self._room.knobs().items()}}
         if word == "tally" and not rest:
-            tally = getattr(self._room, "tally", {})
-            return {"tally": tally() if callable(tally) else tally}
+            tally = self._room.tally
+            return {
+                "tally": dataclasses.asdict(tally)
+                if dataclasses.is_dataclass(tally) and not isinstance(tally, type)
+                else tally
+            }
         if word == "turn" and len(rest) == 2:
             address, value = rest
             try:

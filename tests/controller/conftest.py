@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from short_line import Line
 
 
 @pytest.fixture
@@ -31,3 +32,10 @@ def read_only_folder() -> Iterator[Path]:
             os.seteuid(0)
         folder.chmod(0o755)
         shutil.rmtree(parent)
+
+
+@pytest.fixture
+def line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Line:
+    """A rig on an ideal room inside the program, with a home of its own."""
+    monkeypatch.setenv("HALFNORMAL_HOME", str(tmp_path / "home"))
+    return Line(tmp_path)

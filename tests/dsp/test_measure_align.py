@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dsp.errors import NoAlignment
-from dsp.measure.align import Alignment, coarse_delay, first_guess, refine
+from dsp.measure.align import Alignment, refine
 from dsp.measure.reader import filtered, read
+from dsp.measure.search import coarse_delay, first_guess
 
 RATE = 48_000
 
@@ -35,8 +36,8 @@ def wideband(frames, seed):
 
     def at(delay):
         turned = series * np.exp(-2j * np.pi * k * delay / (2 * frames))
-        out = np.fft.irfft(turned, 2 * frames)[:frames]
-        return 0.1 * out / np.sqrt(np.mean(out**2))
+        out = np.fft.irfft(turned, 2 * frames)
+        return 0.1 * (out / out.std())[:frames]
 
     return at
 
@@ -94,14 +95,14 @@ def test_delay_gain_and_polarity_are_recovered_whatever_they_are(delay, gains_db
 
 
 def test_spreads_are_those_of_repeated_trials():
-    frames, delay, sigma = 24_000, 411.37, 1e-3
+    frames, delay, sigma = 12_000, 411.37, 1e-3
     left, right = wideband(frames, 1), wideband(frames, 2)
     a = np.stack([left(0.0), right(0.0)])
     clean = np.stack([-0.7 * left(delay), 0.9 * right(delay)])
     rng = np.random.default_rng(3)
     span = (1000, frames - 1000)
     errors = []
-    for _ in range(60):
+    for _ in range(50):
         b = clean + rng.normal(0.0, sigma, clean.shape)
         fit = refine(a, b, delay=411.2, drift=0.0, span=span, with_drift=True)
         at_middle = fit.delay_samples + fit.drift * frames / 2
@@ -118,7 +119,7 @@ def test_spreads_are_those_of_repeated_trials():
 
 
 def test_the_delay_reaches_the_cramer_rao_bound():
-    frames, delay, sigma = 24_000, 57.81, 1e-4
+    frames, delay, sigma = 12_000, 57.81, 1e-4
     left = wideband(frames, 4)
     a = left(0.0)[None]
     rng = np.random.default_rng(5)
@@ -134,12 +135,12 @@ def test_the_delay_reaches_the_cramer_rao_bound():
             with_drift=False,
         ).delay_samples
         - delay
-        for _ in range(60)
+        for _ in range(50)
     ]
     assert np.sqrt(np.mean(np.square(errors))) < 1.3 * bound
 
 
-@pytest.mark.parametrize(("delay", "ppm"), [(731.4142, 12.0), (-20_731.37, -80.0), (3.37, 0.5), (60_000.0, 400.0)])
+@pytest.mark.parametrize(("delay", "ppm"), [(731.4142, 12.0), (-20_731.37, -80.0), (3.37, 0.5), (60_000.0, 100.0)])
 def test_drift_and_offsets_of_seconds_are_found_together(delay, ppm):
     n = np.arange(4 * RATE)
     a = song(n / RATE, 6)
@@ -174,6 +175,14 @@ def test_a_delay_is_found_in_noise_as_loud_as_the_programme():
     b = left(777.0)[None] + np.random.default_rng(11).normal(0.0, 0.1, (1, frames))
     found = aligned(left(0.0)[None], b, with_drift=False)
     assert abs(found.delay_samples - 777.0) < 0.05
+
+
+def test_a_programme_of_little_but_bass_is_found_where_it_lies():
+    walk = np.cumsum(np.random.default_rng(15).normal(0.0, 0.1, (2, 4 * RATE)), axis=1)
+    b = np.random.default_rng(16).normal(0.0, 1e-3, walk.shape)
+    b[:, 500:] -= walk[:, :-500]
+    assert abs(coarse_delay(walk, b, rate_hz=RATE) - 500) < 20
+    assert first_guess(walk, b, rate_hz=RATE).delay_samples == pytest.approx(500.0, abs=1.0)
 
 
 def test_unrelated_recordings_are_not_aligned():

@@ -1,4 +1,4 @@
-"""Loops are measured to what the noise allows: the simulator puts delay, gain and polarity into the phase of each tone."""
+"""Loops are measured to what the noise allows; the simulator puts delay and polarity into the phase of each tone."""
 
 from __future__ import annotations
 

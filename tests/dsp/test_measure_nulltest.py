@@ -11,7 +11,7 @@ from dsp.errors import DspError, NoAlignment, ShapeError
 from dsp.measure.nulltest import null_test
 
 RATE = 48_000
-SECONDS = 5
+SECONDS = 3
 SINE_DB = 20.0 * math.log10(math.sqrt(2.0))
 
 
@@ -34,8 +34,8 @@ def bed(frames, delay, seed=2):
     hz = k * RATE / (2 * frames)
     shape = np.where((hz > 40.0) & (hz < 19_000.0), 1.0 / np.sqrt(np.maximum(hz, 40.0)), 0.0)
     series = shape * np.exp(2j * np.pi * (rng.random((frames + 1, 2)) - k * delay / (2 * frames)))
-    out = np.fft.irfft(series, 2 * frames, axis=0)[:frames]
-    return 0.05 * out / out.std()
+    out = np.fft.irfft(series, 2 * frames, axis=0)
+    return 0.05 * (out / out.std())[:frames]
 
 
 N = np.arange(SECONDS * RATE)
@@ -165,27 +165,27 @@ def test_gain_is_of_b_relative_to_a_per_channel(reference):
 
 def test_a_dropout_and_a_click_are_named_with_their_times(reference, delayed):
     b = recorded(delayed, 1e-4)
-    b[100_000:100_480] = 0.0
-    b[170_000, 0] += 0.2
+    b[70_000:70_480] = 0.0
+    b[110_000, 0] += 0.2
     found = null_test(reference, b, rate_hz=RATE, noise_dbfs=-77.0)
     told = [(event.at_s, event.what) for event in found.events]
-    assert all(at == pytest.approx(100_000 / RATE, abs=0.01) for at, what in told if what.startswith("dropout"))
+    assert all(at == pytest.approx(70_000 / RATE, abs=0.01) for at, what in told if what.startswith("dropout"))
     assert sum(what.startswith("dropout") for _, what in told) == 2
     clicks = [(at, what) for at, what in told if what.startswith("click")]
     assert len(clicks) == 1
-    assert clicks[0][0] == pytest.approx(170_000 / RATE, abs=0.01)
+    assert clicks[0][0] == pytest.approx(110_000 / RATE, abs=0.01)
     assert clicks[0][1].endswith("channel 1")
     assert len(told) == 3
 
 
 def test_lost_frames_are_named_as_a_slip(reference, delayed):
     b = recorded(delayed, 1e-4)
-    b = np.concatenate([b[: 3 * RATE], b[3 * RATE + 256 :]])
+    b = np.concatenate([b[: 2 * RATE], b[2 * RATE + 256 :]])
     found = null_test(reference, b, rate_hz=RATE)
     slips = [event for event in found.events if event.what.startswith("slip")]
     assert len(slips) == 1
     assert "256 samples earlier" in slips[0].what
-    assert slips[0].at_s == pytest.approx(3.0, abs=0.5)
+    assert slips[0].at_s == pytest.approx(2.0, abs=0.5)
     assert found.delay_samples == pytest.approx(DELAY, abs=1e-3)
     depths = dict(found.over_time)
     assert min(depths.values()) < -50.0
@@ -194,7 +194,7 @@ def test_lost_frames_are_named_as_a_slip(reference, delayed):
 
 def test_the_limit_is_estimated_from_quiet_passages_when_there_are_any(reference, delayed):
     gate = np.ones((N.size, 1))
-    gate[2 * RATE : 2 * RATE + 24_000] = 0.0
+    gate[RATE : RATE + 24_000] = 0.0
     gate_b = np.roll(gate, 731, axis=0)
     b = recorded(delayed * gate_b, 1e-4)
     found = null_test(reference * gate.astype(np.float32), b, rate_hz=RATE)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from profiles import schema
@@ -158,6 +158,7 @@ def test_every_code_of_every_shipped_taper_comes_back(control: Control) -> None:
     assert problems_of(control.taper) == []
 
 
+@settings(deadline=None)
 @given(data=st.data())
 def test_any_value_lands_within_half_a_step(data: st.DataObject) -> None:
     control = data.draw(st.sampled_from(distinct(SHIPPED)))
@@ -173,6 +174,7 @@ def test_any_value_lands_within_half_a_step(data: st.DataObject) -> None:
             assert taper.to_raw(taper.from_raw(code)) == code
 
 
+@settings(deadline=None)
 @given(first=st.floats(-80.0, 10.0), second=st.floats(-80.0, 10.0))
 def test_louder_is_never_a_lower_code(first: float, second: float) -> None:
     low, high = sorted((first, second))

@@ -1,0 +1,79 @@
+"""Where the stages of the stereo bus run."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+from controller import desk as desks
+from controller.allocation import Draft
+from controller.engine_terms import engine_bands, engine_compressor
+from controller.mix import Mix
+from dsp.engine import BusSettings
+from hardware.rig import Rig
+from profiles.profile import Profile
+
+BUS = "bus"
+
+
+def plan_bus(
+    mix: Mix,
+    rig: Rig,
+    profiles: Mapping[str, Profile],
+    *,
+    box_joins_late: bool,
+    on_desk: bool,
+    draft: Draft,
+) -> tuple[BusSettings, BusSettings, float]:
+    """Decide where the bus stages run.
+
+    Returns what the box does after the return, what it does on the box path, and the gain of the desk's bus [dB].
+    """
+    bands = engine_bands(mix.bus.eq)
+    compressor = engine_compressor(mix.bus.comp)
+    inserts = [i for i in rig.inserts if i.at.endswith("/mix")] if on_desk else []
+    achieved = compressor
+    on_device = ""
+    if compressor is not None:
+        why = "no compressor of the rig is patched to the mix"
+        for insert in inserts:
+            if mix.bus.place.get("comp", "auto") == "box":
+                why = "pinned to the box by the mix"
+            elif bands:
+                why = "the bus equaliser comes first, in the box"
+            elif box_joins_late:
+                why = "strips of the box join after the return"
+            else:
+                fitted = desks.fit_compressor(profiles[insert.device], compressor, rig.audio.dbu_at_0dbfs)
+                if isinstance(fitted, str):
+                    why = fitted
+                    continue
+                achieved, settings = fitted
+                on_device = insert.device
+                draft.target.update({f"{insert.device}/{name}": value for name, value in settings.items()})
+                draft.target.update(insert.switch)
+                break
+        draft.place(BUS, "comp", on_device or "box", "patched into the mix insert" if on_device else why)
+    for insert in inserts:
+        if insert.device != on_device:
+            draft.target.update(desks.out_of_circuit(insert))
+    if bands:
+        draft.place(BUS, "eq", "box", "the desk has no bus equaliser")
+    fader_db = mix.bus.fader_db
+    master = desks.master_fader(rig, profiles) if on_desk else None
+    trim_db = fader_db
+    if master is not None and not bands and (compressor is None or on_device) and not box_joins_late:
+        address, control = master
+        reached = float(control.achieved(fader_db))
+        if math.isfinite(reached):
+            draft.target[address] = reached
+            trim_db = fader_db - reached
+            draft.place(BUS, "fader", address, f"digital trim {trim_db:+.2f} dB after the A/D makes up its step")
+    elif master is not None:
+        address, control = master
+        draft.target[address] = float(control.achieved(0.0))
+        draft.place(BUS, "fader", "box", "it follows the bus stages in the box; the master fader stays at 0 dB")
+    feeds = BusSettings(bands=bands, compressor=None if on_device else compressor, fader_db=trim_db)
+    itb = BusSettings(bands=bands, compressor=achieved, fader_db=fader_db)
+    makeup_db = achieved.makeup_db if achieved is not None and on_device else 0.0
+    return feeds, itb, makeup_db + mix.bus.fader_db - trim_db

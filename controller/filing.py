@@ -1,0 +1,149 @@
+"""Filing a print: a float render becomes a numbered BWF with its provenance beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from controller import files, provenance
+from controller.allocation import Allocation, RenderPath
+from controller.audiofile import AudioReader
+from controller.events import Done, Emit, Finding
+from controller.feeds import BLOCK_FRAMES
+from controller.mix import Mix
+from controller.project import Project
+from controller.wav import Bext, WavWriter
+from dsp.dither import Ditherer
+from dsp.measure.levels import decibels
+from hardware.known import utc_now
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+JOB = "print"
+Format = Literal["24", "float"]
+
+
+@dataclass(frozen=True)
+class Print:
+    """A finished print: its file, and the facts that stand in the provenance beside it."""
+
+    number: int
+    file: Path
+    provenance_file: Path
+    facts: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Render:
+    """A whole print in float, on disk under a partial's name: ``frames`` long, ``peak`` [full scale]."""
+
+    number: int
+    file: Path
+    frames: int
+    peak: float
+    facts: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Title:
+    """What a print is of, for its file's ``bext`` chunk."""
+
+    project: str
+    mix: str
+    path: RenderPath
+    rate_hz: int
+
+    def bext(self) -> Bext:
+        """Return the chunk's facts, dated now."""
+        date, _, time = utc_now().partition("T")
+        return Bext(
+            description=f"{self.project}: {self.mix}, {self.path}",
+            date=date,
+            time=time[:8],
+            coding_history=f"A=PCM,F={self.rate_hz},W=24,M=stereo,T=Halfnormal {self.path}\r\n",
+        )
+
+
+def write_render(file: Path, blocks: Iterator[NDArray[Any]], title: Title) -> tuple[int, float]:
+    """Write stereo ``blocks`` to ``file`` as float; return frames and peak [full scale].
+
+    Raises
+    ------
+    StorageError
+        The disk took no more.
+    """
+    peak = 0.0
+    with WavWriter(file, rate_hz=title.rate_hz, channels=2, subtype="FLOAT", bext=title.bext()) as writer:
+        for block in blocks:
+            peak = max(peak, float(np.abs(block).max(initial=0.0)))
+            writer.write(block)
+        return writer.frames, peak
+
+
+def file_print(
+    project: Project, mix: Mix, allocation: Allocation, render: Render, *, format_: Format, emit: Emit
+) -> Print:
+    """Give ``render`` its number, format and provenance; what was recorded for it goes when all is there.
+
+    A print that peaks above full scale is filed as float, whatever was asked, so that nothing clips.
+
+    Raises
+    ------
+    StorageError
+        The disk took no more; the recording is kept.
+    """
+    path = allocation.path
+    subtype: Literal["PCM_24", "FLOAT"] = "PCM_24" if format_ == "24" else "FLOAT"
+    if subtype == "PCM_24" and render.peak > 1.0:
+        emit(
+            Finding(
+                "print",
+                f"it peaks at {decibels(render.peak):+.2f} dBFS, so it is written as float and nothing clips",
+                "Lower the bus fader for a 24-bit print.",
+                "warning",
+            )
+        )
+        subtype = "FLOAT"
+    final = render.file
+    if subtype == "PCM_24":
+        final = render.file.with_name(f".partial-{render.number:04d}-24.wav")
+        _quantise(render, final, Title(project.title, mix.name, path, project.rate_hz))
+    file = project.prints / f"{render.number:04d}-{path}.wav"
+    files.move_new(final, file)
+    facts = {
+        "schema": 1,
+        "print": render.number,
+        "file": file.name,
+        "path": path,
+        "rate_hz": project.rate_hz,
+        "frames": render.frames,
+        "format": "24-bit PCM, TPDF dither" if subtype == "PCM_24" else "32-bit float",
+        "peak_dbfs": decibels(render.peak) if render.peak > 0 else None,
+        **render.facts,
+        **provenance.project_facts(project, mix, file),
+        "allocation": [
+            {"strip": p.strip, "stage": p.stage, "where": p.where, "why": p.why} for p in allocation.placements
+        ],
+    }
+    beside = provenance.store(file, facts)
+    project.release_print(render.number)
+    seconds = render.frames / project.rate_hz
+    emit(Done(JOB, f"{files.relative(file)}, {seconds:.1f} s, peak {decibels(render.peak):.1f} dBFS"))
+    return Print(render.number, file, beside, facts)
+
+
+def _quantise(render: Render, target: Path, title: Title) -> None:
+    dither = Ditherer(24, channels=2, seed=render.number)
+    with (
+        AudioReader(render.file) as reader,
+        WavWriter(
+            target, rate_hz=title.rate_hz, channels=2, subtype="PCM_24", bext=title.bext(), dither=dither
+        ) as writer,
+    ):
+        while reader.position < render.frames:
+            writer.write(reader.read(BLOCK_FRAMES))
