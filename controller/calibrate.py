@@ -19,12 +19,13 @@ from controller import desk as desks
 from controller import loops as filed
 from controller import probing, recall
 from controller.desk import DeskStrip
-from controller.errors import CalibrationError, DeclinedError
+from controller.errors import DeclinedError, UsageError
 from controller.events import Accept, Done, Emit, Finding, Progress, Question, Started, silent
 from controller.loops import Calibration, LoopFacts, Problem, StoredCalibration
 from controller.studio import Studio
 from controller.version import VERSION
 from dsp.measure.levels import dbfs_from_rms
+from dsp.measure.loop import noise_floor_dbfs
 from hardware.errors import AudioError, SilentInputError
 from hardware.seams import AudioStream
 from profiles.profile import Value
@@ -56,8 +57,10 @@ def calibrate(
 
     Raises
     ------
-    CalibrationError
-        The plan was not accepted, or the rig wires no console strip.
+    DeclinedError
+        The plan was not accepted.
+    UsageError
+        ``only`` names no part, or the rig wires no console strip.
     SilentInputError
         Nothing at all came back on any return.
     AudioError, TransportError
@@ -65,13 +68,11 @@ def calibrate(
     """
     unknown = sorted(set(only) - set(PARTS))
     if unknown:
-        raise CalibrationError(
-            f"There is no part {unknown[0]!r} of a calibration.", hint=f"Choose from {', '.join(PARTS)}."
-        )
+        raise UsageError(f"There is no part {unknown[0]!r} of a calibration.", hint=f"Choose from {', '.join(PARTS)}.")
     rig = studio.rig
     strips = desks.wired_strips(rig, studio.profiles)
     if not strips:
-        raise CalibrationError(
+        raise UsageError(
             f"The rig {rig.name!r} wires no output to a console strip.", hint="Add a [[wire]] to the rig file."
         )
     ident = not only or "patch" in only
@@ -91,9 +92,10 @@ def calibrate(
     if not accept(question):
         raise DeclinedError("The calibration was not accepted; nothing sounded or moved.")
     emit(Started(JOB, rig.title, seconds))
-    neutral.confirm_hands(studio)
-    _recall(studio, neutral, emit)
+    studio.ports()  # before the stream: a MIDI client that appears beside running audio may make it stumble
     with studio.stream() as stream:
+        neutral.confirm_hands(studio)
+        recall.land_plan(studio, neutral, emit=emit)
         facts, problems = _measure(studio, stream, strips, patterns, emit)
     for problem in problems:
         emit(Finding(problem.where, problem.what, problem.hint, "problem"))
@@ -111,14 +113,6 @@ def calibrate(
     good = sum(loop.ok for loop in facts)
     emit(Done(JOB, f"{good} of {len(facts)} loops are sound; stored as {stored.path.name}"))
     return stored
-
-
-def _recall(studio: Studio, planned: recall.PlannedRecall, emit: Emit) -> None:
-    outcome = recall.send_plan(studio, planned, emit=emit)
-    for device, reason in outcome.failed_devices.items():
-        raise CalibrationError(
-            f"{device} did not take the calibration's settings: {reason}", hint="Put it right, then calibrate again."
-        )
 
 
 def _seconds_of_signal(rate_hz: int, patterns: int) -> float:
@@ -177,7 +171,7 @@ def _measure(
 
     step("listening to the silence")
     silence = probing.record(stream, None, NOISE_PERIODS)
-    noise_dbfs = [dbfs_from_rms(_rms(silence[:, i])) for i in range(stream.inputs)]
+    noise_dbfs = [float(level) for level in noise_floor_dbfs(silence, rate_hz=rate_hz)]
     comb = probing.make_comb(stream.outputs, active, rate_hz=rate_hz, level_dbfs=STAGES_DBFS[0])
     before_dbfs: float | None = None
     for index, level in enumerate(STAGES_DBFS[:-1]):
@@ -188,7 +182,10 @@ def _measure(
     step(f"measuring at {STAGES_DBFS[-1]:g} dBFS")
     main = probing.probe(stream, comb, periods=MEASURE_PERIODS)
     _check_sane(main.recording, before_dbfs, STAGES_DBFS[-1] - STAGES_DBFS[-2])
-    if dbfs_from_rms(_rms(main.recording)) < max(noise_dbfs) + SILENCE_ABOVE_NOISE_DB and not main.matrix.present.any():
+    if (
+        not main.matrix.present.any()
+        and dbfs_from_rms(_rms(main.recording)) <= max(noise_dbfs) + SILENCE_ABOVE_NOISE_DB
+    ):
         raise SilentInputError(
             f"Nothing came back on any return of {studio.rig.title} (noise {max(noise_dbfs):.0f} dBFS).",
             hint="Check that the desk is on, its mix output is patched to the interface, and the rig's [[return]].",
@@ -196,7 +193,7 @@ def _measure(
     sides = [_sides(main.matrix, studio, active)]
     for pattern in patterns[1:]:
         step("telling the desk's strips apart by their pans")
-        _recall(studio, recall.plan_target(studio, _pans(strips, pattern)), silent)
+        recall.land_plan(studio, recall.plan_target(studio, _pans(strips, pattern)), emit=silent)
         sides.append(_sides(probing.probe(stream, comb, periods=1).matrix, studio, active))
     emit(Progress(JOB, 1.0, 0.0))
     found = _strips_found(strips, patterns, sides)

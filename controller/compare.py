@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 JOB = "null"
 DEFAULT_TOLERANCE_DB = -60.0
+EVENTS_TOLD = 6
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,7 @@ def null(
     files.write_new(
         picture,
         null_picture(
-            result.third_octave,
+            data["third_octave"],
             result.over_time,
             depth_db=result.null_depth_db,
             limit_db=result.limit_db,
@@ -89,8 +90,11 @@ def null(
     )
     data["picture_file"] = files.relative(picture)
     files.write_new(folder / "null.json", json.dumps({"schema": 1, **data}, indent=1, allow_nan=False) + "\n")
-    for event in data["events"]:
+    for event in data["events"][:EVENTS_TOLD]:
         emit(Finding(f"{event['at_s']:.2f} s", event["what"], severity="warning"))
+    more = len(data["events"]) - EVENTS_TOLD
+    if more > 0:
+        emit(Finding("events", f"{more} more stand in null.json"))
     emit(Done(JOB, data["verdict_sentence"]))
     return NullReport(folder, residual, picture, data)
 
@@ -124,6 +128,21 @@ def _claim_folder(home: Path) -> Path:
         return folder
 
 
+def _bands(result: NullResult, rate_hz: int) -> list[dict[str, float | None]]:
+    """Return depth, programme and residual level of every third octave."""
+    import numpy as np
+
+    from dsp.measure.bands import third_octave_levels
+
+    programme, residual = (
+        third_octave_levels(np.asarray(x, np.float64).T, rate_hz=rate_hz) for x in (result.aligned_b, result.residual)
+    )
+    return [
+        {"hz": hz, "depth_db": depth, "programme_dbfs": heard, "residual_dbfs": left}
+        for (hz, depth), (_, heard), (_, left) in zip(result.third_octave, programme, residual, strict=True)
+    ]
+
+
 def _level_dbfs(audio: NDArray[np.float32]) -> float | None:
     import numpy as np
 
@@ -148,9 +167,9 @@ def _as_json(result: NullResult, a: Path, b: Path, residual: Path, rate_hz: int,
         "delay_sd": result.delay_sd,
         "drift_ppm": result.drift_ppm,
         "polarity": list(result.polarity),
-        "gain_db": list(result.gain_db),
+        "gain_db": [gain if math.isfinite(gain) else None for gain in result.gain_db],
         "stages": [{"name": s.name, "depth_db": s.depth_db} for s in result.stages],
-        "third_octave": [{"hz": hz, "depth_db": level} for hz, level in result.third_octave],
+        "third_octave": _bands(result, rate_hz),
         "over_time": [{"at_s": at, "depth_db": level} for at, level in result.over_time],
         "events": [{"at_s": e.at_s, "what": e.what} for e in result.events],
         "residual_file": files.relative(residual),
@@ -160,10 +179,15 @@ def _as_json(result: NullResult, a: Path, b: Path, residual: Path, rate_hz: int,
         "verdict": "pass" if passed else "fail",
         "verdict_sentence": sentence,
     }
-    for key in ("null_depth_db", "null_depth_matched_db", "limit_db"):
+    if None in data["gain_db"]:
+        data["gain_db_note"] = "minus infinity: the channel is silent"
+    for key, note in (
+        ("null_depth_db", result.note),
+        ("null_depth_matched_db", result.note),
+        ("limit_db", result.limit_note),
+    ):
         value = getattr(result, key)
         data[key] = value
-        note = getattr(result, f"{key}_note", "")
         if value is None:
-            data[f"{key}_note"] = note or "identical"
+            data[f"{key}_note"] = note or "not known"
     return data

@@ -48,6 +48,10 @@ class CalibrationError(ControllerError):
     """The calibration is missing, stale, or contradicted by what was just measured."""
 
 
+class CalibrationFileError(CalibrationError):
+    """A calibration on file is damaged or of a newer version."""
+
+
 class StorageError(ControllerError):
     """A file or folder could not be read or written."""
 
@@ -89,6 +93,7 @@ EXIT_CODES: Mapping[int, str] = {
 _CODE_OF: Mapping[type[BaseException], int] = {
     NoAlignment: ANSWER_IS_NO,
     CalibrationError: ANSWER_IS_NO,
+    CalibrationFileError: USAGE,
     DeclinedError: ANSWER_IS_NO,
     ControllerError: USAGE,
     DspError: USAGE,

@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from controller import files
-from controller.errors import CalibrationError
+from controller.errors import CalibrationFileError
 
 SCHEMA = 1
 
@@ -84,7 +84,7 @@ def latest(folder: Path) -> StoredCalibration | None:
 
     Raises
     ------
-    CalibrationError
+    CalibrationFileError
         The newest file is damaged or of a newer version; it is left untouched.
     """
     paths = sorted(folder.glob("*-calibration.json")) if folder.is_dir() else []
@@ -96,20 +96,20 @@ def load(path: Path) -> StoredCalibration:
 
     Raises
     ------
-    CalibrationError
+    CalibrationFileError
         The file is damaged or of a newer version; it is left untouched.
     """
     data = path.read_bytes()
     try:
         schema = msgspec.json.decode(data).get("schema")
         if isinstance(schema, int) and schema > SCHEMA:
-            raise CalibrationError(
+            raise CalibrationFileError(
                 f"{path} was written by a newer Halfnormal (schema {schema}, this one reads {SCHEMA}).",
                 hint="Update Halfnormal, or calibrate again.",
             )
         calibration = msgspec.json.decode(data, type=Calibration)
     except (msgspec.MsgspecError, AttributeError) as error:
-        raise CalibrationError(
+        raise CalibrationFileError(
             f"{path} is damaged: {error}.", hint="Calibrate again; the file was left as it is."
         ) from error
     return StoredCalibration(path, files.content_hash(path), calibration)

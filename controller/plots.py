@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -50,52 +50,52 @@ def _label(ax: Axes, title: str, x: str, y: str) -> None:
 
 
 def null_picture(
-    third_octave: Sequence[tuple[float, float | None]],
+    third_octave: Sequence[Mapping[str, float | None]],
     over_time: Sequence[tuple[float, float | None]],
     *,
     depth_db: float | None,
     limit_db: float | None,
     title: str,
 ) -> bytes:
-    """Draw the depth of a null by third-octave and over time; ``None`` stands for nothing left at all."""
+    """Draw programme and residual of a null by third octave [dBFS], and its depth over time [dB].
+
+    ``third_octave`` holds ``hz``, ``programme_dbfs`` and ``residual_dbfs``; ``None`` stands for nothing there.
+    """
     figure, (bands, time) = _figure(2, 6.0)
-    hz = [f for f, _ in third_octave]
-    depth = [FLOOR_DB if d is None else d for _, d in third_octave]
-    bands.step(hz, depth, where="mid", color=ACCENT, linewidth=1.5)
-    bands.fill_between(hz, FLOOR_DB, depth, step="mid", color=ACCENT, alpha=0.2)
+    hz = [band["hz"] or 0.0 for band in third_octave]
+    floor = FLOOR_DB
+    for key, name, colour in (("programme_dbfs", "programme", SECOND), ("residual_dbfs", "residual", ACCENT)):
+        levels = [floor if band[key] is None else max(band[key] or 0.0, floor) for band in third_octave]
+        bands.step(hz, levels, where="mid", color=colour, linewidth=1.5, label=name)
+        bands.fill_between(hz, floor, levels, step="mid", color=colour, alpha=0.15)
     bands.set_xscale("log")
     ticks = [31.5, 63, 125, 250, 500, 1000, 2000, 4000, 8000, 16000]
     bands.set_xticks(ticks, labels=["31", "63", "125", "250", "500", "1k", "2k", "4k", "8k", "16k"])
     bands.minorticks_off()
+    bands.set_ylim(floor, 3.0)
+    bands.legend(facecolor=PAPER, edgecolor=FAINT, labelcolor=INK, fontsize=8, loc="upper right")
+    _label(bands, title, "third-octave centre [Hz]", "dBFS")
     seconds = [s for s, _ in over_time]
     moving = [FLOOR_DB if d is None else d for _, d in over_time]
-    time.plot(seconds, moving, color=SECOND, linewidth=1.2)
-    _label(bands, title, "third-octave centre [Hz]", "residual re programme [dB]")
-    _label(time, "over time", "time [s]", "residual re programme [dB]")
-    bottom = max(FLOOR_DB, min([*depth, *moving, -60.0]) - 6.0)
-    for ax in (bands, time):
-        ax.set_ylim(bottom, 3.0)
-        if depth_db is not None:
-            ax.axhline(depth_db, color=INK, linewidth=0.8, linestyle="--")
-            ax.annotate(
-                f"{depth_db:.1f} dB",
-                (0.995, depth_db),
-                xycoords=("axes fraction", "data"),
-                color=INK,
-                fontsize=8,
-                ha="right",
-                va="bottom",
-            )
-        if limit_db is not None and limit_db > bottom:
-            ax.axhline(limit_db, color=BAD, linewidth=0.8, linestyle=":")
-            ax.annotate(
-                f"limit {limit_db:.1f} dB",
-                (0.005, limit_db),
-                xycoords=("axes fraction", "data"),
-                color=BAD,
-                fontsize=8,
-                va="bottom",
-            )
+    time.plot(seconds, moving, color=ACCENT, linewidth=1.2)
+    _label(time, "depth over time", "time [s]", "residual re programme [dB]")
+    bottom = max(FLOOR_DB, min([*moving, limit_db or 0.0, -60.0]) - 10.0)
+    time.set_ylim(bottom, 3.0)
+    for level, name, colour, style in ((depth_db, "null", INK, "--"), (limit_db, "noise limit", BAD, ":")):
+        if level is None or level < bottom:
+            continue
+        time.axhline(level, color=colour, linewidth=0.8, linestyle=style)
+        offset = (0, 3) if level == max(depth_db or level, level) else (0, -10)
+        time.annotate(
+            f"{name} {level:.1f} dB",
+            (0.995, level),
+            xytext=offset,
+            textcoords="offset points",
+            xycoords=("axes fraction", "data"),
+            color=colour,
+            fontsize=8,
+            ha="right",
+        )
     return _png(figure)
 
 
@@ -108,7 +108,8 @@ def loops_picture(loops: Sequence[LoopFacts], title: str) -> bytes:
     _bars(latency, loops, {loop.output: loop.latency_samples - middle for loop in there})
     _bars(noise, loops, {loop.output: loop.noise_dbfs for loop in loops}, floor=-140.0)
     _label(gain, title, "", "gain [dB]")
-    _label(latency, f"latency re {middle:.3f} samples", "", "samples")
+    spread = max((abs(loop.latency_samples - middle) for loop in there), default=0.0)
+    _label(latency, f"latency re {middle:.3f} samples (largest difference {spread:.5f})", "", "samples")
     _label(noise, "noise floor of the return", "interface output", "dBFS")
     return _png(figure)
 
@@ -125,20 +126,3 @@ def _bars(ax: Axes, loops: Sequence[LoopFacts], values: dict[int, float], floor:
     if floor == 0.0:
         span = max((abs(v) for v in values.values()), default=0.0)
         ax.set_ylim(-max(span * 1.3, 0.02), max(span * 1.3, 0.02))
-
-
-def spectrum_picture(freqs_hz: Any, curves: Sequence[tuple[str, Any]], title: str) -> bytes:
-    """Draw level spectra [dB] of the same length over frequency."""
-    figure, (ax,) = _figure(1, 3.6)
-    for (name, level), colour in zip(curves, (SECOND, ACCENT, BAD), strict=False):
-        ax.plot(freqs_hz, level, color=colour, linewidth=1.0, label=name)
-    ax.set_xscale("log")
-    ax.set_xlim(20, 20_000)
-    ax.set_xticks(
-        [20, 50, 100, 200, 500, 1000, 2000, 5000, 10000, 20000],
-        labels=["20", "50", "100", "200", "500", "1k", "2k", "5k", "10k", "20k"],
-    )
-    ax.minorticks_off()
-    ax.legend(facecolor=PAPER, edgecolor=FAINT, labelcolor=INK, fontsize=8)
-    _label(ax, title, "Hz", "dBFS per third octave")
-    return _png(figure)

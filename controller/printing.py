@@ -106,7 +106,7 @@ def print_mix(
         render = _render_box(project, mix, allocation, frames, emit)
         return file_print(project, mix, allocation, render, format_=format_, emit=emit)
     assert studio is not None  # noqa: S101 - analog implies a studio
-    stored = _sound_calibration(studio, stored, project)
+    stored = sound_calibration(studio, stored, project)
     planned = recall.plan_mix(studio, allocation)
     title = f"Print {mix.name} ({path}) through {studio.rig.title}"
     if not accept(Question(title, (*allocation.lines(), *planned.lines()))):
@@ -127,12 +127,7 @@ def print_mix(
         rate_hz=project.rate_hz,
         progress=lambda share: emit(Progress(JOB, share, detail="checking that no feed clips")),
     )
-    outcome = recall.send_plan(studio, planned, emit=emit)
-    if outcome.failed_devices:
-        device, reason = next(iter(outcome.failed_devices.items()))
-        raise CalibrationError(
-            f"{device} did not take the recall: {reason}", hint="Put it right, then print again; nothing was played."
-        )
+    recall.land_plan(studio, planned, emit=emit)
     render = _render_analog(project, mix, allocation, studio, stored, frames, emit)
     return file_print(project, mix, allocation, render, format_=format_, emit=emit)
 
@@ -142,7 +137,16 @@ def _origin(mix: Mix, path: RenderPath, rig: str) -> dict[str, Any]:
     return {"mix": mix.name, "path": path, "rig": rig, "program": f"halfnormal {VERSION}"}
 
 
-def _sound_calibration(studio: Studio, stored: StoredCalibration | None, project: Project) -> StoredCalibration:
+def sound_calibration(studio: Studio, stored: StoredCalibration | None, project: Project) -> StoredCalibration:
+    """Return the calibration in force when a pass of ``project`` may rely on it.
+
+    Raises
+    ------
+    CalibrationError
+        There is none, it is stale, or it was made at another rate.
+    ProjectError
+        The project has another rate than the rig.
+    """
     rig = studio.rig
     again = f"Run 'halfnormal calibrate --rig {rig.name}'."
     if stored is None:

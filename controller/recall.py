@@ -11,6 +11,7 @@ from controller.allocation import Allocation
 from controller.errors import DeclinedError
 from controller.events import Accept, Done, Emit, Finding, Progress, Question, Started
 from controller.studio import Studio
+from hardware.errors import HardwareError, ReplyTimeoutError, TransportError
 from hardware.known import Known, utc_now
 from hardware.recall import (
     HandStep,
@@ -25,6 +26,7 @@ from hardware.recall import (
 from profiles.profile import Value
 
 JOB = "recall"
+RETRY = "Put it right and recall again: only what is missing is sent."
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,8 @@ class PlannedRecall:
             + (f" to {', '.join(devices)}" if devices else "")
             + f", about {plan.seconds_estimated:.1f} s), {len(plan.by_hand)} by hand, {plan.unchanged} already there."
         ]
-        return (*lines, *hand_lines(plan.by_hand))
+        withheld = [f"left out, because it is dangerous: {address}" for address in plan.withheld]
+        return (*lines, *plan.notes, *withheld, *hand_lines(plan.by_hand))
 
     def confirm_hands(self, studio: Studio) -> None:
         """Take the by-hand controls as set; in the virtual room, its hands set them now."""
@@ -141,6 +144,54 @@ def send_plan(studio: Studio, planned: PlannedRecall, *, emit: Emit) -> RecallOu
     A device that refuses, stays silent or vanishes stops; the others go on. What its controls are then worth is
     unknown, and the next recall sends them again.
     """
+    outcome = _send(studio, planned, emit)
+    for device, error in failures(studio, outcome).items():
+        emit(Finding(device, str(error).removeprefix(f"{device} "), error.hint, "problem"))
+    _tell_end(planned, outcome, emit)
+    return outcome
+
+
+def land_plan(studio: Studio, planned: PlannedRecall, *, emit: Emit) -> None:
+    """Send an accepted plan on which something else depends; see :func:`send_plan`.
+
+    Raises
+    ------
+    HardwareError
+        What stopped the first device that failed; the others are told through ``emit``.
+    KeyboardInterrupt
+        The engineer stopped it.
+    """
+    outcome = _send(studio, planned, emit)
+    if outcome.interrupted:
+        raise KeyboardInterrupt
+    first, *others = [*failures(studio, outcome).items()] or [None]
+    for device, error in filter(None, others):
+        emit(Finding(device, str(error).removeprefix(f"{device} "), error.hint, "problem"))
+    if first is not None:
+        raise first[1]
+    _tell_end(planned, outcome, emit)
+
+
+def failures(studio: Studio, outcome: RecallOutcome | VerifyOutcome) -> dict[str, HardwareError]:
+    """Return what stopped each failed device as the error it is: no port, silence, or what else it did."""
+    found: dict[str, HardwareError] = {}
+    for device, reason in outcome.failed_devices.items():
+        closed = studio.unreachable.get(device)
+        if closed is not None:
+            found[device] = type(closed)(f"{device} has no port: {closed}", hint=closed.hint or RETRY)
+        elif device in outcome.timed_out:
+            found[device] = ReplyTimeoutError(reason, hint=RETRY)
+        else:
+            found[device] = TransportError(reason, hint=RETRY)
+    return found
+
+
+def _tell_end(planned: PlannedRecall, outcome: RecallOutcome, emit: Emit) -> None:
+    landed = sum(result.known is not None for result in outcome.results.values())
+    emit(Done(JOB, f"{landed} of {planned.sent} controls landed"))
+
+
+def _send(studio: Studio, planned: PlannedRecall, emit: Emit) -> RecallOutcome:
     plan = planned.plan
     emit(Started(JOB, f"{planned.sent} controls", plan.seconds_estimated))
     ports = studio.ports()
@@ -153,14 +204,6 @@ def send_plan(studio: Studio, planned: PlannedRecall, *, emit: Emit) -> RecallOu
     outcome = run_recall(plan, studio.profiles, ports, studio.clock, on_step=on_step)
     outcome.apply_to(studio.state)
     studio.remember({})
-    for device, reason in outcome.failed_devices.items():
-        hint = "Put it right and recall again: only what is missing is sent."
-        if device in studio.unreachable:
-            error = studio.unreachable[device]
-            reason, hint = str(error), error.hint or hint
-        emit(Finding(device, reason, hint, "problem"))
-    landed = sum(result.known is not None for result in outcome.results.values())
-    emit(Done(JOB, f"{landed} of {planned.sent} controls landed"))
     return outcome
 
 
@@ -170,28 +213,36 @@ def verify(studio: Studio, target: Mapping[str, Value], *, emit: Emit) -> Verify
     outcome = verify_recall(studio.profiles, target, studio.ports(), studio.clock)
     studio.remember(outcome.values)
     for mismatch in outcome.mismatches:
+        if mismatch.found is None:
+            continue  # its device stopped, which is told once below
         unit = studio.control(mismatch.address).unit
-        found = "does not answer" if mismatch.found is None else f"is at {say(mismatch.found, unit)}"
         emit(
             Finding(
                 mismatch.address,
-                f"{found}, wanted {say(mismatch.wanted, unit)}",
+                f"is at {say(mismatch.found, unit)}, wanted {say(mismatch.wanted, unit)}",
                 "Somebody moved it, or it never landed: recall again.",
                 "problem",
             )
         )
-    for device, reason in outcome.failed_devices.items():
-        emit(Finding(device, reason, severity="problem"))
-    read, differ = len(outcome.values), len(outcome.mismatches)
+    for device, error in failures(studio, outcome).items():
+        emit(Finding(device, str(error).removeprefix(f"{device} "), error.hint, "problem"))
+    read, differ = len(outcome.values), sum(mismatch.found is not None for mismatch in outcome.mismatches)
     emit(Done("verify", f"{read} controls read, {differ} differ, {len(outcome.unreadable)} cannot be read"))
     return outcome
 
 
-def as_json(planned: PlannedRecall, outcome: RecallOutcome | None = None) -> dict[str, Any]:
-    """Return what ``recall … --json`` prints of a plan, or of a plan and how it went."""
+def as_json(
+    planned: PlannedRecall, outcome: RecallOutcome | None = None, *, state: Mapping[str, Known] | None = None
+) -> dict[str, Any]:
+    """Return what ``recall … --json`` prints of a plan, or of a plan and how it went.
+
+    Each control stands once, with where it ends up; ``steps`` is what is sent, in order. ``state`` is what is known of
+    the rig now, for what hands have set meanwhile.
+    """
+    plan = planned.plan
     results = outcome.results if outcome is not None else {}
     controls = []
-    for step in planned.plan.steps:
+    for step in (step for step in plan.steps if step.final):
         result = results.get(step.address)
         known = result.known if result is not None else step.from_
         controls.append(
@@ -201,28 +252,70 @@ def as_json(planned: PlannedRecall, outcome: RecallOutcome | None = None) -> dic
                 **number("to", step.to),
                 "known": known.how if known is not None else None,
                 "state": result.state if result is not None else "planned",
-                "stage": step.stage,
-                "raw": step.raw,
-                "bytes_hex": [message.hex(" ").upper() for message in step.messages],
                 "message": result.message if result is not None else "",
             }
         )
+    steps = [
+        {
+            "address": step.address,
+            "stage": step.stage,
+            **number("to", step.to),
+            "raw": step.raw,
+            "bytes_hex": [message.hex(" ").upper() for message in step.messages],
+        }
+        for step in plan.steps
+    ]
     return {
         "controls": controls,
-        "by_hand": [_hand_json(step) for step in planned.plan.by_hand],
-        "unchanged": planned.plan.unchanged,
-        "seconds_estimated": round(planned.plan.seconds_estimated, 4),
-        "bytes": planned.plan.bytes_total,
+        "by_hand": [_hand_json(step, (state or {}).get(step.address, step.from_)) for step in plan.by_hand],
+        "unchanged": plan.unchanged,
+        "seconds_estimated": round(plan.seconds_estimated, 4),
+        "bytes": plan.bytes_total,
+        "steps": steps,
+        "notes": list(plan.notes),
+        "withheld": list(plan.withheld),
+        "failed_devices": dict(outcome.failed_devices) if outcome is not None else {},
     }
 
 
-def _hand_json(step: HandStep) -> dict[str, Any]:
+def verify_json(studio: Studio, target: Mapping[str, Value], outcome: VerifyOutcome) -> dict[str, Any]:
+    """Return what ``recall verify --json`` prints: of every control where it is wanted, where it stands, how known.
+
+    ``by_hand``, ``seconds_estimated`` and ``bytes`` are those of the recall that would put right what differs.
+    """
+    differing = {mismatch.address for mismatch in outcome.mismatches}
+    controls = []
+    for address, wanted in target.items():
+        known = studio.state.get(address)
+        read = address in outcome.values
+        state = ("elsewhere" if address in differing else "confirmed") if read else "not-read"
+        if address in outcome.unreadable:
+            state = "unreadable"
+        controls.append(
+            {
+                "address": address,
+                **number("from", known.value if known is not None else None),
+                **number("to", studio.control(address).achieved(wanted)),
+                "known": known.how if known is not None else None,
+                "state": state,
+            }
+        )
+    left = as_json(plan_target(studio, target))
+    return {
+        **{key: left[key] for key in ("by_hand", "seconds_estimated", "bytes")},
+        "controls": controls,
+        "mismatches": sum(control["state"] == "elsewhere" for control in controls),
+        "failed_devices": dict(outcome.failed_devices),
+    }
+
+
+def _hand_json(step: HandStep, known: Known | None) -> dict[str, Any]:
     return {
         "address": step.address,
         **number("from", step.from_.value if step.from_ is not None else None),
         **number("to", step.to),
         "unit": step.control.unit,
-        "known": step.from_.how if step.from_ is not None else None,
+        "known": known.how if known is not None else None,
     }
 
 

@@ -65,7 +65,10 @@ def reping(
     routes = [*allocation.routes, *(allocation.box_pair or ())]
     heard = [r for r in routes if not r.muted and _level_db(r) + allocation.bus_gain_db > FAINT_DB]
     if not heard:
-        raise CalibrationError("Every strip of this mix is muted or faded out on the desk; there is nothing to print.")
+        raise CalibrationError(
+            "Every strip of this mix is muted or faded out on the desk; there is nothing to print.",
+            hint="Raise a fader or take out a mute in the mix.",
+        )
     emit(Started(JOB, f"{len(heard)} loops"))
     silence = probing.record(stream, None, 1)
     noise = tuple(dbfs_from_rms(float(np.sqrt(np.mean(np.square(column, dtype=np.float64))))) for column in silence.T)

@@ -17,6 +17,7 @@ from controller.recall import say
 from controller.version import VERSION
 from hardware.errors import HardwareError
 from hardware.known import Known, RigState, utc_now
+from hardware.rig import load_rig
 
 JOB = "report"
 HOW_ORDER = ("measured", "read-back", "acknowledged", "sent", "by-hand", "assumed")
@@ -32,7 +33,7 @@ def write_report(project: Project, *, out: Path | None = None, emit: Emit) -> Pa
     StorageError
         The page cannot be written.
     """
-    home = places.rig_home(project.rig)
+    home = _home(project, emit)
     sections = [_prints(project, emit), _nulls(project, emit), _calibration(home, emit), _recall(home, emit)]
     page = _PAGE.format(
         title=escape(project.title),
@@ -47,6 +48,15 @@ def write_report(project: Project, *, out: Path | None = None, emit: Emit) -> Pa
         files.write_new(out, page)
     emit(Done(JOB, files.relative(out)))
     return out
+
+
+def _home(project: Project, emit: Emit) -> places.RigHome:
+    """Find what is kept of the project's rig; a rig file may be gone while its calibrations are still there."""
+    try:
+        return places.rig_home(load_rig(project.rig, folders=[places.rigs_folder()]).name)
+    except HardwareError as error:
+        emit(Finding("rig", str(error), error.hint, "warning"))
+        return places.rig_home(Path(project.rig).stem)
 
 
 def _prints(project: Project, emit: Emit) -> str:
@@ -98,7 +108,7 @@ def _nulls(project: Project, emit: Emit) -> str:
                     ("limit by noise", _number(facts["limit_db"], "dB")),
                     ("delay", f"{facts['delay_samples']:+.5f} ± {facts['delay_sd']:.5f} samples"),
                     ("drift", f"{facts['drift_ppm']:+.4f} ppm"),
-                    ("gain", ", ".join(f"{g:+.4f} dB" for g in facts["gain_db"])),
+                    ("gain", ", ".join(_number(g, "dB", 4) for g in facts["gain_db"])),
                     ("polarity", ", ".join("normal" if p > 0 else "inverted" for p in facts["polarity"])),
                 ]
             )

@@ -25,19 +25,36 @@ def third_octave_depth(residual: Floats, programme: Floats, *, rate_hz: int) -> 
     Both are (channels, frames); powers are summed over channels from Hann-windowed spectra with half overlap. None
     where the programme has nothing in the band, where the band is narrower than the resolution, and above Nyquist.
     """
-    over = _power(residual)
-    under = _power(programme)
-    frames = 2 * (over.size - 1)
-    hz = np.arange(over.size) * rate_hz / frames
-    total = float(under.sum())
+    over, under = _band_powers(residual, rate_hz), _band_powers(programme, rate_hz)
+    total = float(np.sum(_power(programme)))
     out: list[tuple[float, float | None]] = []
-    for index, nominal in enumerate(NOMINAL_HZ):
-        centre = 10.0 ** ((FIRST_BAND + index) / 10.0)
-        inside = (hz >= centre * 10.0**-0.05) & (hz < centre * 10.0**0.05)
-        left, heard = float(over[inside].sum()), float(under[inside].sum())
+    for nominal, left, heard in zip(NOMINAL_HZ, over, under, strict=True):
         known = heard > EMPTY_BAND * total and left > 0.0
         out.append((nominal, 10.0 * float(np.log10(left / heard)) if known else None))
     return tuple(out)
+
+
+def third_octave_levels(x: Floats, *, rate_hz: int) -> Profile:
+    """Return (nominal centre [Hz], level [dBFS, AES17]) per third octave of (channels, frames), the loudest channel's.
+
+    None where a band holds nothing, is narrower than the resolution, or lies above Nyquist.
+    """
+    scale = 10.0 * np.log10(2.0)
+    rows = [_band_powers(channel[None], rate_hz) for channel in x]
+    out: list[tuple[float, float | None]] = []
+    for index, nominal in enumerate(NOMINAL_HZ):
+        power = max(row[index] for row in rows)
+        out.append((nominal, 10.0 * float(np.log10(power)) + scale if power > 0.0 else None))
+    return tuple(out)
+
+
+def _band_powers(x: Floats, rate_hz: int) -> list[float]:
+    """Return the mean square in every third octave, summed over channels."""
+    power = _power(x)
+    frames = 2 * (power.size - 1)
+    hz = np.arange(power.size) * rate_hz / frames
+    centres = 10.0 ** ((FIRST_BAND + np.arange(len(NOMINAL_HZ))) / 10.0)
+    return [float(power[(hz >= c * 10.0**-0.05) & (hz < c * 10.0**0.05)].sum()) for c in centres]
 
 
 def depth_over_time(residual: Floats, programme: Floats, *, rate_hz: int, first_frame: int, block_s: float) -> Profile:
@@ -61,10 +78,13 @@ def frame_rms(x: Floats, frames: int) -> Floats:
 
 
 def _power(x: Floats) -> Floats:
-    """Return the summed power spectrum of (channels, frames)."""
+    """Return the power spectrum of (channels, frames), summed over channels; its sum is the mean square."""
     frames = min(LONGEST_FFT, 1 << (x.shape[1].bit_length() - 1))
     window = np.hanning(frames)
     total = np.zeros(frames // 2 + 1)
-    for start in range(0, x.shape[1] - frames + 1, frames // 2):
+    starts = range(0, x.shape[1] - frames + 1, frames // 2)
+    for start in starts:
         total += np.sum(np.abs(np.fft.rfft(x[:, start : start + frames] * window, axis=1)) ** 2, axis=0)
-    return total
+    # Parseval: a one-sided spectrum counts twice what lies between DC and Nyquist.
+    total[1:-1] *= 2.0
+    return total / (len(starts) * frames * np.sum(window**2))

@@ -137,11 +137,12 @@ def null_test(
     best, match = model, None
     if matched:
         fit, kept, match, matched_model = _match(a_rows, heard, fit, kept, y, span, inner, rate_hz, plain)
-        stages.append(Stage("eq", _depth(heard - matched_model, heard, inner)))
-        if _deeper(stages[-1].depth_db, plain):
+        reached = _depth(heard - matched_model, heard, inner)
+        if _deeper(reached, plain):
             best = matched_model
+        stages.append(Stage("eq", reached if best is matched_model else plain))
     reached = stages[-1].depth_db
-    if reached is not None and reached > SHALLOWEST_DB and (plain is None or plain > SHALLOWEST_DB):
+    if reached is not None and reached > SHALLOWEST_DB:
         raise NoAlignment(
             "The two recordings have nothing in common that could be aligned.",
             hint="Check that both hold the same song, and the same part of it.",
@@ -152,7 +153,7 @@ def null_test(
     first = span[0] + inner[0]
     events = find_events(best[:, cut], whole, rate_hz=rate_hz, first_frame=first, noise_rms=noise or 0.0)
     slips: tuple[Event, ...] = ()
-    if guess.steady is not None or (plain is not None and plain > SLIP_DEPTH_DB):
+    if guess.steady is not None or (reached is not None and reached > SLIP_DEPTH_DB):
         slips = find_slips(best[:, cut], whole, rate_hz=rate_hz, first_frame=first)
     return NullResult(
         rate_hz=rate_hz,
@@ -164,7 +165,7 @@ def null_test(
         gain_db=tuple(decibels(abs(g)) for g in fit.gains),
         gain_sd_db=tuple(8.685889638 * s / abs(g) if g else 0.0 for g, s in zip(fit.gains, fit.gain_sds, strict=True)),
         null_depth_db=plain,
-        null_depth_matched_db=stages[-1].depth_db if match is not None and best is not model else plain,
+        null_depth_matched_db=stages[-1].depth_db,
         note="",
         limit_db=None if noise is None else decibels(noise / _rms(whole)),
         limit_note=limit_note,

@@ -104,11 +104,14 @@ def block_delays(a: Floats, b: Floats, *, near: int, reach: int, blocks: int = B
     found: list[tuple[float, float]] = []
     if frames < 64:
         return found
+    fade, wide_fade = np.hanning(frames - 1), np.ones(frames + 2 * reach - 1)
+    ramp = np.hanning(2 * reach + 2)[: reach + 1]
+    wide_fade[: reach + 1], wide_fade[-reach - 1 :] = ramp, ramp[::-1]
     for first in sorted(set(np.linspace(start, stop - frames, blocks).astype(int).tolist())):
         low = first - near - reach
         heard = _padded(a, low, first - near + frames + reach)
-        block = np.diff(b[:, first : first + frames], axis=1)
-        lag, score = _correlate(np.diff(heard, axis=1), block, reach=(0, 2 * reach))
+        block = np.diff(b[:, first : first + frames], axis=1) * fade  # cut hard, both would agree on their edges
+        lag, score = _correlate(np.diff(heard, axis=1) * wide_fade, block, reach=(0, 2 * reach))
         if score >= BLOCK_SCORE:
             found.append((first + 0.5 * frames, float(lag + first - low)))
     return found
