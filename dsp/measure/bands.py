@@ -87,4 +87,5 @@ def _power(x: Floats) -> Floats:
         total += np.sum(np.abs(np.fft.rfft(x[:, start : start + frames] * window, axis=1)) ** 2, axis=0)
     # Parseval: a one-sided spectrum counts twice what lies between DC and Nyquist.
     total[1:-1] *= 2.0
-    return total / (len(starts) * frames * np.sum(window**2))
+    power: Floats = total / (len(starts) * frames * np.sum(window**2))
+    return power

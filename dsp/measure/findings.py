@@ -17,6 +17,8 @@ AROUND = 16  # frames on either side that tell how loud the programme is
 JUMP_DB = 15.0
 HIGHEST_JUMP_DB = 30.0
 JUMP_MADS = 6.0
+FAINTEST_EVENT_DB = -40.0  # re the programme around it: peaks of an analog path's distortion stay below, faults do not
+FARTHEST_DB = 45.0  # above the median: in a null that is deep, fainter events count
 MERGE_S = 0.05
 LONGEST_S = 0.5
 MOST_EVENTS = 32
@@ -41,7 +43,7 @@ def find_events(
 
     Frames of 256 are compared by the ratio of residual to programme around them. A frame stands out when that ratio
     lies 6 robust standard deviations (1.4826 median absolute deviations; at least 15 dB, at most 30 dB) above its
-    median and the residual 12 dB above ``noise_rms``. ``model`` and ``recording`` are (channels, frames).
+    median, above −40 dB (or 45 dB above the median, where that is less), and the residual 12 dB above ``noise_rms``. ``model`` and ``recording`` are (channels, frames).
     """
     left = frame_rms(recording - model, EVENT_FRAMES)
     expected, heard = frame_rms(model, EVENT_FRAMES), frame_rms(recording, EVENT_FRAMES)
@@ -57,9 +59,11 @@ def find_events(
         ratio = 20.0 * np.log10(np.maximum(left[channel], 1e-12) / (around + floor))
         middle = float(np.median(ratio))
         spread = 1.4826 * float(np.median(np.abs(ratio - middle)))
-        hot = (ratio > middle + np.clip(JUMP_MADS * spread, JUMP_DB, HIGHEST_JUMP_DB)) & (
-            left[channel] > 4.0 * noise_rms
+        threshold = max(
+            middle + float(np.clip(JUMP_MADS * spread, JUMP_DB, HIGHEST_JUMP_DB)),
+            min(FAINTEST_EVENT_DB, middle + FARTHEST_DB),
         )
+        hot = (ratio > threshold) & (left[channel] > 4.0 * noise_rms)
         for first, last in _runs(hot, max(1, round(MERGE_S * rate_hz / EVENT_FRAMES))):
             length_s = (last - first) * EVENT_FRAMES / rate_hz
             if length_s > LONGEST_S:
