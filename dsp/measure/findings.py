@@ -43,7 +43,8 @@ def find_events(
 
     Frames of 256 are compared by the ratio of residual to programme around them. A frame stands out when that ratio
     lies 6 robust standard deviations (1.4826 median absolute deviations; at least 15 dB, at most 30 dB) above its
-    median, above −40 dB (or 45 dB above the median, where that is less), and the residual 12 dB above ``noise_rms``. ``model`` and ``recording`` are (channels, frames).
+    median, above −40 dB (or 45 dB above the median, where that is less), and the residual 12 dB above ``noise_rms``.
+    ``model`` and ``recording`` are (channels, frames).
     """
     left = frame_rms(recording - model, EVENT_FRAMES)
     expected, heard = frame_rms(model, EVENT_FRAMES), frame_rms(recording, EVENT_FRAMES)

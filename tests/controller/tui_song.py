@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
+import shutil
+import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +25,16 @@ STEMS = ("kick", "hats", "lead")
 
 def make_song(folder: Path) -> Path:
     """Make a project of three stems, one second long, on the room inside the program."""
+    shutil.copytree(_song(), folder / "song")
+    return folder / "song"
+
+
+@cache
+def _song() -> Path:
     from dsp.synth import demo_song
 
+    folder = Path(tempfile.mkdtemp(prefix="halfnormal-song-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     stems = folder / "stems"
     stems.mkdir(parents=True)
     song = demo_song(RATE_HZ, 2.0)
@@ -42,10 +54,11 @@ def make_song(folder: Path) -> Path:
 
 
 @asynccontextmanager
-async def opened(song: Path, *, size: tuple[int, int] = (120, 40)) -> AsyncIterator[tuple[ConsoleApp, Pilot[Any]]]:
+async def opened(song: Path, *, size: tuple[int, int] = (80, 24)) -> AsyncIterator[tuple[ConsoleApp, Pilot[Any]]]:
     """Open the console on ``song`` and hand out the program and a pair of hands."""
     session = Session.open(song)
     app = ConsoleApp(session)
+    app.animation_level = "none"
     try:
         async with app.run_test(size=size) as pilot:
             await pilot.pause()
