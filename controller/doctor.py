@@ -28,8 +28,8 @@ from hardware.errors import HardwareError, TransportError
 ENOUGH_DISK_BYTES = 500_000_000
 SMALLEST_TERMINAL = (80, 24)
 
-_ESSENTIAL = ("numpy", "scipy", "numba", "msgspec", "soundfile", "soxr", "rich", "platformdirs")
-_OUTSIDE = ("mido", "python-rtmidi", "sounddevice", "pyserial", "textual", "JACK-Client")
+_ESSENTIAL = ("numpy", "numba", "msgspec", "soundfile", "soxr", "matplotlib", "platformdirs")
+_OUTSIDE = ("mido", "python-rtmidi", "sounddevice", "pyserial", "textual", "rich", "JACK-Client")
 _STEREO_BYTES_PER_S = 2 * 3 * 48_000  # a stereo print, 24 bit at 48 kHz
 _CHILD_TIMEOUT_S = 30.0
 _WARM_TIMEOUT_S = 300.0
