@@ -87,12 +87,13 @@ def calibrate(
             f"about {seconds:.0f} s of signal.",
             "Turn the monitors down: the desk's mix bus carries the test signal.",
             *neutral.lines(),
+            *(["Going ahead says that what is listed by hand stands so."] if neutral.plan.by_hand else []),
         ),
     )
     if not accept(question):
         raise DeclinedError("The calibration was not accepted; nothing sounded or moved.")
     emit(Started(JOB, rig.title, seconds))
-    studio.ports()  # before the stream: a MIDI client that appears beside running audio may make it stumble
+    recall.demand_ports(studio, neutral)  # before the stream: a new MIDI client may make running audio stumble
     with studio.stream() as stream:
         neutral.confirm_hands(studio)
         recall.land_plan(studio, neutral, emit=emit)

@@ -21,6 +21,7 @@ from controller.project import Project, create_project
 from controller.report import write_report
 from controller.studio import Studio
 from controller.wav import WavWriter
+from hardware.room.model import load_model
 
 JOB = "demo"
 RIG = "demo"
@@ -51,12 +52,15 @@ def run_demo(*, out: Path, stems: Path | None, model: Path | None = None, emit: 
     ------
     ExistsError
         ``out`` is already there.
+    RoomModelError
+        ``model`` is no room model; nothing was written.
     """
     if out.exists():
         raise ExistsError(
             f"{files.relative(out)} is already there, and nothing is ever overwritten",
             hint="Choose another folder with --out.",
         )
+    load_model(model)  # a mistake in it shows before anything is written
     began = time.monotonic()
     emit(Started(JOB, "the whole line on the virtual room"))
     with _home_in(out / "home"):

@@ -23,6 +23,7 @@ from controller.loops import StoredCalibration
 from controller.mix import Mix
 from controller.passes import Recording, patched, record_pass
 from controller.project import Project, StemReader
+from controller.recall import PlannedRecall
 from controller.reping import Reping, reping
 from controller.studio import Studio
 from controller.version import VERSION
@@ -54,7 +55,7 @@ def plan_allocation(
     if studio is None or (path == "itb" and like is None):
         return allocate(mix, channels, rig=None, profiles={}, path="itb"), None
     stored = loops.latest(studio.home.calibrations)
-    by_output = stored.calibration.by_output() if stored is not None and path != "itb" else None
+    by_output = stored.calibration.by_output() if stored is not None else None
     allocation = allocate(
         mix,
         channels,
@@ -111,9 +112,7 @@ def print_mix(
     title = f"Print {mix.name} ({path}) through {studio.rig.title}"
     if not accept(Question(title, (*allocation.lines(), *planned.lines()))):
         raise DeclinedError("The print was not accepted; nothing played or moved.")
-    if hands_done:
-        planned.confirm_hands(studio)
-    elif planned.plan.by_hand:
+    if planned.plan.by_hand and not hands_done:
         raise CalibrationError(
             f"{len(planned.plan.by_hand)} controls have to be set by hand first "
             f"({', '.join(step.address for step in planned.plan.by_hand[:3])}…).",
@@ -127,8 +126,7 @@ def print_mix(
         rate_hz=project.rate_hz,
         progress=lambda share: emit(Progress(JOB, share, detail="checking that no feed clips")),
     )
-    recall.land_plan(studio, planned, emit=emit)
-    render = _render_analog(project, mix, allocation, studio, stored, frames, emit)
+    render = _render_analog(project, mix, allocation, studio, stored, planned, frames, emit)
     return file_print(project, mix, allocation, render, format_=format_, emit=emit)
 
 
@@ -179,11 +177,18 @@ def _render_analog(
     allocation: Allocation,
     studio: Studio,
     stored: StoredCalibration,
+    planned: PlannedRecall,
     frames: int,
     emit: Emit,
 ) -> Render:
-    """Re-ping, record, repair; then trim to the song's start and run the bus stages of the box."""
+    """Recall, re-ping, record, repair; then trim to the song's start and run the bus stages of the box.
+
+    Ports and stream are open before anything moves: a missing one leaves the rig as it was.
+    """
+    recall.demand_ports(studio, planned)
     with studio.stream() as stream:
+        planned.confirm_hands(studio)
+        recall.land_plan(studio, planned, emit=emit)
         ping = reping(stream, allocation, stored.calibration, studio, emit=emit)
         latency = round(ping.latency_samples)
         total = frames + latency + SETTLE_FRAMES

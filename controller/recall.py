@@ -10,6 +10,7 @@ from typing import Any
 from controller.allocation import Allocation
 from controller.errors import DeclinedError
 from controller.events import Accept, Done, Emit, Finding, Progress, Question, Started
+from controller.sheet import display_value
 from controller.studio import Studio
 from hardware.errors import HardwareError, ReplyTimeoutError, TransportError
 from hardware.known import Known, utc_now
@@ -71,7 +72,7 @@ def hand_lines(by_hand: Sequence[HandStep]) -> list[str]:
         section, slash, knob = name.partition("/")
         if step.control.strip is None or not slash:
             section, knob = "", name
-        groups.setdefault((device, knob, say(step.to, step.control.unit)), []).append(section)
+        groups.setdefault((device, knob, display_value(step.control, step.to)), []).append(section)
     return [
         f"by hand: {device} {_spans(sections)}{knob} → {wanted}" for (device, knob, wanted), sections in groups.items()
     ]
@@ -105,7 +106,7 @@ def say(value: Value | None, unit: str = "") -> str:
     if value == -math.inf:
         return "off"
     number = f"{value:+.2f}" if unit in {"dB", "dBu"} else f"{value:g}" if abs(value) >= 1000 else f"{value:.4g}"
-    return f"{number} {unit}".rstrip() if unit not in {"pan", "raw", "enum", "bool", ""} else number
+    return f"{number} {unit}".rstrip() if unit not in {"pan", "raw", "enum", "bool", "q", ""} else number
 
 
 def plan_target(studio: Studio, target: Mapping[str, Value]) -> PlannedRecall:
@@ -146,7 +147,7 @@ def send_plan(studio: Studio, planned: PlannedRecall, *, emit: Emit) -> RecallOu
     """
     outcome = _send(studio, planned, emit)
     for device, error in failures(studio, outcome).items():
-        emit(Finding(device, str(error).removeprefix(f"{device} "), error.hint, "problem"))
+        emit(_finding(device, error))
     _tell_end(planned, outcome, emit)
     return outcome
 
@@ -164,12 +165,26 @@ def land_plan(studio: Studio, planned: PlannedRecall, *, emit: Emit) -> None:
     outcome = _send(studio, planned, emit)
     if outcome.interrupted:
         raise KeyboardInterrupt
-    first, *others = [*failures(studio, outcome).items()] or [None]
-    for device, error in filter(None, others):
-        emit(Finding(device, str(error).removeprefix(f"{device} "), error.hint, "problem"))
-    if first is not None:
-        raise first[1]
+    found = failures(studio, outcome)
+    for device, error in list(found.items())[1:]:
+        emit(_finding(device, error))
+    for error in found.values():
+        raise error
     _tell_end(planned, outcome, emit)
+
+
+def demand_ports(studio: Studio, planned: PlannedRecall) -> None:
+    """Open the rig's ports, and see that each device which ``planned`` sends something to has one.
+
+    Raises
+    ------
+    HardwareError
+        What keeps the first port closed; nothing was sent to any device.
+    """
+    studio.ports()
+    for device in dict.fromkeys(step.device for step in planned.plan.steps):
+        if device in studio.unreachable:
+            raise _closed(device, studio.unreachable[device])
 
 
 def failures(studio: Studio, outcome: RecallOutcome | VerifyOutcome) -> dict[str, HardwareError]:
@@ -178,12 +193,20 @@ def failures(studio: Studio, outcome: RecallOutcome | VerifyOutcome) -> dict[str
     for device, reason in outcome.failed_devices.items():
         closed = studio.unreachable.get(device)
         if closed is not None:
-            found[device] = type(closed)(f"{device} has no port: {closed}", hint=closed.hint or RETRY)
+            found[device] = _closed(device, closed)
         elif device in outcome.timed_out:
             found[device] = ReplyTimeoutError(reason, hint=RETRY)
         else:
             found[device] = TransportError(reason, hint=RETRY)
     return found
+
+
+def _closed(device: str, error: HardwareError) -> HardwareError:
+    return type(error)(f"{device} has no port: {error}", hint=error.hint or RETRY)
+
+
+def _finding(device: str, error: HardwareError) -> Finding:
+    return Finding(device, str(error).removeprefix(f"{device} "), error.hint, "problem")
 
 
 def _tell_end(planned: PlannedRecall, outcome: RecallOutcome, emit: Emit) -> None:
@@ -225,7 +248,7 @@ def verify(studio: Studio, target: Mapping[str, Value], *, emit: Emit) -> Verify
             )
         )
     for device, error in failures(studio, outcome).items():
-        emit(Finding(device, str(error).removeprefix(f"{device} "), error.hint, "problem"))
+        emit(_finding(device, error))
     read, differ = len(outcome.values), sum(mismatch.found is not None for mismatch in outcome.mismatches)
     emit(Done("verify", f"{read} controls read, {differ} differ, {len(outcome.unreadable)} cannot be read"))
     return outcome

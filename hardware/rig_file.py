@@ -101,6 +101,14 @@ class RigTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={
     tolerance: RigTolerance = RigTolerance()
 
 
+_SPOKEN = {
+    "int": "a whole number",
+    "float": "a number",
+    "str": "text",
+    "bool": "true or false",
+    "object": "a table",
+    "array": "a list",
+}
 _TABLES: dict[str, type[msgspec.Struct]] = {
     "$": RigTable,
     "$.audio": RigAudio,
@@ -264,7 +272,8 @@ def _explained(message: str, source: str, lines: dict[str, int]) -> RigError:
         return RigError(
             f"{source}, line {_line(path, lines)}: {key_name} lacks the key {key!r}.", hint=f"Add {key} = … there."
         )
-    plain = text.replace("`", "").replace("Expected", "must be").replace("int", "a whole number", 1)
+    plain = re.sub(r"\b[a-z]+\b", lambda found: _SPOKEN.get(found[0], found[0]), text.replace("`", ""))
+    plain = plain.replace("Expected", "must be")
     return RigError(
         f"{source}, line {_line(path, lines)}: {key_name} {plain}.", hint="Correct the value and try again."
     )

@@ -63,7 +63,8 @@ def _explained(source: ProfileSource, complaint: str, tables: dict[str, Any]) ->
 
 def _bad_taper(tables: dict[str, Any]) -> str:
     """Find the taper that msgspec complains about: it does not name the keys of a dictionary."""
-    for name, table in tables["tapers"].items():
+    tapers = tables.get("tapers")
+    for name, table in tapers.items() if isinstance(tapers, dict) else ():
         try:
             msgspec.convert(table, TaperTable)
         except msgspec.ValidationError:

@@ -12,7 +12,8 @@ examples:
   halfnormal demo
   halfnormal demo --stems ~/exports/blue --out blue-demo
 
-Nothing real moves or sounds: the room is inside the program."""
+Nothing real moves or sounds: the room is inside the program. Everything goes
+into one new folder. exit code 1 when the null is shallower than expected."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

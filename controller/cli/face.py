@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
+import math
+import os
+import shutil
 import sys
 import time
 from collections.abc import Iterable, Sequence
@@ -20,7 +24,8 @@ class Face:
     """Renders a workflow's events for one command.
 
     ``as_json`` keeps stdout for one object; ``yes`` accepts every plan, ``dry_run`` none; ``quiet`` keeps progress
-    to itself. A plan is shown in any case, on stderr.
+    to itself. A plan is shown in any case, on stderr; in a dry run it is the result, and ``plan`` holds it. Nobody has
+    to read what is said: a closed stderr or stdout ends no pass.
     """
 
     def __init__(self, *, as_json: bool = False, yes: bool = False, quiet: bool = False, dry_run: bool = False) -> None:
@@ -28,7 +33,7 @@ class Face:
         self.dry_run = dry_run
         self.yes = yes
         self.quiet = quiet
-        self.findings: list[Finding] = []
+        self.plan: Question | None = None
         self._live = sys.stderr.isatty()
         self._drawn_at = 0.0
         self._open_line = False
@@ -42,7 +47,6 @@ class Face:
             case Progress():
                 self._progress(event)
             case Finding():
-                self.findings.append(event)
                 self._talk(f"{_MARKS[event.severity]} {event.where}: {event.what}", always=event.severity != "note")
                 if event.hint:
                     self._talk(f"    {event.hint}", always=event.severity != "note")
@@ -52,30 +56,28 @@ class Face:
                 self._show(event)
 
     def accept(self, question: Question) -> bool:
-        """Show a plan and ask for consent; ``--yes`` gives it, no terminal refuses it."""
-        self._show(question)
+        """Show a plan and ask for consent; ``--yes`` gives it, no terminal and a dry run refuse it."""
+        self.plan = question
         if self.dry_run:
-            self._talk("Dry run: nothing plays or moves.", always=True)
             return False
+        self._show(question)
         if self.yes:
             return True
         if not sys.stdin.isatty():
             self._talk("Nobody is here to accept this plan; add --yes to accept it in a script.", always=True)
             return False
-        sys.stderr.write("Go? [y/N] ")
-        sys.stderr.flush()
+        self._write("Go? [y/N] ")
         return sys.stdin.readline().strip().lower() in {"y", "yes"}
 
     def data(self, value: dict[str, Any], lines: Iterable[str] = ()) -> None:
         """Print the command's result: one JSON object with ``--json``, else ``lines``."""
         self._end_line()
-        if self.as_json:
-            json.dump({"schema": 1, **value}, sys.stdout, ensure_ascii=False, allow_nan=False)
-            sys.stdout.write("\n")
-        else:
-            for line in lines:
-                sys.stdout.write(f"{line}\n")
-        sys.stdout.flush()
+        text = f"{to_json(value)}\n" if self.as_json else "".join(f"{line}\n" for line in lines)
+        try:
+            sys.stdout.write(text)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            abandon_stdout()
 
     def _show(self, question: Question) -> None:
         self._talk(question.title, always=True)
@@ -86,8 +88,12 @@ class Face:
         if self.quiet and not always:
             return
         self._end_line()
-        sys.stderr.write(f"{text}\n")
-        sys.stderr.flush()
+        self._write(f"{text}\n")
+
+    def _write(self, text: str) -> None:
+        with contextlib.suppress(OSError):
+            sys.stderr.write(text)
+            sys.stderr.flush()
 
     def _progress(self, event: Progress) -> None:
         now = time.monotonic()
@@ -98,14 +104,50 @@ class Face:
         left = "" if event.seconds_left is None else f" {duration(event.seconds_left)} left"
         levels = "  ".join(f"{name} {level:6.1f}" for name, level in event.levels_dbfs.items())
         line = f"{'█' * filled}{'·' * (_BAR - filled)} {event.done:4.0%}{left}  {event.detail} {levels}"
-        sys.stderr.write(f"\r\x1b[2K{line[:110]}")
-        sys.stderr.flush()
+        width = shutil.get_terminal_size().columns - 1
+        self._write(f"\r\x1b[2K{line[:width]}")
         self._open_line = True
 
     def _end_line(self) -> None:
         if self._open_line:
-            sys.stderr.write("\r\x1b[2K")
+            self._write("\r\x1b[2K")
             self._open_line = False
+
+
+def abandon_stdout() -> None:
+    """Let go of a standard output whose reader has gone, so that Python does not try to flush it at its end."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def to_json(value: dict[str, Any]) -> str:
+    """Write a command's result as its one JSON object.
+
+    What JSON has no number for is null, and a key beside it with ``_note`` says which.
+    """
+    return json.dumps({"schema": 1, **_finite(value)}, ensure_ascii=False, allow_nan=False)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        found = {}
+        for key, inner in value.items():
+            found[key] = _finite(inner)
+            if isinstance(inner, float) and not math.isfinite(inner):
+                note = "not a number" if math.isnan(inner) else "minus infinity" if inner < 0 else "infinity"
+                found.setdefault(f"{key}_note", note)
+        return found
+    if isinstance(value, list | tuple):
+        return [_finite(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def finite(text: str) -> float:
+    """Read an option's number; the words nan and inf are none."""
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(text)
+    return value
 
 
 def duration(seconds: float) -> str:

@@ -10,7 +10,9 @@ from controller.cli.face import add_common, face_of, table
 EXAMPLES = """\
 examples:
   halfnormal new songs/blue --stems ~/exports/blue
-  halfnormal new songs/blue --stems ~/exports/blue --rig studio-a --rate 96000"""
+  halfnormal new songs/blue --stems ~/exports/blue --rig studio-a --rate 96000
+
+The stems are copied; the folder they come from is left as it is."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -24,11 +26,17 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Make the project and list its stems."""
+    from controller import places
     from controller.files import relative
     from controller.project import create_project
+    from hardware.rig import load_rig
 
     face = face_of(args)
-    project = create_project(args.project, stems=args.stems, rig=args.rig, rate_hz=args.rate, emit=face.emit)
+    rig = args.rig
+    path = load_rig(rig, folders=[places.rigs_folder()]).path
+    if rig.endswith(".toml") or Path(rig).name != rig:
+        rig = str(path.absolute())  # a project is opened from anywhere
+    project = create_project(args.project, stems=args.stems, rig=rig, rate_hz=args.rate, emit=face.emit)
     stems = [
         {
             "name": stem.name,

@@ -6,15 +6,17 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from controller.cli.face import add_common, face_of
+from controller.cli.face import add_common, face_of, finite
 
 EXAMPLES = """\
 examples:
-  halfnormal null songs/blue/prints/0001-itb.wav songs/blue/prints/0002-analog.wav
+  halfnormal null blue/prints/0001-itb.wav blue/prints/0002-analog.wav
   halfnormal null a.wav b.wav --tolerance -80 --json
 
-Delay is positive when B is later than A; gain is of B relative to A. Neither file changes.
-exit code 1 when the null is shallower than the tolerance."""
+Delay is positive when B is later than A; gain is of B relative to A. Neither
+file changes; residual, picture and JSON go to a new numbered folder.
+exit code 1 when the null is shallower than the tolerance, or when the two have
+nothing in common."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -22,9 +24,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("a", type=Path, metavar="A", help="the reference")
     parser.add_argument("b", type=Path, metavar="B", help="what is compared with it")
     parser.add_argument(
-        "--tolerance", type=float, default=-60.0, metavar="DB", help="deepest residual allowed (default −60)"
+        "--tolerance", type=finite, default=-60.0, metavar="DB", help="highest residual allowed (default: -60)"
     )
-    parser.add_argument("--out", type=Path, metavar="DIR", help="where the numbered result folder goes")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        metavar="DIR",
+        help="where the numbered result folder goes (default: the project of B, else here)",
+    )
     add_common(parser)
 
 
@@ -42,7 +49,7 @@ def _lines(data: dict[str, Any]) -> list[str]:
     lines = [
         f"delay    {data['delay_samples']:+.5f} ± {data['delay_sd']:.5f} samples at {data['rate_hz']} Hz, "
         f"drift {data['drift_ppm']:+.4f} ppm",
-        "gain     " + ", ".join(f"{gain:+.4f} dB" for gain in data["gain_db"]),
+        "gain     " + ", ".join("silent" if gain is None else f"{gain:+.4f} dB" for gain in data["gain_db"]),
         "polarity " + ", ".join("normal" if p > 0 else "inverted" for p in data["polarity"]),
     ]
     lines += [f"  {stage['name']:<24} {_db(stage['depth_db'])}" for stage in data["stages"]]

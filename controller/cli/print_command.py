@@ -3,30 +3,44 @@
 from __future__ import annotations
 
 import argparse
+import math
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from controller.cli.face import add_common, face_of
+from controller.cli.face import Face, add_common, face_of
+
+if TYPE_CHECKING:
+    from controller.mix import Mix
+    from controller.project import Project
+    from controller.studio import Studio
 
 EXAMPLES = """\
 examples:
   halfnormal print songs/blue --path itb
-  halfnormal print songs/blue --path analog --yes
-  halfnormal print songs/blue --path hybrid --dry-run     # the allocation, stage by stage
+  halfnormal print songs/blue --path analog --yes --hands-done
+  halfnormal print songs/blue --path hybrid --dry-run    # what runs where, why
 
-analog puts on the desk whatever it can do; hybrid only what needs no hand; itb nothing, at the values the
-analog path reaches (--like exact: at the mix's own)."""
+analog puts on the desk whatever it can do; hybrid only what needs no hand;
+itb nothing, at the values that the analog path reaches (--like exact: at the
+mix's own). exit code 1 when the calibration is missing, stale or contradicted,
+or controls have still to be set by hand."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
-    parser.add_argument("project", type=Path, metavar="PROJECT")
+    parser.add_argument("project", type=Path, metavar="PROJECT", help="the project's folder")
     parser.add_argument("--path", choices=["analog", "hybrid", "itb"], required=True, help="where the mix is made")
     parser.add_argument("--mix", metavar="NAME", help="which mix (default: the newest)")
     parser.add_argument("--rig", metavar="RIG", help="another rig than the project's")
     parser.add_argument(
-        "--like", choices=["analog", "hybrid", "exact"], default="analog", help="itb: whose reachable values to take"
+        "--like",
+        choices=["analog", "hybrid", "exact"],
+        default="analog",
+        help="itb: whose reachable values to take (default: analog)",
     )
-    parser.add_argument("--format", choices=["24", "float"], default="24", help="24-bit with dither, or 32-bit float")
+    parser.add_argument(
+        "--format", choices=["24", "float"], default="24", help="24-bit with dither (default), or 32-bit float"
+    )
     parser.add_argument("--hands-done", action="store_true", help="the by-hand controls stand as the sheet says")
     add_common(parser, plan=True)
 
@@ -40,14 +54,17 @@ def run(args: argparse.Namespace) -> int:
 
     face = face_of(args)
     project = open_project(args.project, emit=face.emit)
+    mix = project.mix(args.mix)
     with Studio.open(args.rig or project.rig) as studio:
+        if args.dry_run:
+            return _dry_run(args, face, project, mix, studio)
         made = print_mix(
             project,
-            project.mix(args.mix),
+            mix,
             path=args.path,
             studio=studio,
             emit=face.emit,
-            accept=(lambda question: True) if args.path == "itb" and not args.dry_run else face.accept,
+            accept=(lambda question: True) if args.path == "itb" else face.accept,
             like=None if args.like == "exact" else args.like,
             format_=args.format,
             hands_done=args.hands_done,
@@ -66,4 +83,43 @@ def run(args: argparse.Namespace) -> int:
         "peak_dbfs": facts["peak_dbfs"],
     }
     face.data(data, [relative(made.file)])
+    return 0
+
+
+def _dry_run(args: argparse.Namespace, face: Face, project: Project, mix: Mix, studio: Studio) -> int:
+    """Say what would run where, what would be recalled, and what stands in the way."""
+    from controller import recall
+    from controller.errors import CalibrationError, ProjectError
+    from controller.printing import plan_allocation, sound_calibration
+
+    like = None if args.like == "exact" else args.like
+    allocation, stored = plan_allocation(project, mix, studio, args.path, like=like)
+    data: dict[str, Any] = {
+        "print": None,
+        "print_note": "dry run: nothing was rendered",
+        "file": None,
+        "file_note": "dry run: nothing was rendered",
+        "rate_hz": project.rate_hz,
+        "frames": project.frames + math.ceil(allocation.tail_s * project.rate_hz),
+        "path": args.path,
+        "allocation": [
+            {"strip": p.strip, "stage": p.stage, "where": p.where, "why": p.why} for p in allocation.placements
+        ],
+        "xruns": [],
+        "repairs": [],
+        "provenance": None,
+        "provenance_note": "dry run: nothing was rendered",
+        "problems": [],
+    }
+    lines = list(allocation.lines())
+    if args.path != "itb" and allocation.routes:
+        planned = recall.plan_mix(studio, allocation)
+        data["recall"] = recall.as_json(planned)
+        lines += planned.lines()
+        try:
+            sound_calibration(studio, stored, project)
+        except (CalibrationError, ProjectError) as error:
+            data["problems"].append({"where": studio.rig.name, "what": str(error), "hint": error.hint})
+            lines += [f"✕ {error}", f"    {error.hint}"]
+    face.data(data, [*lines, "Dry run: nothing was rendered, nothing moved."])
     return 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import sys
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,19 +12,33 @@ from controller.cli.face import Face, add_common, face_of, table
 if TYPE_CHECKING:
     from profiles.profile import Control, Profile
 
+ACTIONS = ("list", "show", "check", "encode", "decode", "schema")
 EXAMPLES = """\
+actions:
+  list                       every profile, shipped and your own
+  show ID                    its controls, ranges, what is not covered
+  check [ID]                 run its examples, check its scales (all without ID)
+  encode ID CONTROL VALUE    the bytes a setting becomes
+  decode ID --hex BYTES      what bytes mean
+  schema                     the JSON Schema of profile files, for editors
+  ID is a profile's id or the path of a .toml file.
+
 examples:
-  halfnormal profile list
   halfnormal profile show room-desk-24
-  halfnormal profile check                       # every profile of the library
+  halfnormal profile check my-desk.toml
   halfnormal profile encode yamaha-01v96 ch01/fader -6
+  halfnormal profile encode extron-sis-matrix out03/tie 1 --json
   halfnormal profile decode yamaha-01v96 --hex "F0 43 10 3E 7F 01 1C 00 00 00 00 06 37 F7"
-  halfnormal profile schema > halfnormal-profile.schema.json"""
+  halfnormal profile schema > halfnormal-profile.schema.json
+
+exit code 1 when a check finds problems, or bytes mean nothing to the profile."""
+_TAKES = {"list": 0, "show": 1, "check": 1, "encode": 3, "decode": 1, "schema": 0}
+_NEEDS = {**_TAKES, "check": 0}
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
-    parser.add_argument("action", choices=["list", "show", "check", "encode", "decode", "schema"])
+    parser.add_argument("action", choices=ACTIONS, metavar="ACTION", help=f"{', '.join(ACTIONS[:-1])} or {ACTIONS[-1]}")
     parser.add_argument("id", nargs="?", metavar="ID", help="profile id or file")
     parser.add_argument("control", nargs="?", metavar="CONTROL", help="encode: the control, as 'profile show' lists it")
     parser.add_argument("value", nargs="?", metavar="VALUE", help="encode: in the control's unit; off, true, false")
@@ -34,14 +48,31 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run one action on the library."""
+    _check_arguments(args)
     face = face_of(args)
-    if args.action in {"encode", "decode", "show"} and not args.id:
-        from controller.errors import UsageError
-
-        raise UsageError(f"'profile {args.action}' needs a profile.", hint="'halfnormal profile list' names them.")
     return {"list": _list, "show": _show, "check": _check, "encode": _encode, "decode": _decode, "schema": _schema}[
         args.action
     ](args, face)
+
+
+def _check_arguments(args: argparse.Namespace) -> None:
+    from controller.errors import UsageError
+
+    given = [word for word in (args.id, args.control, args.value) if word is not None]
+    if len(given) < _NEEDS[args.action]:
+        words = " ".join(("ID", "CONTROL", "VALUE")[: _NEEDS[args.action]])
+        raise UsageError(
+            f"'profile {args.action}' needs {words}.", hint="'halfnormal profile list' names the profiles."
+        )
+    if len(given) > _TAKES[args.action]:
+        raise UsageError(
+            f"'profile {args.action}' has no use for '{given[_TAKES[args.action]]}'.",
+            hint="'halfnormal profile -h' shows how.",
+        )
+    if args.action == "decode" and not (args.hex or "").strip():
+        raise UsageError("'profile decode' needs --hex BYTES.", hint='For example: --hex "F0 43 10 … F7"')
+    if args.action != "decode" and args.hex is not None:
+        raise UsageError(f"'profile {args.action}' reads no bytes.", hint="--hex belongs to 'profile decode'.")
 
 
 def _folders() -> list[Path]:
@@ -140,27 +171,28 @@ def _check(args: argparse.Namespace, face: Face) -> int:
     for profile in chosen:
         report = check_examples(profile)
         ran += report.examples_run
-        problems += [{"where": profile.id, "what": str(problem)} for problem in report.problems]
-    lines = [f"✕ {p['where']}: {p['what']}" for p in problems]
-    summary = f"{len(chosen)} profiles, {ran} examples, {len(problems)} problems."
+        problems += [
+            {"where": f"{profile.id}, {problem.where}", "what": problem.what, "hint": problem.hint}
+            for problem in report.problems
+        ]
+    lines = [f"✕ {p['where']}: {p['what']}" + (f"\n    {p['hint']}" if p["hint"] else "") for p in problems]
+    counts = ((len(chosen), "profile"), (ran, "example"), (len(problems), "problem"))
+    summary = ", ".join(f"{number} {word}{'' if number == 1 else 's'}" for number, word in counts) + "."
     face.data({"ok": not problems, "examples_run": ran, "problems": problems}, [*lines, summary])
     return 1 if problems else 0
 
 
 def _encode(args: argparse.Namespace, face: Face) -> int:
-    from controller.errors import UsageError
     from controller.recall import number, say
     from hardware.wire.messages import encode
 
     profile = _load(args.id)
-    if args.control is None or args.value is None:
-        raise UsageError("'profile encode' needs ID CONTROL VALUE.", hint="For example: room-desk-24 ch07/fader -6")
     control = profile.control(args.control)
     encoded = encode(profile, args.control, control.value_from_text(args.value))
     port = profile.transports[0]
     messages = [{"port": port, "bytes_hex": message.hex(" ").upper()} for message in encoded.messages]
     data = {"messages": messages, **number("value", encoded.value), "raw": encoded.raw}
-    lines = [m["bytes_hex"] for m in messages]
+    lines = [_shown(profile, message) for message in encoded.messages]
     face.data(data, [*lines, f"lands at {say(encoded.value, control.unit)} (raw {encoded.raw})"])
     return 0
 
@@ -172,12 +204,14 @@ def _decode(args: argparse.Namespace, face: Face) -> int:
 
     profile = _load(args.id)
     try:
-        data_bytes = bytes.fromhex((args.hex or "").replace(",", " "))
+        data_bytes = bytes.fromhex(re.sub(r"0[xX]|[,:;]", " ", args.hex))
     except ValueError:
         raise UsageError(f"{args.hex!r} is not hex bytes.", hint='Write them like "F0 43 10 … F7".') from None
-    if not data_bytes:
-        raise UsageError("'profile decode' needs --hex BYTES.")
-    heard = Parser(profile).feed(data_bytes)
+    parser = Parser(profile)
+    heard = parser.feed(data_bytes)
+    if profile.text and profile.serial:
+        heard += parser.feed(profile.serial.terminator.encode("ascii"))  # a line copied from a manual has no end
+    heard += parser.flush()
     changes = [{"control": h.control, **number("value", h.value), "raw": h.raw} for h in heard if isinstance(h, Change)]
     refusals = [{"control": h.control, "code": h.code, "text": h.text} for h in heard if isinstance(h, Refusal)]
     rest = b"".join(h.data for h in heard if not isinstance(h, Change | Refusal))
@@ -198,7 +232,12 @@ def _schema(args: argparse.Namespace, face: Face) -> int:
 
     from profiles.schema import json_schema
 
-    del face
-    json.dump(json_schema(), sys.stdout, indent=1)
-    sys.stdout.write("\n")
+    schema = json_schema()
+    face.data({"json_schema": schema}, [json.dumps(schema, indent=1)])
     return 0
+
+
+def _shown(profile: Profile, message: bytes) -> str:
+    """Write a message as hex; of a text protocol, the text too."""
+    written = message.hex(" ").upper()
+    return f"{written}  {message.decode('latin-1')!r}" if profile.text else written

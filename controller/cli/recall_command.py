@@ -13,23 +13,34 @@ if TYPE_CHECKING:
     from controller.recall import PlannedRecall
     from controller.studio import Studio
 
+ACTIONS = ("plan", "send", "resume", "verify", "sheet")
 EXAMPLES = """\
+actions:
+  plan     what differs from what is known of the rig, in the order it is sent
+  send     show that, then send it
+  resume   send what an interrupted or failed recall left
+  verify   read back what can be read; nothing moves
+  sheet    what only hands can set, as text or as a page with drawn knobs
+
 examples:
   halfnormal recall plan songs/blue
   halfnormal recall send songs/blue --dry-run        # the bytes, port by port
   halfnormal recall send songs/blue --yes --hands-done
+  halfnormal recall verify songs/blue --json
   halfnormal recall sheet songs/blue --html sheet.html
 
-'resume' sends what an interrupted recall left; 'verify' reads back what can be read.
-exit code 1 when a control did not land or stands elsewhere."""
+exit code 1 when a control stands elsewhere, 3 when a device failed, 4 when it
+did not answer."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
-    parser.add_argument("action", choices=["plan", "send", "resume", "verify", "sheet"])
-    parser.add_argument("project", type=Path, metavar="PROJECT")
+    parser.add_argument("action", choices=ACTIONS, metavar="ACTION", help=f"{', '.join(ACTIONS[:-1])} or {ACTIONS[-1]}")
+    parser.add_argument("project", type=Path, metavar="PROJECT", help="the project's folder")
     parser.add_argument("--mix", metavar="NAME", help="which mix (default: the newest)")
-    parser.add_argument("--path", choices=["analog", "hybrid"], default="analog", help="how much goes to the desk")
+    parser.add_argument(
+        "--path", choices=["analog", "hybrid"], default="analog", help="how much goes to the desk (default: analog)"
+    )
     parser.add_argument("--rig", metavar="RIG", help="another rig than the project's")
     parser.add_argument("--hands-done", action="store_true", help="the by-hand controls stand as the sheet says")
     parser.add_argument("--html", type=Path, metavar="FILE", help="sheet: write it as a page with drawn knobs")
@@ -39,10 +50,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Plan, send, verify, or print the sheet."""
     from controller import recall
+    from controller.errors import UsageError
     from controller.printing import plan_allocation
     from controller.project import open_project
     from controller.studio import Studio
 
+    if args.html and args.action != "sheet":
+        raise UsageError(f"'recall {args.action}' writes no page.", hint="--html belongs to 'recall sheet'.")
     face = face_of(args)
     project = open_project(args.project, emit=face.emit)
     with Studio.open(args.rig or project.rig) as studio:
@@ -55,16 +69,13 @@ def run(args: argparse.Namespace) -> int:
             case "sheet":
                 return _sheet(args, face, project, planned)
             case "verify":
-                outcome = recall.verify(studio, allocation.target, emit=face.emit)
-                face.data({**recall.as_json(planned), "mismatches": len(outcome.mismatches)})
-                return 0 if outcome.ok else 1
+                return _verify(args, face, studio, planned)
             case _:
                 return _send(args, face, studio, planned)
 
 
 def _send(args: argparse.Namespace, face: Face, studio: Studio, planned: PlannedRecall) -> int:
     from controller import recall
-    from controller.errors import DEVICE
 
     if args.dry_run:
         data = {**recall.as_json(planned), "ports": _bytes_per_port(studio, planned)}
@@ -76,10 +87,39 @@ def _send(args: argparse.Namespace, face: Face, studio: Studio, planned: Planned
         if args.hands_done
         else [f"by hand: {s.address} → {recall.say(s.to, s.control.unit)}" for s in planned.plan.by_hand]
     )
-    face.data(recall.as_json(planned, outcome), left)
-    if outcome.failed_devices:
-        return DEVICE
-    return 0 if outcome.ok else 1
+    face.data(recall.as_json(planned, outcome, state=studio.state), left)
+    if outcome.interrupted:
+        raise KeyboardInterrupt
+    return _failed(recall.failures(studio, outcome).values()) or (0 if outcome.ok else 1)
+
+
+def _verify(args: argparse.Namespace, face: Face, studio: Studio, planned: PlannedRecall) -> int:
+    from controller import recall
+
+    if args.dry_run:
+        controls = [studio.control(address) for address in planned.target]
+        asked = sum(control.readable and not control.by_hand for control in controls)
+        line = f"{asked} of {len(controls)} controls can be read back."
+        face.data(recall.as_json(planned), [line, "Dry run: no device was asked."])
+        return 0
+    outcome = recall.verify(studio, planned.target, emit=face.emit)
+    rows = [
+        [m.address, recall.say(m.found, studio.control(m.address).unit), recall.say(m.wanted)]
+        for m in outcome.mismatches
+        if m.found is not None
+    ]
+    lines = table(rows, ["control", "stands at", "wanted"]) if rows else []
+    if outcome.ok:
+        lines = ["● Every control that can be read stands where the mix wants it."]
+    face.data(recall.verify_json(studio, planned.target, outcome), lines)
+    return _failed(recall.failures(studio, outcome).values()) or (0 if outcome.ok else 1)
+
+
+def _failed(errors: Any) -> int:
+    """Return the exit code for devices that failed; the highest, so that silence shows; 0 where none did."""
+    from controller.errors import DEVICE, exit_code
+
+    return max((exit_code(error) or DEVICE for error in errors), default=0)
 
 
 def _sheet(args: argparse.Namespace, face: Face, project: Project, planned: PlannedRecall) -> int:
@@ -87,10 +127,10 @@ def _sheet(args: argparse.Namespace, face: Face, project: Project, planned: Plan
     from controller.sheet import sheet_html, sheet_text
 
     data: dict[str, Any] = recall.as_json(planned)
-    if args.html:
+    if args.html and not args.dry_run:
         files.write_new(args.html, sheet_html(planned.plan.by_hand, title=project.title))
         data["file"] = files.relative(args.html)
-    face.data(data, [sheet_text(planned.plan.by_hand, title=project.title)])
+    face.data(data, [sheet_text(planned.plan.by_hand, title=project.title).rstrip("\n")])
     return 0
 
 
@@ -107,7 +147,7 @@ def _plan_lines(planned: PlannedRecall) -> list[str]:
         ]
         for step in planned.plan.steps
     ]
-    return [*table(rows, ["stage", "control", "from", "to", "bytes"]), "", *planned.lines()]
+    return [*(table(rows, ["stage", "control", "from", "to", "bytes"]) if rows else []), *planned.lines()]
 
 
 def _bytes_per_port(studio: Studio, planned: PlannedRecall) -> dict[str, list[str]]:

@@ -8,13 +8,14 @@ from pathlib import Path
 from controller.cli.face import add_common, face_of
 
 EXAMPLES = """\
-example:
-  halfnormal report songs/blue"""
+examples:
+  halfnormal report songs/blue
+  halfnormal report songs/blue --out ~/blue.html"""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
-    parser.add_argument("project", type=Path, metavar="PROJECT")
+    parser.add_argument("project", type=Path, metavar="PROJECT", help="the project's folder")
     parser.add_argument("--out", type=Path, metavar="FILE", help="default: the next number in the project's reports")
     add_common(parser)
 

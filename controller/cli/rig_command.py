@@ -1,22 +1,28 @@
-"""Check a rig file: wiring, channels, profiles, ports that contradict each other."""
+"""Check a rig file: wiring, channels, profiles, ports that contradict each other; or list the rigs there are."""
 
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
-from controller.cli.face import add_common, face_of
+from controller.cli.face import Face, add_common, face_of, table
 
 EXAMPLES = """\
+actions:
+  check   what in the rig contradicts itself, where, and what to do
+  list    the rigs that --rig takes by name
+
 examples:
   halfnormal rig check --rig demo
   halfnormal rig check --rig rigs/studio-a.toml --json
+  halfnormal rig list
 
 exit code 1 when the rig contradicts itself."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
-    parser.add_argument("action", choices=["check", "list"], help="check one rig, or list those there are")
+    parser.add_argument("action", choices=["check", "list"], metavar="ACTION", help="check or list")
     parser.add_argument("--rig", default="demo", metavar="RIG", help="rig name or file (default: demo)")
     add_common(parser)
 
@@ -24,18 +30,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Check a rig, or list the rigs."""
     from controller import places
-    from hardware.rig import load_rig, shipped_rigs
+    from hardware.rig import load_rig
     from hardware.rig_check import check_rig
 
     face = face_of(args)
-    own = places.rigs_folder()
     if args.action == "list":
-        rigs = {**shipped_rigs(), **{path.stem: path for path in sorted(own.glob("*.toml"))}}
-        face.data(
-            {"rigs": [{"name": n, "file": str(p)} for n, p in rigs.items()]}, [f"{n}  {p}" for n, p in rigs.items()]
-        )
-        return 0
-    rig = load_rig(args.rig, folders=[own])
+        return _list(face)
+    rig = load_rig(args.rig, folders=[places.rigs_folder()])
     problems = check_rig(rig, profile_folders=[places.profiles_folder()])
     data = {
         "ok": not problems,
@@ -46,3 +47,25 @@ def run(args: argparse.Namespace) -> int:
     summary = f"{rig.title}: {len(rig.devices)} devices, {len(rig.outputs)} outputs wired"
     face.data(data, lines or [f"● {summary}, no contradictions."])
     return 1 if problems else 0
+
+
+def _list(face: Face) -> int:
+    from controller import places
+    from controller.files import relative
+    from hardware.rig import shipped_rigs
+
+    own = {path.stem: path for path in sorted(places.rigs_folder().glob("*.toml")) if _describes_a_rig(path)}
+    rigs = {name: relative(path) for name, path in {**shipped_rigs(), **own}.items()}
+    data = {"rigs": [{"name": name, "file": file} for name, file in rigs.items()]}
+    face.data(data, table([[name, file] for name, file in rigs.items()], ["rig", "file"]))
+    return 0
+
+
+def _describes_a_rig(path: Path) -> bool:
+    """Tell rig files from the room models that lie beside them; what cannot be read is listed, to be looked at."""
+    import tomllib
+
+    try:
+        return "audio" in tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return True

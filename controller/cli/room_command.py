@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from pathlib import Path
 from typing import Any
 
+from controller.cli.face import to_json
+
 EXAMPLES = """\
 examples:
   jackd --no-realtime -d dummy -r 48000 -p 256 &
-  halfnormal room serve --rig room &
-  halfnormal calibrate --rig room --yes
+  halfnormal room serve --rig room
+  halfnormal calibrate --rig room --yes          # in another terminal
 
-One JSON line says when it is ready. It then listens on standard input: 'turn desk/ch07/hpf_freq 80',
-'knobs', 'tally', 'quit'."""
+One JSON line says when it is ready: ready, audio, midi, serial. It then reads
+standard input, one command a line: 'turn desk/ch07/hpf_freq 80', 'knobs',
+'tally', 'quit'; the end of the input stops it too."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
-    parser.add_argument("action", choices=["serve"])
+    parser.add_argument("action", choices=["serve"], metavar="ACTION", help="serve")
     parser.add_argument("--rig", default="room", metavar="RIG", help="the rig whose room this is (default: room)")
     parser.add_argument("--model", type=Path, metavar="FILE", help="model file: latencies, noise, faults (TOML)")
-    parser.add_argument("--json", action="store_true", help="the ready line is JSON in any case")
+    parser.add_argument("--json", action="store_true", help="accepted for symmetry: the ready line is JSON anyway")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -35,10 +37,10 @@ def run(args: argparse.Namespace) -> int:
     from hardware.room.serve import serve
 
     rig = load_rig(args.rig, folders=[places.rigs_folder()])
-    room = Room(load_model(args.model or rig.room_model), rate_hz=rig.audio.rate_hz, tally=True)
+    room = Room(load_model(args.model or rig.room_model), rate_hz=rig.audio.rate_hz)
 
     def ready(facts: dict[str, Any]) -> None:
-        sys.stdout.write(json.dumps({"schema": 1, **facts}) + "\n")
+        sys.stdout.write(f"{to_json(facts)}\n")
         sys.stdout.flush()
 
     serve(room, name=rig.audio.port, serial_folder=places.run_folder(), ready=ready)

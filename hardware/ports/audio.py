@@ -427,7 +427,7 @@ def _told(answer: dict[str, str]) -> AudioError:
 
 
 def _command(request: dict[str, Any]) -> list[str]:
-    return [sys.executable, "-m", "hardware.audio_process", json.dumps(request)]
+    return [sys.executable, "-P", "-m", "hardware.audio_process", json.dumps(request)]
 
 
 def _environment() -> dict[str, str]:
