@@ -77,7 +77,7 @@ def calibrate(
         )
     ident = not only or "patch" in only
     patterns = _patterns(strips) if ident else [_side_by_parity(strips)]
-    neutral = recall.plan_target(studio, _neutral(studio, strips, patterns[0]))
+    neutral = recall.plan_target(studio, _neutral(studio, strips, patterns[0]), believe=False)
     seconds = _seconds_of_signal(rig.audio.rate_hz, len(patterns)) + neutral.plan.seconds_estimated
     question = Question(
         f"Calibrate {rig.title}",

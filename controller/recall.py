@@ -109,9 +109,19 @@ def say(value: Value | None, unit: str = "") -> str:
     return f"{number} {unit}".rstrip() if unit not in {"pan", "raw", "enum", "bool", "q", ""} else number
 
 
-def plan_target(studio: Studio, target: Mapping[str, Value]) -> PlannedRecall:
-    """Plan the way to ``target`` (address → value) from what is known of the rig; sends nothing."""
-    return PlannedRecall(dict(target), plan_recall(studio.rig, studio.profiles, studio.state, target))
+def plan_target(studio: Studio, target: Mapping[str, Value], *, believe: bool = True) -> PlannedRecall:
+    """Plan the way to ``target`` (address → value) from what is known of the rig; sends nothing.
+
+    Without ``believe`` all that can be sent is sent: a desk may have been switched off, or moved, since it was known.
+    """
+    state: Mapping[str, Known] = studio.state
+    if not believe:
+        state = {address: known for address, known in state.items() if _by_hand(studio, address, target)}
+    return PlannedRecall(dict(target), plan_recall(studio.rig, studio.profiles, state, target))
+
+
+def _by_hand(studio: Studio, address: str, target: Mapping[str, Value]) -> bool:
+    return address in target and studio.control(address).by_hand
 
 
 def plan_mix(studio: Studio, allocation: Allocation) -> PlannedRecall:

@@ -97,7 +97,8 @@ def reping(
     if problems:
         raise CalibrationError(
             f"The rig contradicts its calibration: {'; '.join(problems)}. Nothing was recorded.",
-            hint=f"Put the loop right, or run 'halfnormal calibrate --rig {studio.rig.name}'.",
+            hint="Put the loop right. Whether the desk was moved or switched off since its recall: 'halfnormal recall "
+            f"verify PROJECT'. To measure anew: 'halfnormal calibrate --rig {studio.rig.name}'.",
         )
     arrivals = [facts[r.output].latency_samples + s + r.delay_frames for r, s in zip(heard, shifts, strict=True)]
     return Reping(statistics.median(arrivals), noise, len(heard))

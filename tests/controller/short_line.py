@@ -17,11 +17,13 @@ import soundfile
 from numpy.typing import NDArray
 
 from controller import calibrate as calibration
+from controller import places
 from controller.compare import NullReport, null
 from controller.events import Event, Finding, Question
-from controller.loops import StoredCalibration
+from controller.filing import Print
+from controller.loops import StoredCalibration, latest
 from controller.mix import Mix, Strip, save_new_mix
-from controller.printing import Print, print_mix
+from controller.printing import print_mix
 from controller.project import Project, create_project
 from controller.studio import Studio
 
@@ -48,6 +50,13 @@ IDEAL: dict[str, dict[str, Any]] = {
 }
 """A model file without any of the circuit's imperfections."""
 
+BANDS_HZ = {
+    "bass": (40, 400),
+    "drums": (50, 15_000),
+    "guitar": (150, 6_000),
+    "keys": (200, 9_000),
+    "vox": (120, 12_000),
+}
 WIDTHS = {"bass": 1, "drums": 2, "guitar": 1, "keys": 2, "vox": 1}
 STRIPS = (
     Strip(name="bass", stem="bass.wav", fader_db=-2.37),
@@ -60,19 +69,20 @@ STRIPS = (
 
 
 def song(seconds: float = 2.5, *, seed: int = 5) -> dict[str, Audio]:
-    """Stems as bursts of band-limited noise, shape (frames, channels), −20 dBFS RMS or so, each with its own rhythm."""
+    """Stems of noise that swells and dies, each with its own rhythm and band, shape (frames, channels), peak 0.35.
+
+    The bands are cut last: nothing is left near half the sample rate, where no two interpolations agree.
+    """
     rng = np.random.default_rng(seed)
     frames = round(seconds * RATE_HZ)
     freqs = np.fft.rfftfreq(frames, 1 / RATE_HZ)
-    bands = {"bass": (40, 400), "drums": (50, 15_000), "guitar": (150, 6_000), "keys": (200, 9_000), "vox": (120, 12_000)}
     stems = {}
-    for number, (name, (low, high)) in enumerate(bands.items()):
-        noise = np.fft.rfft(rng.standard_normal((frames, WIDTHS[name])), axis=0)
-        noise[(freqs < low) | (freqs > high)] = 0.0
-        audio = np.fft.irfft(noise, frames, axis=0)
+    for number, (name, (low, high)) in enumerate(BANDS_HZ.items()):
         beat = (np.arange(frames) / RATE_HZ * (1.7 + 0.4 * number)) % 1.0
-        audio *= np.exp(-2.0 * beat)[:, None]
-        audio[-RATE_HZ // 20 :] *= np.linspace(1.0, 0.0, RATE_HZ // 20)[:, None]
+        swell = np.exp(-2.0 * beat) * np.sin(np.pi * np.arange(frames) / frames) ** 0.25
+        spectrum = np.fft.rfft(rng.standard_normal((frames, WIDTHS[name])) * swell[:, None], axis=0)
+        spectrum[(freqs < low) | (freqs > high)] = 0.0
+        audio = np.fft.irfft(spectrum, frames, axis=0)
         stems[name] = 0.35 * audio / np.abs(audio).max()
     return stems
 
@@ -82,11 +92,16 @@ def room_text(*, faults: Sequence[Mapping[str, Any]] = (), base: Mapping[str, An
     lines = ["schema = 1", f"seed = {changes.pop('seed', 1)}"]
     for table in ("converters", "desk", "comp"):
         lines += ["", f"[{table}]"]
-        lines += [f"{key} = {json.dumps(value)}" for key, value in {**base.get(table, {}), **changes.pop(table, {})}.items()]
+        lines += [
+            f"{key} = {json.dumps(value)}" for key, value in {**base.get(table, {}), **changes.pop(table, {})}.items()
+        ]
     for fault in faults:
         lines += ["", "[[fault]]", *(f"{key} = {json.dumps(value)}" for key, value in fault.items())]
     assert not changes
     return "\n".join(lines) + "\n"
+
+
+_CALIBRATED: dict[str, dict[Path, bytes]] = {}
 
 
 class Line:
@@ -131,6 +146,21 @@ class Line:
         with Studio.open(self.rig) as studio:
             return calibration.calibrate(studio, emit=self.heard.append, accept=self.accept, **options)
 
+    def calibrated(self, **room: Any) -> StoredCalibration:
+        """Set the room and calibrate it; a room that was calibrated before in this session is found as it was then."""
+        self.set_room(**room)
+        home = places.rig_home("demo").folder
+        files = _CALIBRATED.setdefault(self.rig.read_text() + self.model.read_text(), {})
+        if not files:
+            self.calibrate()
+            files.update({path.relative_to(home): path.read_bytes() for path in home.rglob("*") if path.is_file()})
+        for path, data in files.items():
+            (home / path).parent.mkdir(parents=True, exist_ok=True)
+            (home / path).write_bytes(data)
+        stored = latest(places.rig_home("demo").calibrations)
+        assert stored
+        return stored
+
     def print(self, project: Project, path: Any = "analog", **options: Any) -> Print:
         settings = {"format_": "float", "hands_done": True, "accept": self.accept, "emit": self.heard.append, **options}
         with Studio.open(self.rig) as studio:
@@ -169,7 +199,7 @@ FADER_POINTS = ((1, -80.0), (20, -60.0), (48, -40.0), (104, -20.0), (144, -10.0)
 def fader_steps_db() -> Audio:
     """Every level [dB] that the fader has, positions 1 to 255."""
     positions, levels = zip(*FADER_POINTS, strict=True)
-    return np.interp(np.arange(1, 256), positions, levels)
+    return np.asarray(np.interp(np.arange(1, 256), positions, levels))
 
 
 def pan_angles() -> Audio:

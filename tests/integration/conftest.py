@@ -2,86 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
-import select
-import shutil
-import subprocess
-import sys
-import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
-
-ROOT = Path(__file__).resolve().parents[2]
-RATE_HZ = 48_000
-PERIOD_FRAMES = 256
-WAIT_S = 60.0
-
-
-def missing(what: str) -> None:
-    """Skip where a real part is missing, except in CI, where every part must be there."""
-    if os.environ.get("CI"):
-        pytest.fail(what)
-    pytest.skip(what)
-
-
-@dataclass
-class JackServer:
-    name: str
-    process: subprocess.Popen[bytes]
-
-    def stop(self) -> None:
-        """End it as its slots in shared memory want it: asked, not killed."""
-        if self.process.poll() is None:
-            self.process.terminate()
-            try:
-                self.process.wait(10)
-            except subprocess.TimeoutExpired:
-                self.process.kill()
-                self.process.wait()
-        for left in Path("/dev/shm").glob(f"jack*{self.name}*"):
-            left.unlink(missing_ok=True)
-
-
-def start_jack(folder: Path, label: str) -> JackServer:
-    if shutil.which("jackd") is None:
-        missing("jackd is not installed (Debian: jackd2)")
-    name = f"hn{os.getpid()}{label}"
-    environment = {**os.environ, "JACK_NO_AUDIO_RESERVATION": "1", "JACK_DEFAULT_SERVER": name}
-    server = ["jackd", "--no-realtime", "-S", "-n", name, "-d", "dummy"]
-    with (folder / f"{name}.log").open("wb") as log:
-        process = subprocess.Popen(
-            [*server, "-r", str(RATE_HZ), "-p", str(PERIOD_FRAMES), "-C", "32", "-P", "32"],
-            env=environment,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-            restore_signals=False,  # a client that vanishes is then an error to jackd, and not SIGPIPE
-        )
-    if not answers_within(process, name, 20.0):
-        log_text = (folder / f"{name}.log").read_text()
-        JackServer(name, process).stop()
-        missing(f"jackd does not start here: {log_text}")
-    return JackServer(name, process)
-
-
-def answers_within(process: subprocess.Popen[bytes], name: str, seconds: float) -> bool:
-    """Whether the server takes clients before that many seconds have passed."""
-    import jack
-
-    deadline = time.monotonic() + seconds
-    while process.poll() is None and time.monotonic() < deadline:
-        try:
-            jack.Client("probe", no_start_server=True, servername=name).close()
-        except jack.JackError:
-            time.sleep(0.05)
-        else:
-            return True
-    return False
+from real_parts import JackServer, Served, point_at, start_jack
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +16,7 @@ def jack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A running server's name; this process and its children talk to it."""
     server = start_jack(tmp_path_factory.mktemp("jack"), "m")
     with pytest.MonkeyPatch.context() as patch:
-        _point_at(patch, server.name)
+        point_at(patch, server.name)
         yield server.name
     server.stop()
 
@@ -98,7 +25,7 @@ def jack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def own_jack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[JackServer]:
     """A server for one test, which may stop it."""
     server = start_jack(tmp_path, "t")
-    _point_at(monkeypatch, server.name)
+    point_at(monkeypatch, server.name)
     yield server
     server.stop()
 
@@ -106,70 +33,7 @@ def own_jack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[JackSe
 @pytest.fixture
 def no_jack(monkeypatch: pytest.MonkeyPatch) -> None:
     """Point at a server that does not run."""
-    _point_at(monkeypatch, f"hn{os.getpid()}none")
-
-
-def _point_at(patch: pytest.MonkeyPatch, name: str) -> None:
-    patch.setenv("JACK_DEFAULT_SERVER", name)
-    patch.setenv("JACK_NO_START_SERVER", "1")
-    patch.setenv("JACK_NO_AUDIO_RESERVATION", "1")
-    patch.setenv("HALFNORMAL_MIDI_API", "jack")
-
-
-class Served:
-    """A room in its own process, by what it says."""
-
-    def __init__(self, folder: Path, *, name: str = "HalfnormalRoom", arguments: tuple[str, ...] = ()) -> None:
-        self.name = name
-        self.serial_folder = folder / "serial"
-        self._log = (folder / "room.log").open("w+b")
-        self.process = subprocess.Popen(
-            [sys.executable, str(Path(__file__).with_name("plain_room.py")), name, str(self.serial_folder), *arguments],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._log,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
-            start_new_session=True,
-        )
-        self._rest = b""
-        self.ready: dict[str, Any] = {}
-
-    def line(self) -> dict[str, Any]:
-        """The next line of JSON."""
-        assert self.process.stdout
-        deadline = time.monotonic() + WAIT_S
-        while b"\n" not in self._rest:
-            readable, _, _ = select.select([self.process.stdout], [], [], max(0.0, deadline - time.monotonic()))
-            data = os.read(self.process.stdout.fileno(), 65536) if readable else b""
-            if not data:
-                self._log.seek(0)
-                raise AssertionError(f"the room said nothing more: {self._log.read().decode()}")
-            self._rest += data
-        first, self._rest = self._rest.split(b"\n", 1)
-        answer: dict[str, Any] = json.loads(first)
-        return answer
-
-    def ask(self, text: str) -> dict[str, Any]:
-        assert self.process.stdin
-        self.process.stdin.write(text.encode() + b"\n")
-        self.process.stdin.flush()
-        return self.line()
-
-    def close(self) -> int:
-        """Close its standard input and wait for it to end."""
-        assert self.process.stdin
-        assert self.process.stdout
-        if not self.process.stdin.closed:
-            self.process.stdin.close()
-        try:
-            return self.process.wait(20)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-            raise
-        finally:
-            self.process.stdout.close()
-            self._log.close()
+    point_at(monkeypatch, f"hn{os.getpid()}none")
 
 
 @pytest.fixture
