@@ -142,13 +142,15 @@ def main(argv: Sequence[str] | None = None) -> int:
             from controller.version import VERSION
 
             sys.stdout.write(f"halfnormal {VERSION}\n")
+            _flush()
             return 0
         if args.command is None:
             raise CommandLineError("No command was given.", hint="'halfnormal --help' lists them.")
         code = int(args.run(args))
-        sys.stdout.flush()
+        _flush()
         return code
     except SystemExit as leaving:  # argparse after --help
+        _flush()
         return leaving.code if isinstance(leaving.code, int) else 0
     except CommandLineError as error:
         return _tell(str(error), error.hint, 2)
@@ -159,6 +161,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     except BaseException as error:
         return _explain(error)
+
+
+def _flush() -> None:
+    """Hand over what stdout holds now: at the interpreter's end, a reader that has gone would be an error."""
+    from controller.cli.face import abandon_stdout
+
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        abandon_stdout()
 
 
 def _explain(error: BaseException) -> int:
