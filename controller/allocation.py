@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from dsp.delay import LATENCY_FRAMES
 from dsp.engine import Band, BusSettings, ReverbSettings, StripSettings
 from profiles.profile import Value
 
@@ -26,8 +27,8 @@ class Route:
     """One D/A output on its way to one desk strip.
 
     ``trim_db`` is the digital trim before the D/A: what the fader's step misses, less the loop's own gain.
-    ``delay_frames`` makes loops of different whole-sample latency arrive together. ``left`` and ``right`` are
-    the linear gains the desk is set to; ``bands`` and ``hpf_hz`` what its equaliser is set to.
+    ``delay_frames`` and ``delay_rest``, a fraction of a sample, make loops of different latency arrive together.
+    ``left`` and ``right`` are the linear gains the desk is set to; ``bands`` and ``hpf_hz`` what its equaliser is.
     """
 
     strip: str
@@ -39,6 +40,7 @@ class Route:
     right: float
     muted: bool = False
     delay_frames: int = 0
+    delay_rest: float = 0.0
     bands: tuple[Band, ...] = ()
     hpf_hz: float | None = None
 
@@ -68,6 +70,12 @@ class Allocation:
     bus_itb: BusSettings
     tail_s: float
     bus_gain_db: float = 0.0
+
+    @property
+    def feed_latency_frames(self) -> int:
+        """What the box adds to every feed so that fractions of a sample can be made up [frames]; mostly 0."""
+        routes = (*self.routes, *(self.box_pair or ()))
+        return LATENCY_FRAMES if any(route.delay_rest for route in routes) else 0
 
     def lines(self) -> list[str]:
         """Write the plan as a person reads it: one line a stage."""

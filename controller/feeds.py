@@ -11,6 +11,7 @@ from controller.allocation import Allocation, Route
 from controller.desk import db_to_gain, gain_to_db
 from controller.errors import MixError
 from controller.project import Project, StemReader
+from dsp.delay import FractionalDelay
 from dsp.engine import MixBlock, MixEngine, StripSettings
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ class FeedSource:
         every = (*self._routes, *(self._pair or ()))
         self._delay = max((r.delay_frames for r in every), default=0)
         self._late: NDArray[np.float64] = np.zeros((self._delay, outputs))
+        self._rests = {r.output: FractionalDelay(r.delay_rest) for r in every if allocation.feed_latency_frames}
         self.levels_dbfs: dict[str, float] = {}
         self._skip(start)
         fade = round(FADE_IN_S * rate_hz) if start else 0
@@ -76,9 +78,10 @@ class FeedSource:
         self._late = out[frames:]
         return out[:frames].astype(np.float32)
 
-    @staticmethod
-    def _add(out: NDArray[np.float64], route: Route, signal: NDArray[np.float32] | NDArray[np.float64]) -> None:
+    def _add(self, out: NDArray[np.float64], route: Route, signal: NDArray[np.float32] | NDArray[np.float64]) -> None:
         begin = route.delay_frames
+        if route.output in self._rests:
+            signal = self._rests[route.output].process(signal)
         out[begin : begin + len(signal), route.output - 1] += signal * db_to_gain(route.trim_db)
 
     def read(self, frames: int) -> NDArray[np.float32]:

@@ -100,7 +100,10 @@ def reping(
             hint="Put the loop right. Whether the desk was moved or switched off since its recall: 'halfnormal recall "
             f"verify PROJECT'. To measure anew: 'halfnormal calibrate --rig {studio.rig.name}'.",
         )
-    arrivals = [facts[r.output].latency_samples + s + r.delay_frames for r, s in zip(heard, shifts, strict=True)]
+    arrivals = [
+        facts[r.output].latency_samples + s + r.delay_frames + r.delay_rest + allocation.feed_latency_frames
+        for r, s in zip(heard, shifts, strict=True)
+    ]
     return Reping(statistics.median(arrivals), noise, len(heard))
 
 

@@ -124,7 +124,12 @@ def test_the_loops_own_gain_is_taken_out_of_the_trim() -> None:
 def test_loops_of_other_latency_are_delayed_to_the_latest() -> None:
     strips = [Strip(name=name, stem=f"{name}.wav") for name in ("a", "b", "c")]
     skewed = loops(ch01={"latency_samples": 101.2}, ch02={"latency_samples": 98.4}, ch03={"latency_samples": 107.0})
-    assert [r.delay_frames for r in allocated(*strips, calibrated=skewed).routes] == [6, 9, 0]
+    routes = allocated(*strips, calibrated=skewed).routes
+    assert [r.delay_frames + r.delay_rest for r in routes] == pytest.approx([5.8, 8.6, 0.0])
+    whole = loops(ch01={"latency_samples": 101.0}, ch02={"latency_samples": 98.0}, ch03={"latency_samples": 107.0})
+    allocation = allocated(*strips, calibrated=whole)
+    assert [(r.delay_frames, r.delay_rest) for r in allocation.routes] == [(6, 0.0), (9, 0.0), (0, 0.0)]
+    assert allocation.feed_latency_frames == 0
 
 
 def test_a_strip_whose_loop_failed_its_calibration_stays_in_the_box_and_says_why() -> None:

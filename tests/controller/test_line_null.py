@@ -114,6 +114,12 @@ def test_loops_of_other_lengths_are_made_to_arrive_together(line: Line) -> None:
     assert depth_db(analog - itb, itb) <= FLOAT_DB
 
 
+def test_loops_that_differ_by_fractions_of_a_sample_arrive_together_too(line: Line) -> None:
+    line.calibrated(converters={"skew_samples": [0.0, 0.31, -0.44, 0.5, 7.25, 0.0, -1.13]})
+    analog, itb = both_ways(line, line.project(song(1.0)))
+    assert depth_db(analog - itb, itb) <= ASKED_DB
+
+
 def test_the_song_begins_at_its_first_frame_and_keeps_its_length_and_tail(line: Line) -> None:
     line.calibrated()
     click = np.zeros((RATE_HZ // 2, 1))

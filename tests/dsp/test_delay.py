@@ -1,0 +1,35 @@
+"""A fractional delay moves a signal by exactly that much and changes nothing else."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dsp.delay import LATENCY_FRAMES, FractionalDelay
+from dsp.errors import DspError
+
+RATE = 48_000
+
+
+@pytest.mark.parametrize("hz", [30.0, 997.0, 10_000.0, 20_000.0])
+@pytest.mark.parametrize("fraction", [0.0, 0.13, 0.5, 0.97])
+def test_a_sine_comes_out_later_by_the_fraction_at_every_frequency(hz, fraction):
+    n = np.arange(9_600)
+    delayed = FractionalDelay(fraction).process(np.sin(2 * np.pi * hz * n / RATE))
+    ideal = np.sin(2 * np.pi * hz * (n - LATENCY_FRAMES - fraction) / RATE)
+    assert np.max(np.abs(delayed[200:] - ideal[200:])) < 1e-4
+
+
+@given(st.integers(1, 400))
+def test_any_block_size_gives_the_same_samples(size):
+    x = np.random.default_rng(5).standard_normal(1_500)
+    whole = FractionalDelay(0.37).process(x)
+    stream = FractionalDelay(0.37)
+    pieces = [stream.process(x[at : at + size]) for at in range(0, len(x), size)]
+    np.testing.assert_allclose(np.concatenate(pieces), whole, atol=1e-12)
+
+
+@pytest.mark.parametrize("fraction", [-0.1, 1.0, np.nan])
+def test_what_is_no_fraction_is_refused(fraction):
+    with pytest.raises(DspError, match="fraction"):
+        FractionalDelay(fraction)
