@@ -25,7 +25,7 @@ from controller.loops import Calibration, LoopFacts, Problem, StoredCalibration
 from controller.studio import Studio
 from controller.version import VERSION
 from dsp.measure.levels import dbfs_from_rms
-from dsp.measure.loop import noise_floor_dbfs
+from dsp.measure.loop import GAIN_DEFINITION, LATENCY_DEFINITION, NOISE_DEFINITION, noise_floor_dbfs
 from hardware.errors import AudioError, SilentInputError
 from hardware.seams import AudioStream
 from profiles.profile import Value
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from dsp.measure.loop import LoopMatrix
 
 JOB = "calibrate"
+DEFINITIONS = {"latency": LATENCY_DEFINITION, "gain": GAIN_DEFINITION, "noise": NOISE_DEFINITION}
 PARTS = ("patch", "latency", "levels", "noise")
 STAGES_DBFS = (-60.0, -50.0, -40.0)
 """RMS level per output of each stage: all outputs of a 24-strip desk together stay 14 dB above this."""

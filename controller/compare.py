@@ -153,6 +153,8 @@ def _level_dbfs(audio: NDArray[np.float32]) -> float | None:
 
 
 def _as_json(result: NullResult, a: Path, b: Path, residual: Path, rate_hz: int, tolerance_db: float) -> dict[str, Any]:
+    from dsp.measure.nulltest import DELAY_DEFINITION, NULL_DEFINITION
+
     depth = result.null_depth_db
     passed = depth is None or depth <= tolerance_db
     said = "identical" if depth is None else f"{depth:.1f} dB"
@@ -168,6 +170,7 @@ def _as_json(result: NullResult, a: Path, b: Path, residual: Path, rate_hz: int,
         "drift_ppm": result.drift_ppm,
         "polarity": list(result.polarity),
         "gain_db": [gain if math.isfinite(gain) else None for gain in result.gain_db],
+        "definitions": {"null": NULL_DEFINITION, "delay": DELAY_DEFINITION},
         "stages": [{"name": s.name, "depth_db": s.depth_db} for s in result.stages],
         "third_octave": _bands(result, rate_hz),
         "over_time": [{"at_s": at, "depth_db": level} for at, level in result.over_time],

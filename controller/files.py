@@ -174,11 +174,6 @@ def content_hash(path: Path) -> str:
         return _digest(str(path.resolve()), status.st_size, status.st_mtime_ns)
 
 
-def bytes_hash(data: bytes) -> str:
-    """Return ``sha256:`` and the hex digest of ``data``."""
-    return f"sha256:{hashlib.sha256(data).hexdigest()}"
-
-
 def relative(path: Path) -> str:
     """Return ``path`` as people and scripts should see it.
 

@@ -13,7 +13,7 @@ from controller.events import Accept, Done, Emit, Finding, Progress, Question, S
 from controller.sheet import display_value
 from controller.studio import Studio
 from hardware.errors import HardwareError, ReplyTimeoutError, TransportError
-from hardware.known import Known, utc_now
+from hardware.known import Known
 from hardware.recall import (
     HandStep,
     RecallOutcome,
@@ -60,8 +60,8 @@ class PlannedRecall:
         if studio.room is not None:
             for address, value in values.items():
                 studio.room.turn(address, value)
-        moment = utc_now()
-        studio.remember({address: Known(value, "by-hand", moment) for address, value in values.items()})
+        studio.state.mark_by_hand(values)
+        studio.remember({})
 
 
 def hand_lines(by_hand: Sequence[HandStep]) -> list[str]:

@@ -37,7 +37,6 @@ LEVEL_DBFS = -54.0
 PERIODS = 2
 FAINT_DB = -50.0
 """A strip set lower than this is too faint to be judged at the re-ping's level; it is left out."""
-STREAM_SHIFT_TOLERANCE = 0.05
 
 
 @dataclass(frozen=True)

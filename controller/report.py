@@ -112,6 +112,10 @@ def _nulls(project: Project, emit: Emit) -> str:
                     ("polarity", ", ".join("normal" if p > 0 else "inverted" for p in facts["polarity"])),
                 ]
             )
+            + "".join(
+                f"<p class='faint'>{escape(name)}: {escape(text)}</p>"
+                for name, text in facts.get("definitions", {}).items()
+            )
             + picture
             + _folded("stage by stage", _table(["stage", "depth"], stages))
             + "</article>"
@@ -250,6 +254,7 @@ dl{display:flex;flex-wrap:wrap;gap:.4rem 1.5rem;margin:.5rem 0}dt{font-size:.75r
 font-variant-numeric:tabular-nums}img{max-width:100%;border-radius:.25rem}
 table{border-collapse:collapse;width:100%;font-size:.85rem}th,td{text-align:left;padding:.2rem .6rem .2rem 0;
 border-bottom:1px solid var(--line);vertical-align:top}summary{cursor:pointer;color:var(--go);margin:.5rem 0}
+.faint{opacity:.6;font-size:.8rem;margin:.1rem 0}
 .good{color:var(--good)}.bad{color:var(--bad)}footer{opacity:.5;font-size:.8rem;margin:2rem 0}
 """
 

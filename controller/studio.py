@@ -13,8 +13,8 @@ from controller import files, places
 from hardware.errors import HardwareError
 from hardware.known import Known, RigState
 from hardware.rig import Rig, load_rig
+from hardware.rig_check import rig_profiles
 from hardware.seams import AudioStream, BytePort, Clock, SystemClock
-from profiles.library import load_profile
 from profiles.profile import Control, Profile, Serial
 
 if TYPE_CHECKING:
@@ -49,10 +49,7 @@ class Studio:
         """
         folders = [places.rigs_folder()]
         rig = load_rig(ref, folders=folders)
-        profiles = {
-            name: load_profile(device.profile_id, folders=[places.profiles_folder()])
-            for name, device in rig.devices.items()
-        }
+        profiles = rig_profiles(rig, profile_folders=[places.profiles_folder()])
         home = places.rig_home(rig.name)
         studio = cls(rig=rig, profiles=profiles, state=RigState.load(home.state, rig=rig.name), home=home)
         if rig.audio.port == "room" or any(d.transport == "room" for d in rig.devices.values()):

@@ -55,6 +55,7 @@ def run(args: argparse.Namespace) -> int:
         "rate_hz": calibration.rate_hz,
         "loops": [_loop(loop) for loop in calibration.loops],
         "problems": [{"where": p.where, "what": p.what, "hint": p.hint} for p in calibration.problems],
+        "definitions": workflow.DEFINITIONS,
     }
     face.data(data, _lines(calibration))
     return 1 if calibration.problems else 0

@@ -115,7 +115,6 @@ def test_the_hash_is_sha256_of_the_bytes(tmp_path):
     (tmp_path / "abc").write_bytes(b"abc")
     expected = "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
     assert files.content_hash(tmp_path / "abc") == expected
-    assert files.bytes_hash(b"abc") == expected
 
 
 def test_the_hash_follows_the_content(tmp_path):
