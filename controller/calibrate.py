@@ -24,7 +24,7 @@ from controller.events import Accept, Done, Emit, Finding, Progress, Question, S
 from controller.loops import Calibration, LoopFacts, Problem, StoredCalibration
 from controller.studio import Studio
 from controller.version import VERSION
-from dsp.measure.levels import dbfs_from_rms
+from dsp.measure.levels import level_dbfs
 from dsp.measure.loop import GAIN_DEFINITION, LATENCY_DEFINITION, NOISE_DEFINITION, noise_floor_dbfs
 from hardware.errors import AudioError, SilentInputError
 from hardware.seams import AudioStream
@@ -184,10 +184,7 @@ def _measure(
     step(f"measuring at {STAGES_DBFS[-1]:g} dBFS")
     main = probing.probe(stream, comb, periods=MEASURE_PERIODS)
     _check_sane(main.recording, before_dbfs, STAGES_DBFS[-1] - STAGES_DBFS[-2])
-    if (
-        not main.matrix.present.any()
-        and dbfs_from_rms(_rms(main.recording)) <= max(noise_dbfs) + SILENCE_ABOVE_NOISE_DB
-    ):
+    if not main.matrix.present.any() and level_dbfs(main.recording) <= max(noise_dbfs) + SILENCE_ABOVE_NOISE_DB:
         raise SilentInputError(
             f"Nothing came back on any return of {studio.rig.title} (noise {max(noise_dbfs):.0f} dBFS).",
             hint="Check that the desk is on, its mix output is patched to the interface, and the rig's [[return]].",
@@ -206,12 +203,8 @@ def _measure(
     return _judge(studio, facts)
 
 
-def _rms(audio: np.ndarray) -> float:
-    return float(np.sqrt(np.mean(np.square(audio, dtype=np.float64)))) if audio.size else 0.0
-
-
 def _check_sane(recording: np.ndarray, before_dbfs: float | None, rise_db: float) -> float:
-    level = dbfs_from_rms(_rms(recording))
+    level = level_dbfs(recording)
     if before_dbfs is not None and level - before_dbfs > rise_db + RUNAWAY_DB:
         raise AudioError(
             f"The return rose {level - before_dbfs:.1f} dB when the test signal rose {rise_db:.0f} dB; it was stopped.",

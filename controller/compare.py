@@ -16,9 +16,6 @@ from controller.wav import WavWriter
 from hardware.known import utc_now
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from dsp.measure.nulltest import NullResult
 
 JOB = "null"
@@ -143,18 +140,11 @@ def _bands(result: NullResult, rate_hz: int) -> list[dict[str, float | None]]:
     ]
 
 
-def _level_dbfs(audio: NDArray[np.float32]) -> float | None:
-    import numpy as np
-
-    from dsp.measure.levels import dbfs_from_rms
-
-    level = dbfs_from_rms(float(np.sqrt(np.mean(np.square(audio, dtype=np.float64)))))
-    return level if math.isfinite(level) else None
-
-
 def _as_json(result: NullResult, a: Path, b: Path, residual: Path, rate_hz: int, tolerance_db: float) -> dict[str, Any]:
+    from dsp.measure.levels import level_dbfs
     from dsp.measure.nulltest import DELAY_DEFINITION, NULL_DEFINITION
 
+    level = level_dbfs(result.residual)
     depth = result.null_depth_db
     passed = depth is None or depth <= tolerance_db
     said = "identical" if depth is None else f"{depth:.1f} dB"
@@ -176,7 +166,7 @@ def _as_json(result: NullResult, a: Path, b: Path, residual: Path, rate_hz: int,
         "over_time": [{"at_s": at, "depth_db": level} for at, level in result.over_time],
         "events": [{"at_s": e.at_s, "what": e.what} for e in result.events],
         "residual_file": files.relative(residual),
-        "residual_dbfs": _level_dbfs(result.residual),
+        "residual_dbfs": level if math.isfinite(level) else None,
         "tolerance_db": tolerance_db,
         "passed": passed,
         "verdict": "pass" if passed else "fail",

@@ -13,7 +13,7 @@ from controller import calibrate as calibration
 from controller import files, places
 from controller.compare import NullReport, null
 from controller.errors import ExistsError
-from controller.events import Accept, Done, Emit, Finding, Question, Started
+from controller.events import Accept, Done, Emit, Question, Started
 from controller.filing import Print
 from controller.mix import Bus, Comp, EqBand, Mix, Reverb, Strip, save_new_mix
 from controller.printing import print_mix
@@ -66,9 +66,7 @@ def run_demo(*, out: Path, stems: Path | None, model: Path | None = None, emit: 
     with _home_in(out / "home"):
         project = _song(out, stems, emit)
         with Studio.open(RIG, model=model) as studio:
-            stored = calibration.calibrate(studio, emit=emit, accept=accept)
-            for problem in stored.calibration.problems:
-                emit(Finding("calibration", problem.what, problem.hint, "problem"))
+            calibration.calibrate(studio, emit=emit, accept=accept)
             mix = project.mix()
             analog = print_mix(project, mix, path="analog", studio=studio, emit=emit, accept=accept, hands_done=True)
             itb = print_mix(project, mix, path="itb", studio=studio, emit=emit, accept=_yes)

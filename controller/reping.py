@@ -22,7 +22,7 @@ from controller.events import Emit, Finding, Started
 from controller.loops import Calibration
 from controller.studio import Studio
 from dsp.filters import cascade
-from dsp.measure.levels import dbfs_from_rms
+from dsp.measure.levels import level_dbfs
 from hardware.seams import AudioStream
 
 if TYPE_CHECKING:
@@ -45,7 +45,6 @@ class Reping:
 
     latency_samples: float
     noise_dbfs: tuple[float, ...]
-    loops_checked: int
 
 
 def reping(
@@ -70,29 +69,26 @@ def reping(
         )
     emit(Started(JOB, f"{len(heard)} loops"))
     silence = probing.record(stream, None, 1)
-    noise = tuple(dbfs_from_rms(float(np.sqrt(np.mean(np.square(column, dtype=np.float64))))) for column in silence.T)
+    noise = tuple(level_dbfs(column) for column in silence.T)
     comb = probing.make_comb(
         stream.outputs, [r.output for r in heard], rate_hz=stream.rate_hz, level_dbfs=LEVEL_DBFS, seed=2
     )
     matrix = probing.probe(stream, comb, periods=PERIODS, predicted=_predicted(heard, allocation, comb)).matrix
     problems, shifts = _compare(heard, matrix, calibration, studio)
-    if shifts:
-        common = round(statistics.median(shifts))
-        tolerance = studio.rig.tolerance.latency_samples
-        facts = calibration.by_output()
-        for route, shift in zip(heard, shifts, strict=True):
-            if abs(shift - common) > tolerance:
-                problems.append(
-                    f"loop {route.output} → {route.address} arrives {shift:+.2f} samples from its calibration"
-                )
-        if common and not problems:
-            emit(
-                Finding(
-                    JOB,
-                    f"this stream runs {common:+d} samples from the calibrated latency, on all loops alike; "
-                    "the print is trimmed by what was measured now",
-                )
+    common = round(statistics.median(shifts))
+    tolerance = studio.rig.tolerance.latency_samples
+    facts = calibration.by_output()
+    for route, shift in zip(heard, shifts, strict=True):
+        if abs(shift - common) > tolerance:
+            problems.append(f"loop {route.output} → {route.address} arrives {shift:+.2f} samples from its calibration")
+    if common and not problems:
+        emit(
+            Finding(
+                JOB,
+                f"this stream runs {common:+d} samples from the calibrated latency, on all loops alike; "
+                "the print is trimmed by what was measured now",
             )
+        )
     if problems:
         raise CalibrationError(
             f"The rig contradicts its calibration: {'; '.join(problems)}. Nothing was recorded.",
@@ -103,7 +99,7 @@ def reping(
         facts[r.output].latency_samples + s + r.delay_frames + r.delay_rest + allocation.feed_latency_frames
         for r, s in zip(heard, shifts, strict=True)
     ]
-    return Reping(statistics.median(arrivals), noise, len(heard))
+    return Reping(statistics.median(arrivals), noise)
 
 
 def _level_db(route: Route) -> float:
