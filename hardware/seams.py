@@ -139,11 +139,19 @@ class AudioStream(Protocol):
     inputs: int
 
     def run(
-        self, source: Source, sink: Sink, frames: int, *, progress: Callable[[int], None] | None = None
+        self,
+        source: Source,
+        sink: Sink,
+        frames: int,
+        *,
+        progress: Callable[[int], None] | None = None,
+        on_block: Callable[[int], None] | None = None,
     ) -> RunReport:
         """Play ``frames`` frames of ``source`` and record as many into ``sink``.
 
-        ``progress`` is called with the frames recorded so far, a few times a second.
+        ``progress`` is called with the frames recorded so far, a few times a second; ``on_block`` with the frame that
+        is played next, as often as the stream can: what is to happen at a frame of the run is done there. An
+        exception that it raises ends the run at once, in silence.
         """
         ...
 

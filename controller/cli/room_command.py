@@ -17,14 +17,16 @@ examples:
 
 One JSON line says when it is ready: ready, audio, midi, serial. It then reads
 standard input, one command a line: 'turn desk/ch07/hpf_freq 80', 'knobs',
-'tally', 'quit'; the end of the input stops it too."""
+'tally', 'ports', 'fault no_reply device=desk count=2', 'heal', 'quit'; the end
+of the input stops it too. docs/virtual-room.md lists the faults, and the gear
+that a model file can add."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     parser.add_argument("action", choices=["serve"], metavar="ACTION", help="serve")
     parser.add_argument("--rig", default="room", metavar="RIG", help="the rig whose room this is (default: room)")
-    parser.add_argument("--model", type=Path, metavar="FILE", help="model file: latencies, noise, faults (TOML)")
+    parser.add_argument("--model", type=Path, metavar="FILE", help="model file: latencies, noise, gear, faults (TOML)")
     parser.add_argument("--json", action="store_true", help="accepted for symmetry: the ready line is JSON anyway")
 
 

@@ -207,10 +207,17 @@ class ProcessStream:
         return outputs, inputs
 
     def run(
-        self, source: Source, sink: Sink, frames: int, *, progress: Callable[[int], None] | None = None
+        self,
+        source: Source,
+        sink: Sink,
+        frames: int,
+        *,
+        progress: Callable[[int], None] | None = None,
+        on_block: Callable[[int], None] | None = None,
     ) -> RunReport:
         """Play ``frames`` frames of ``source`` and record as many into ``sink``, frame for frame on one clock tick.
 
+        ``on_block`` is called about every 10 ms, later by as long as ``source`` takes for one reading.
         Whatever ends the run early (an error in ``source`` or ``sink``, Ctrl-C) silences the output within a block
         and leaves the stream usable. When the device vanishes, ``sink`` has all that was recorded before the error.
 
@@ -242,6 +249,8 @@ class ProcessStream:
             while transfer.drained < transfer.blocks:
                 failure = self._failure()  # before the drain: what was recorded until now still goes to the sink
                 transfer.note_xruns()
+                if on_block is not None:
+                    on_block(words[Word.DONE] * self.block_frames)
                 moved = transfer.drain(words[Word.DONE])
                 if failure:
                     raise failure

@@ -66,7 +66,7 @@ class DeskDecoder:
         self.insert = False
         self.touched: set[int] = set()
         self.heard = 0
-        self._refusing = frozenset(refusing)
+        self.refusing = set(refusing)
         self._input = MidiInput()
         self._selected: list[int | None] = [None, None]
         self._data_msb: int | None = None
@@ -125,7 +125,7 @@ class DeskDecoder:
         if name is None:
             return []
         out_of_range = _FIRST_EQ <= high <= _LAST_EQ and not EQ_LOW <= raw <= EQ_HIGH
-        if name in self._refusing or out_of_range:
+        if name in self.refusing or out_of_range:
             return [_HEADER + bytes([_REFUSAL, high, low, 0xF7])]
         self._move(high, low, raw)
         return []

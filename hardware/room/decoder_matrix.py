@@ -56,8 +56,8 @@ class MatrixDecoder:
         self.panel = MatrixPanel()
         self.touched = False
         self.heard = 0
-        self._refusing = frozenset(refusing)
-        self._mood = mood
+        self.refusing = set(refusing)
+        self.mood = mood
         self._verbose = 1
         self._buffer = bytearray()
         self._last_at_s: float | None = None
@@ -99,9 +99,9 @@ class MatrixDecoder:
         return command
 
     def _answer(self, command: str) -> list[bytes]:
-        if self._mood == "silent":
+        if self.mood == "silent":
             return []
-        if self._mood == "garbage":
+        if self.mood == "garbage":
             return [bytes(0x80 | (ord(char) * 37 + 11) & 0x7F for char in command) + b"\xfe\x00"]
         try:
             return [reply.encode("latin-1") + b"\r\n" for reply in self._obey(command)]
@@ -143,7 +143,7 @@ class MatrixDecoder:
         return tag + value if self._verbose >= 2 else value
 
     def _allow(self, control: str) -> None:
-        if control in self._refusing:
+        if control in self.refusing:
             raise _RefusedError("E06")
 
     def _tie(self, parts: list[int], plane: str) -> list[str]:
@@ -259,7 +259,7 @@ class MatrixDecoder:
         else:
             raise no_such_knob("matrix", name)
         self.touched = True
-        return [text.encode("ascii") + b"\r\n"] if self._verbose in (1, 3) and self._mood == "well" else []
+        return [text.encode("ascii") + b"\r\n"] if self._verbose in (1, 3) and self.mood == "well" else []
 
     def knobs(self) -> dict[str, Value]:
         """Every tie (input number, 0 = none), input gain [dB], output volume (0–64) and mute."""

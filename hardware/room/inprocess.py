@@ -5,6 +5,7 @@ Time is virtual. Bytes take the time the real wire would need, audio takes its l
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
@@ -27,10 +28,6 @@ if TYPE_CHECKING:
     from hardware.room.model import RoomModel
     from hardware.seams import Sink, Source
 
-MIDI_BYTES_PER_S = 3125.0
-"""31 250 baud, ten bits a byte (MIDI 1.0, electrical specification)."""
-SERIAL_BYTES_PER_S = 960.0
-"""9600 baud, ten bits a byte."""
 ANSWER_S = 0.001
 """How long a device thinks before it answers [s]."""
 CHUNK_FRAMES = 4096
@@ -39,15 +36,19 @@ _SERIAL_CHUNKS = (5, 1, 8, 3)
 
 
 class MemoryPort:
-    """A device's MIDI or serial port in memory, with the wire's delay in both directions."""
+    """A device's MIDI or serial port in memory, with the wire's delay in both directions.
+
+    A port whose device was unplugged stays dead, even when the device is back: it has to be opened again.
+    """
 
     def __init__(self, room: Room, device: str, clock: VirtualClock) -> None:
-        self.name = f"room:{device}"
+        self.name = f"room:{room.port_name(device)}"
         self._room = room
         self._device = device
         self._clock = clock
-        self._serial = device == "matrix"
-        self._bytes_per_s = SERIAL_BYTES_PER_S if self._serial else MIDI_BYTES_PER_S
+        self._serial = room.transports[device] == "serial"
+        self._bytes_per_s = room.bytes_per_s(device)
+        self._plugs = room.plugs(device)
         self._out_free_s = 0.0
         self._in_free_s = 0.0
         self._inbox: deque[Token] = deque()
@@ -62,15 +63,21 @@ class MemoryPort:
             The port is closed, or the device vanished.
         """
         self._check()
+        self._fetch()
         start_s = max(self._clock.monotonic(), self._out_free_s)
         self._out_free_s = start_s + len(data) / self._bytes_per_s
         for message in self._room.receive(self._device, data, at_s=self._out_free_s):
             self.arrive(message, self._out_free_s + ANSWER_S)
 
+    @property
+    def alive(self) -> bool:
+        """Whether the device has been plugged in ever since the port was opened."""
+        return self._room.plugs(self._device) == self._plugs and not self._room.vanished(self._device)
+
     def _check(self) -> None:
         if self.closed:
             raise DisconnectedError(f"{self.name} is closed", hint="Open the port again.")
-        if self._room.vanished(self._device):
+        if not self.alive:
             raise DisconnectedError(
                 f"{self.name} vanished while in use", hint="Look at its cable and power, then resume."
             )
@@ -95,16 +102,32 @@ class MemoryPort:
         DisconnectedError
             The port is closed, or the device vanished and all it had sent was read.
         """
+        self._fetch()
         if not self._inbox:
             self._check()
-        now = self._clock.monotonic()
-        wait_s = self._inbox[0].at_s - now if self._inbox else timeout_s
-        self._clock.sleep(min(max(0.0, wait_s), max(0.0, timeout_s)))
+        deadline = self._clock.monotonic() + max(0.0, timeout_s)
+        while (wake_s := self._next_s()) > self._clock.monotonic():
+            self._clock.sleep(min(wake_s, deadline) - self._clock.monotonic())
+            self._fetch()
+            if wake_s >= deadline:
+                break
         now = self._clock.monotonic() + 1e-9
         tokens: list[Token] = []
         while self._inbox and self._inbox[0].at_s <= now:
             tokens.append(self._inbox.popleft())
         return tokens
+
+    def _fetch(self) -> None:
+        """Put on the wire what the device sent of its own accord by now; a dead port hears nothing of it."""
+        if self._room.plugs(self._device) == self._plugs:
+            for token in self._room.due(self._device, self._clock.monotonic()):
+                self.arrive(token.data, token.at_s)
+
+    def _next_s(self) -> float:
+        """When the next token is here, or the device begins to send one of its own accord [s]."""
+        due_s = self._room.next_due_s(self._device) if self._room.plugs(self._device) == self._plugs else None
+        arriving_s = self._inbox[0].at_s if self._inbox else math.inf
+        return min(arriving_s, math.inf if due_s is None else due_s)
 
     def close(self) -> None:
         """Release the port; harmless when called twice."""
@@ -124,10 +147,17 @@ class RoomStream:
         self._closed = False
 
     def run(
-        self, source: Source, sink: Sink, frames: int, *, progress: Callable[[int], None] | None = None
+        self,
+        source: Source,
+        sink: Sink,
+        frames: int,
+        *,
+        progress: Callable[[int], None] | None = None,
+        on_block: Callable[[int], None] | None = None,
     ) -> RunReport:
         """Play ``frames`` frames of ``source`` and record as many into ``sink``; never an xrun.
 
+        ``on_block`` is called before each block of ``block_frames``, and the knobs that it moves begin to move there.
         Knobs moved before the run are settled, and what sounded in an earlier run has died away.
 
         Raises
@@ -140,9 +170,11 @@ class RoomStream:
         if self._closed:
             raise AudioError("the room's audio stream is closed", hint="Open it again.")
         self._room.rest()
-        chunk = max(self.block_frames, CHUNK_FRAMES)
+        chunk = max(self.block_frames, CHUNK_FRAMES) if on_block is None else self.block_frames
         said_at, done, ended = 0, 0, False
         while done < frames:
+            if on_block is not None:
+                on_block(done)
             count = min(chunk, frames - done)
             block = np.zeros((count, self._room.inputs), dtype=np.float32)
             if not ended:
@@ -197,23 +229,38 @@ class InProcessRoom:
         self._kept = self.room.knobs()
 
     def open_port(self, device: str) -> MemoryPort:
-        """Open a device's MIDI or serial port.
+        """Open a MIDI or serial port by the name it has now: the device's, unless it came back under another.
+
+        A port that was unplugged can be opened again as soon as it is back; the old one need not be closed for it.
 
         Raises
         ------
         PortNotFoundError
-            The room has no such device.
+            The room has no such port, or it is unplugged.
         PortBusyError
             The port is open already.
         """
-        if device not in self.room.devices:
-            listed = ", ".join(f"room:{name}" for name in self.room.devices)
+        there = {self.room.port_name(name): name for name in self._present()}
+        if device not in there:
+            listed = ", ".join(f"room:{name}" for name in there)
             raise PortNotFoundError(f"no port room:{device}; the room has {listed}", hint="Correct the rig file.")
-        held = self._ports.get(device)
-        if held is not None and not held.closed:
+        name = there[device]
+        held = self._ports.get(name)
+        if held is not None and not held.closed and held.alive:
             raise PortBusyError(f"room:{device} is open already", hint="Close it first.")
-        self._ports[device] = MemoryPort(self.room, device, self.clock)
-        return self._ports[device]
+        self._ports[name] = MemoryPort(self.room, name, self.clock)
+        return self._ports[name]
+
+    def port_names(self) -> list[str]:
+        """Every port that can be opened now, as a system lists its ports."""
+        return [self.room.port_name(name) for name in self._present()]
+
+    def _present(self) -> list[str]:
+        for name in self.room.devices:
+            port = self._ports.get(name)
+            if port is None or port.closed or not port.alive:
+                self.room.due(name, self.clock.monotonic())  # nobody listens: what it sent is lost
+        return [name for name in self.room.devices if not self.room.vanished(name)]
 
     def open_stream(self, rate_hz: int, block_frames: int, outputs: int, inputs: int) -> RoomStream:
         """Open the audio stream: ``outputs`` D/A channels feed the desk's first strips, ``inputs`` are L and R.
@@ -239,7 +286,7 @@ class InProcessRoom:
         """Put a hand on a knob; what the device sends because of it arrives on its port, when that is open."""
         messages = self.room.turn(address, value)
         port = self._ports.get(address.partition("/")[0])
-        if port is not None and not port.closed:
+        if port is not None and not port.closed and port.alive:
             for message in messages:
                 port.arrive(message, self.clock.monotonic())
 

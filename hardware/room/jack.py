@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -60,6 +61,30 @@ class JackAudio:
         """Let the audio run."""
         self._client.activate()
         self._active = True
+
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        """Leave the graph for as long as the ``with`` block lasts, and come back to the same connections.
+
+        Nothing sounds meanwhile. MIDI ports can be opened and closed here without anybody waiting for our callback.
+        """
+        if not self._active or self.server_ended:
+            yield
+            return
+        wires = [
+            (port, other)
+            for port in (*self._inports, *self._outports)
+            for other in self._client.get_all_connections(port)
+        ]
+        self._client.deactivate()
+        try:
+            yield
+        finally:
+            self._client.activate()
+            for port, other in wires:
+                source, target = (other, port) if port.is_input else (port, other)
+                with contextlib.suppress(self._jack.JackError):  # the other side left meanwhile
+                    self._client.connect(source, target)
 
     def close(self) -> None:
         """Leave the graph; harmless when called twice, or after the server ended."""

@@ -1,31 +1,33 @@
 """The virtual room's model file: every way in which the circuit is not ideal, and every fault a test can ask for.
 
-A model is a TOML file of three tables and a list of faults; whatever it leaves out has the built-in value, which
-describes a believable good analog desk between good converters. ``docs/virtual-room.md`` explains every key.
+A model is a TOML file of three tables, a list of gear and a list of faults; whatever it leaves out has the built-in
+value, which describes a believable good analog desk between good converters. ``docs/virtual-room.md`` explains every
+key.
 """
 
 from __future__ import annotations
 
 import math
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Any, Literal, cast
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any, cast
 
-from hardware.errors import RoomModelError
+from hardware.errors import HardwareError, RoomModelError
+from hardware.rig_file import nearest
+from hardware.room.faults import STRIPS, Fault, read_fault
+from hardware.room.gear import BUILT_IN, GEAR, Transport
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 SCHEMA = 1
-STRIPS = 24
-DEVICES = ("desk", "comp", "matrix")
+DEVICES = tuple(BUILT_IN)
 MIN_FRACTIONAL_LATENCY = 64
 """Below this many samples the fractional delay's window does not fit before the present."""
-
-FaultKind = Literal[
-    "fader_off", "dead", "swapped", "inverted", "nak", "silent_serial", "garbage_serial", "vanish"
-]  # fmt: skip
+_GEAR_NAME = re.compile(r"[a-z][a-z0-9_-]*")
 
 
 def _number(default: float, unit: str, low: float, high: float, *, can_be_off: bool = False) -> Any:
@@ -81,20 +83,16 @@ class CompModel:
 
 
 @dataclass(frozen=True)
-class Fault:
-    """One thing that is broken on purpose; channels count from 1. Which fields count depends on ``kind``."""
+class Gear:
+    """One more device of the room: its name, and which kind of `hardware.room.gear` it is."""
 
-    kind: FaultKind
-    channels: tuple[int, ...] = ()
-    db: float = 0.0
-    control: str = ""
-    device: str = ""
-    after_messages: int = 0
+    name: str
+    kind: str
 
 
 @dataclass(frozen=True)
 class RoomModel:
-    """One room: its name, the seed of everything random in it, its circuit, and its faults."""
+    """One room: its name, the seed of everything random in it, its circuit, its gear, and its faults."""
 
     name: str = "built-in"
     seed: int = 1
@@ -102,9 +100,17 @@ class RoomModel:
     desk: DeskModel = DeskModel()
     comp: CompModel = CompModel()
     faults: tuple[Fault, ...] = ()
+    gear: tuple[Gear, ...] = ()
+
+    @property
+    def transports(self) -> dict[str, Transport]:
+        """Every device of the room, and how it is reached."""
+        return BUILT_IN | {item.name: GEAR[item.kind].transport for item in self.gear}
 
     @classmethod
-    def ideal(cls, *, latency_samples: float = 137.37, faults: tuple[Fault, ...] = ()) -> RoomModel:
+    def ideal(
+        cls, *, latency_samples: float = 137.37, faults: tuple[Fault, ...] = (), gear: tuple[Gear, ...] = ()
+    ) -> RoomModel:
         """Make a room without noise, hum, crosstalk, saturation, spread or tolerance; only time passes in it."""
         off = -math.inf
         return cls(
@@ -123,6 +129,7 @@ class RoomModel:
             ),
             comp=CompModel(noise_dbfs=off),
             faults=faults,
+            gear=gear,
         )
 
 
@@ -160,7 +167,8 @@ class _Reader:
     def _known_keys(self, table: Mapping[str, Any], known: tuple[str, ...], prefix: str) -> None:
         for key in table:
             if key not in known:
-                raise self._refuse(f"{prefix}{key}", "unknown key", f"Keys allowed here: {', '.join(known)}.")
+                close = f"{nearest(key, known)} " if get_close_matches(key, known, cutoff=0.5) else ""
+                raise self._refuse(f"{prefix}{key}", "unknown key", f"{close}Keys allowed here: {', '.join(known)}.")
 
     def room(self, tree: dict[str, Any]) -> RoomModel:
         schema = tree.get("schema")
@@ -172,7 +180,7 @@ class _Reader:
                 f"{schema} is newer than this program reads ({SCHEMA})",
                 "Update halfnormal to read this file.",
             )
-        self._known_keys(tree, ("schema", "name", "seed", "converters", "desk", "comp", "fault"), "")
+        self._known_keys(tree, ("schema", "name", "seed", "converters", "desk", "comp", "gear", "fault"), "")
         name, seed = tree.get("name", RoomModel.name), tree.get("seed", RoomModel.seed)
         if not isinstance(name, str):
             raise self._refuse("name", f"a text is needed, not {name!r}")
@@ -183,13 +191,16 @@ class _Reader:
         faults = tree.get("fault", [])
         if not isinstance(faults, list):
             raise self._refuse("fault", "faults are written as [[fault]] tables")
+        gear = self._gear(tree.get("gear", []))
+        devices = RoomModel(gear=gear).transports
         return RoomModel(
             name=name,
             seed=seed,
             converters=converters,
             desk=cast("DeskModel", self._table(DeskModel, tree, "desk")),
             comp=cast("CompModel", self._table(CompModel, tree, "comp")),
-            faults=tuple(self._fault(entry, f"fault {number}") for number, entry in enumerate(faults, 1)),
+            faults=tuple(self._fault(entry, devices, f"fault {number}") for number, entry in enumerate(faults, 1)),
+            gear=gear,
         )
 
     def _table(self, kind: type[Any], tree: dict[str, Any], key: str) -> object:
@@ -228,62 +239,30 @@ class _Reader:
         except RoomModelError as error:
             raise self._refuse("converters.latency_samples", str(error), error.hint) from None
 
-    def _fault(self, entry: object, where: str) -> Fault:
-        if not isinstance(entry, dict):
-            raise self._refuse(where, "a [[fault]] table is needed")
-        kind = entry.get("kind")
-        needed = _FAULT_KEYS.get(kind) if isinstance(kind, str) else None
-        if needed is None:
-            raise self._refuse(f"{where}.kind", f"unknown fault {kind!r}", f"Known: {', '.join(_FAULT_KEYS)}.")
-        self._known_keys(entry, ("kind", *needed), f"{where}.")
-        for key in needed:
-            if key not in entry:
-                raise self._refuse(f"{where}.{key}", f"missing; a {kind} fault needs it")
-        fault: dict[str, Any] = {"kind": kind}
-        for key in needed:
-            fault.update(self._fault_value(key, entry[key], f"{where}.{key}"))
-        return Fault(**fault)
+    def _gear(self, entries: object) -> tuple[Gear, ...]:
+        if not isinstance(entries, list):
+            raise self._refuse("gear", "gear is written as [[gear]] tables")
+        gear: list[Gear] = []
+        for number, entry in enumerate(entries, 1):
+            where = f"gear {number}"
+            if not isinstance(entry, dict):
+                raise self._refuse(where, "a [[gear]] table is needed")
+            self._known_keys(entry, ("name", "kind"), f"{where}.")
+            name, kind = entry.get("name"), entry.get("kind")
+            if not isinstance(name, str) or not _GEAR_NAME.fullmatch(name):
+                raise self._refuse(f"{where}.name", f"a name of small letters, digits, - and _ is needed, not {name!r}")
+            if name in (*DEVICES, *(other.name for other in gear)):
+                raise self._refuse(f"{where}.name", f"the room has a device {name!r} already")
+            if not isinstance(kind, str) or kind not in GEAR:
+                raise self._refuse(f"{where}.kind", f"unknown gear {kind!r}", nearest(str(kind), tuple(GEAR)))
+            gear.append(Gear(name, kind))
+        return tuple(gear)
 
-    def _fault_value(self, key: str, value: object, where: str) -> dict[str, Any]:
-        if key == "channel":
-            return {"channels": (self._channel(value, where),)}
-        if key == "channels":
-            if not isinstance(value, list) or len(value) != 2:
-                raise self._refuse(where, f"two channels are needed, not {value!r}", "Example: channels = [3, 4]")
-            pair = tuple(self._channel(item, where) for item in value)
-            if pair[0] == pair[1]:
-                raise self._refuse(where, "two different channels are needed")
-            return {"channels": pair}
-        if key == "db":
-            return {"db": self._number(value, {"unit": "dB", "low": -60.0, "high": 20.0}, where)}
-        if key == "after_messages":
-            if type(value) is not int or value < 0:
-                raise self._refuse(where, f"a whole number from 0 up is needed, not {value!r}")
-            return {"after_messages": value}
-        if not isinstance(value, str):
-            raise self._refuse(where, f"a text is needed, not {value!r}")
-        if key == "device" and value not in DEVICES:
-            raise self._refuse(where, f"no device {value!r} in this room", f"Devices: {', '.join(DEVICES)}.")
-        if key == "control" and value.startswith("comp/"):
-            raise self._refuse(where, "the compressor never refuses a message", "Name a control of desk or matrix.")
-        return {key: value}
-
-    def _channel(self, value: object, where: str) -> int:
-        if type(value) is not int or not 1 <= value <= STRIPS:
-            raise self._refuse(where, f"a channel from 1 to {STRIPS} is needed, not {value!r}")
-        return value
-
-
-_FAULT_KEYS: dict[str, tuple[str, ...]] = {
-    "fader_off": ("channel", "db"),
-    "dead": ("channel",),
-    "swapped": ("channels",),
-    "inverted": ("channel",),
-    "nak": ("control",),
-    "silent_serial": (),
-    "garbage_serial": (),
-    "vanish": ("device", "after_messages"),
-}
+    def _fault(self, entry: object, devices: Mapping[str, str], where: str) -> Fault:
+        try:
+            return read_fault(entry, devices, where=where)
+        except HardwareError as error:
+            raise RoomModelError(f"{self._where}: {error}", hint=error.hint) from None
 
 
 def check_latency(converters: ConverterModel) -> None:

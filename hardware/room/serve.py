@@ -15,18 +15,22 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import FrameType
-from typing import Any, Protocol, TextIO
+from typing import TYPE_CHECKING, Any, Protocol, TextIO, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hardware.errors import AudioUnavailableError, HardwareError, SampleRateError, TransportError
-from hardware.ports.midi import MidiPort, open_virtual_midi
+from hardware.errors import AudioUnavailableError, HardwareError, SampleRateError
+from hardware.room.faults import Fault, read_typed_fault
+from hardware.room.gear import Transport
+from hardware.room.served_lines import MidiLine, PtyLine, ServedLine
+from hardware.seams import Token
 
-PTY_BYTES_PER_S = 960.0
-"""9600 baud, ten bits a byte: a pseudo-terminal has no pace of its own."""
+if TYPE_CHECKING:
+    from hardware.room.jack import JackAudio
 
 _TICK_S = 0.002
+_SAY_FAULT = "`fault KIND key=value …`, `heal`"
 
 
 class ServedRoom(Protocol):
@@ -68,6 +72,37 @@ class ServedRoom(Protocol):
         ...
 
 
+@runtime_checkable
+class FaultyRoom(Protocol):
+    """What a room has besides when things can go wrong in it at run time, as in `hardware.room.room.Room`."""
+
+    transports: dict[str, Transport]
+
+    def bytes_per_s(self, device: str) -> float:
+        """Pace of a device's wire."""
+        ...
+
+    def plugs(self, device: str) -> int:
+        """How often the device's port has gone away so far."""
+        ...
+
+    def port_name(self, device: str) -> str:
+        """Under which name the device's port is found now."""
+        ...
+
+    def due(self, device: str, now_s: float) -> list[Token]:
+        """Take what a device has sent of its own accord until ``now_s`` [s]."""
+        ...
+
+    def throw(self, fault: Fault) -> None:
+        """Let a fault come."""
+        ...
+
+    def heal(self) -> None:
+        """Take every fault away."""
+        ...
+
+
 def serve(
     room: ServedRoom,
     *,
@@ -76,13 +111,13 @@ def serve(
     ready: Callable[[dict[str, Any]], None],
     stdin: TextIO | None = sys.stdin,
     say: Callable[[str], None] | None = None,
-    midi: Sequence[str] = ("desk", "comp"),
-    serial: Sequence[str] = ("matrix",),
+    midi: Sequence[str] | None = None,
+    serial: Sequence[str] | None = None,
 ) -> None:
     """Serve ``room`` until ``quit``, the end of ``stdin``, or a signal to stop.
 
-    Lines on ``stdin``: ``turn ADDRESS VALUE``, ``knobs``, ``tally``, ``quit``. Each is answered through ``say`` with
-    one line of JSON.
+    Lines on ``stdin``: ``turn ADDRESS VALUE``, ``knobs``, ``tally``, ``ports``, ``fault KIND key=value …``, ``heal``,
+    ``quit``. Each is answered through ``say`` with one line of JSON.
 
     Parameters
     ----------
@@ -99,7 +134,7 @@ def serve(
     say
         Takes each answer; prints it when None.
     midi, serial
-        The room's devices by how they are reached.
+        The room's devices by how they are reached; what the room itself says when None.
 
     Raises
     ------
@@ -119,27 +154,19 @@ def serve(
 
     # The first calls may compile kernels; in JACK's thread that would stall everyone's audio.
     room.process(np.zeros((256, room.inputs), np.float32))
+    lines = _Lines(room, name, serial_folder)
+    for device in midi if midi is not None else _reached_by(room, "midi", ("desk", "comp")):
+        lines.transports[device] = "midi"
+    for device in serial if serial is not None else _reached_by(room, "serial", ("matrix",)):
+        lines.transports[device] = "serial"
     with contextlib.ExitStack() as stack:
         # MIDI is opened first and closed last: rtmidi does both without letting go of the interpreter, JACK waits
         # meanwhile for every process callback, and ours waits for the interpreter.
-        ports: dict[str, MidiPort] = {}
-        audio: JackAudio | None = None
-
-        def close_ports() -> None:
-            for port in ports.values():
-                if audio is not None and audio.server_ended:
-                    port.abandon()
-                else:
-                    port.close()
-
-        stack.callback(close_ports)
-        for device in midi:
-            ports[device] = _open_port(f"{name} {device}")
-        lines = {}
-        for device in serial:
-            lines[device] = PtyLine(serial_folder / device)
-            stack.callback(lines[device].close)
+        stack.callback(lines.close)
+        for device in lines.transports:
+            lines.open(device)
         audio = JackAudio(name, room.process, inputs=room.inputs, outputs=room.outputs)
+        lines.audio = audio
         stack.callback(audio.close)
         rate_hz = getattr(room, "rate_hz", audio.rate_hz)
         if rate_hz != audio.rate_hz:
@@ -148,7 +175,7 @@ def serve(
                 hint=f"Start jackd with -r {rate_hz}, or set rate_hz in the rig file.",
             )
         audio.start()
-        session = _Session(room, ports, dict(lines), say or _print_line)
+        session = _Session(room, lines, say or _print_line)
         with _stopped_by_signals(session.stop):
             ready(
                 {
@@ -161,88 +188,96 @@ def serve(
                         "rate_hz": audio.rate_hz,
                         "block_frames": audio.block_frames,
                     },
-                    "midi": [{"device": device, "port": port.name} for device, port in ports.items()],
-                    "serial": {device: str(line.path) for device, line in lines.items()},
+                    **lines.names(),
                 }
             )
-            session.loop(stdin, audio)
+            session.loop(stdin)
         if audio.failure:
             raise audio.failure
 
 
-class PtyLine:
-    """A pseudo-terminal with a name to find it by; what is sent leaves at ``bytes_per_s``."""
+def _reached_by(room: ServedRoom, transport: Transport, otherwise: Sequence[str]) -> Sequence[str]:
+    if not isinstance(room, FaultyRoom):
+        return otherwise
+    return [device for device, way in room.transports.items() if way == transport]
 
-    def __init__(self, path: Path, *, bytes_per_s: float = PTY_BYTES_PER_S) -> None:
-        import tty
 
-        self.path = path
-        self._bytes_per_s = bytes_per_s
-        self._pending = bytearray()
-        self._sent_at = 0.0
-        self.handle, self._far_end = os.openpty()
-        # Raw, and held open here: no echo, no end of file when a program closes its side.
-        tty.setraw(self._far_end)
-        os.set_blocking(self.handle, False)
-        self._target = os.ttyname(self._far_end)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if path.exists() and not path.is_symlink():
-            self._close_handles()
-            raise TransportError(f"{path} is in the way of the room's serial port.", hint="Move that file elsewhere.")
-        path.unlink(missing_ok=True)
-        path.symlink_to(self._target)
+class _Lines:
+    """The lines that are there now; those of unplugged devices are taken away, and put back when they return."""
 
-    def receive(self) -> bytes:
-        """Take what has arrived, without waiting."""
-        try:
-            return os.read(self.handle, 4096)
-        except (BlockingIOError, InterruptedError):
-            return b""
+    def __init__(self, room: ServedRoom, name: str, serial_folder: Path) -> None:
+        self.transports: dict[str, Transport] = {}
+        self.here: dict[str, ServedLine] = {}
+        self.audio: JackAudio | None = None
+        self._room = room
+        self._name = name
+        self._serial_folder = serial_folder
+        self._plugs: dict[str, int] = {}
 
-    def send(self, data: bytes, now_s: float) -> None:
-        """Queue ``data`` to leave at the line's pace from ``now_s`` [s] on."""
-        if not self._pending:
-            self._sent_at = now_s
-        self._pending += data
+    def open(self, device: str) -> None:
+        """Put one device's line there."""
+        port_name, pace = device, {}
+        if isinstance(self._room, FaultyRoom):
+            port_name, pace = self._room.port_name(device), {"bytes_per_s": self._room.bytes_per_s(device)}
+            self._plugs[device] = self._room.plugs(device)
+        self.here[device] = (
+            MidiLine(f"{self._name} {port_name}", **pace)
+            if self.transports[device] == "midi"
+            else PtyLine(self._serial_folder / port_name, **pace)
+        )
 
-    def pump(self, now_s: float) -> None:
-        """Let leave what the line has carried by ``now_s`` [s]."""
-        due = int((now_s - self._sent_at) * self._bytes_per_s)
-        if not self._pending or due <= 0:
-            return
-        self._sent_at += due / self._bytes_per_s
-        try:
-            written = os.write(self.handle, self._pending[:due])
-        except BlockingIOError:
-            return  # nobody reads; a real line would lose it, here it waits
-        del self._pending[:written]
+    def handles(self) -> list[int]:
+        """Return the descriptors that tell when a serial line has something."""
+        return [line.handle for line in self.here.values() if isinstance(line, PtyLine)]
+
+    def follow_plugs(self) -> bool:
+        """Take away the lines of devices that were unplugged, and put back those that returned; tell whether any."""
+        room = self._room
+        if not isinstance(room, FaultyRoom):
+            # A MIDI device that vanishes only falls silent there.
+            gone = [device for device, line in self.here.items() if isinstance(line, PtyLine) and room.vanished(device)]
+            back: list[str] = []
+        else:
+            gone = [device for device in self.here if room.plugs(device) != self._plugs[device]]
+            back = [device for device in self.transports if device not in self.here or device in gone]
+            back = [device for device in back if not room.vanished(device)]
+        if not gone and not back:
+            return False
+        by_midi = any(self.transports[device] == "midi" for device in (*gone, *back))
+        with self.audio.paused() if self.audio is not None and by_midi else contextlib.nullcontext():
+            for device in gone:
+                self.here.pop(device).close()
+            for device in back:
+                self.open(device)
+        return True
+
+    def names(self) -> dict[str, Any]:
+        """Under which names the devices are found, as the ready line tells it."""
+        return {
+            "midi": [
+                {"device": device, "port": line.name}
+                for device, line in self.here.items()
+                if self.transports[device] == "midi"
+            ],
+            "serial": {device: line.name for device, line in self.here.items() if self.transports[device] == "serial"},
+        }
 
     def close(self) -> None:
-        """Remove the link, if it is still ours, and the pseudo-terminal; harmless when called twice."""
-        if self.handle < 0:
-            return
-        with contextlib.suppress(OSError):
-            if self.path.readlink() == Path(self._target):
-                self.path.unlink()
-        self._close_handles()
-
-    def _close_handles(self) -> None:
-        os.close(self.handle)
-        os.close(self._far_end)
-        self.handle = -1
+        """Take every line away."""
+        for line in self.here.values():
+            if self.audio is not None and self.audio.server_ended:
+                line.abandon()
+            else:
+                line.close()
 
 
 class _Session:
-    """The loop between the ports and the room."""
+    """The loop between the lines and the room."""
 
-    def __init__(
-        self, room: ServedRoom, ports: dict[str, MidiPort], lines: dict[str, PtyLine], say: Callable[[str], None]
-    ) -> None:
+    def __init__(self, room: ServedRoom, lines: _Lines, say: Callable[[str], None]) -> None:
         self._room = room
-        self._ports = ports
         self._lines = lines
         self._say = say
-        self._selector = selectors.SelectSelector()
         self._running = True
         self._typed = b""
 
@@ -250,41 +285,41 @@ class _Session:
         """End the loop at its next turn."""
         self._running = False
 
-    def loop(self, stdin: TextIO | None, audio: Any) -> None:
+    def loop(self, stdin: TextIO | None) -> None:
         """Carry bytes until stopped or the audio ends."""
-        with self._selector as selector:
+        audio = self._lines.audio
+        with selectors.SelectSelector() as selector:
             typed = stdin.fileno() if stdin is not None else None
-            if typed is not None:
-                selector.register(typed, selectors.EVENT_READ)
-            for line in self._lines.values():
-                selector.register(line.handle, selectors.EVENT_READ)
-            while self._running and not audio.ended.is_set():
+            watched: list[int] = [typed] if typed is not None else []
+            for handle in (*watched, *self._lines.handles()):
+                selector.register(handle, selectors.EVENT_READ)
+            while self._running and not (audio is not None and audio.ended.is_set()):
                 events = selector.select(_TICK_S)
                 if any(key.fd == typed for key, _ in events) and typed is not None:
                     self._take_commands(os.read(typed, 4096))
                 self._carry()
+                if self._lines.follow_plugs():
+                    for key in list(selector.get_map().values()):
+                        if key.fd != typed:
+                            selector.unregister(key.fileobj)
+                    for handle in self._lines.handles():
+                        selector.register(handle, selectors.EVENT_READ)
 
     def _carry(self) -> None:
-        # A MIDI device that vanishes only falls silent: rtmidi ends a client without letting go of the interpreter,
-        # JACK waits for our audio callback, and that waits for the interpreter.
-        for device, port in self._ports.items():
-            for token in port.receive(0.0):
+        for device, line in self._lines.here.items():
+            for token in line.receive():
                 self._answer(device, self._room.receive(device, token.data, at_s=token.at_s))
         now_s = time.monotonic()
-        for device, line in list(self._lines.items()):
-            if arrived := line.receive():
-                self._answer(device, self._room.receive(device, arrived, at_s=now_s))
+        if isinstance(self._room, FaultyRoom):
+            for device in self._lines.transports:
+                self._answer(device, [token.data for token in self._room.due(device, now_s)])
+        for line in self._lines.here.values():
             line.pump(now_s)
-            if self._room.vanished(device):
-                self._selector.unregister(line.handle)
-                self._lines.pop(device).close()
 
     def _answer(self, device: str, messages: list[bytes]) -> None:
-        for message in messages:
-            if device in self._ports:
-                self._ports[device].send(message)
-            elif device in self._lines:
-                self._lines[device].send(message, time.monotonic())
+        if device in self._lines.here:
+            for message in messages:
+                self._lines.here[device].send(message, time.monotonic())
 
     def _take_commands(self, data: bytes) -> None:
         if not data:
@@ -309,6 +344,10 @@ class _Session:
                 if dataclasses.is_dataclass(tally) and not isinstance(tally, type)
                 else tally
             }
+        if word == "ports" and not rest:
+            return {"ports": self._lines.names()}
+        if word in ("fault", "heal") and isinstance(self._room, FaultyRoom):
+            return self._fault(self._room, rest) if word == "fault" else self._heal(self._room)
         if word == "turn" and len(rest) == 2:
             address, value = rest
             try:
@@ -317,14 +356,21 @@ class _Session:
                 return {"ok": False, "error": str(error)}
             self._answer(address.split("/")[0], messages)
             return {"ok": True, "turned": address}
-        return {"ok": False, "error": f'"{text}": say `turn ADDRESS VALUE`, `knobs`, `tally` or `quit`.'}
+        return {
+            "ok": False,
+            "error": f'"{text}": say `turn ADDRESS VALUE`, `knobs`, `tally`, `ports`, {_SAY_FAULT} or `quit`.',
+        }
 
+    def _fault(self, room: FaultyRoom, words: list[str]) -> dict[str, Any]:
+        try:
+            room.throw(read_typed_fault(words, room.transports))
+        except HardwareError as error:
+            return {"ok": False, "error": f"{error} {error.hint}".strip()}
+        return {"ok": True, "thrown": words[0]}
 
-def _open_port(client: str) -> MidiPort:
-    try:
-        return open_virtual_midi(client)
-    except TransportError as error:
-        raise AudioUnavailableError(f"The room's MIDI ports did not open: {error}", hint=error.hint) from error
+    def _heal(self, room: FaultyRoom) -> dict[str, Any]:
+        room.heal()
+        return {"ok": True, "healed": True}
 
 
 def _parse_value(text: str) -> float | bool | str:
