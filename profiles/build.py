@@ -1,21 +1,37 @@
-"""From a profile's tables to the profile: shorthands become messages, repeats are stamped, references are checked."""
+"""From a profile's tables to the profile: options decided, repeats stamped, references checked."""
 
 from __future__ import annotations
 
 import itertools
-import math
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from profiles import schema
-from profiles.errors import ProfileError, ProfileSyntaxError, ValueRangeError
-from profiles.profile import Control, Example, Form, Hand, Pacing, Profile, Refused, Value
-from profiles.source import Keys, ProfileSource, nearest
+from profiles.errors import ProfileSyntaxError, ValueRangeError
+from profiles.messages import MessageReader
+from profiles.profile import (
+    Command,
+    Control,
+    Dump,
+    Example,
+    Exchange,
+    Form,
+    Framing,
+    Hand,
+    Identity,
+    KeepAlive,
+    Pacing,
+    Profile,
+    Refused,
+    Report,
+    Value,
+)
+from profiles.source import ProfileSource, nearest
 from profiles.taper import NumberTaper, SwitchTaper, Taper, make_taper
-from profiles.template import AnyData, Template, parse_data, parse_midi, parse_sum, parse_text
+from profiles.taper_schema import TaperTable
+from profiles.template import Template, parse_sum
 
 DIN_BYTES_PER_S = 3125.0
 """31 250 baud at 10 bits per byte (MIDI 1.0 Electrical Specification)."""
@@ -24,47 +40,73 @@ _STAMP = re.compile(r"\{([a-z]+)(?::0[1-9])?\}")
 _RESERVED = frozenset(("v", "c", "code"))
 
 
-def build_profile(table: schema.ProfileTable, source: ProfileSource, path: Path | None = None) -> Profile:
+def build_profile(
+    table: schema.ProfileTable,
+    source: ProfileSource,
+    path: Path | None = None,
+    *,
+    options: Mapping[str, str] | None = None,
+    channel: int | None = None,
+) -> Profile:
     """Build the profile of one file.
+
+    ``options`` say how the unit is set up where that is not the default, ``channel`` the MIDI channel (1–16) it is set
+    to where that is not the one it is delivered with.
 
     Raises
     ------
     ProfileSyntaxError
         The tables contradict themselves or each other; names file, line and key.
+    ValueRangeError
+        There is no such option or choice.
     """
-    text = "midi" not in table.transports and "serial" in table.transports
     if "serial" in table.transports and table.serial is None:
         raise source.error(("transports",), "serial needs a [serial] table", hint="Add [serial] with at least baud.")
-    builder = _Builder(table, source, text=text)
-    controls = builder.controls()
-    examples = tuple(builder.example(index, entry, controls) for index, entry in enumerate(table.example))
+    framing: Framing = "midi"
+    if "serial" in table.transports and "midi" not in table.transports:
+        framing = "frames" if table.serial and table.serial.frame else "lines"
+    chosen = _choose(table, source, options or {})
+    midi_channel = channel or table.midi.channel
+    reader = MessageReader(source, framing, midi_channel)
+    builder = _Builder(table, source, reader, chosen, midi_channel)
+    dumps = builder.dumps()
+    controls = builder.controls(dumps)
+    examples = builder.examples(controls)
     return Profile(
         id=table.id,
         maker=table.maker,
         model=table.model,
         kind=table.kind,
         transports=tuple(table.transports),
-        verification=table.verification if examples else "unverified",
+        verification=table.verification if table.example else "unverified",
         confidence=table.confidence,
         sources=tuple(table.sources),
         notes=table.notes.strip(),
         not_covered=table.not_covered.strip(),
         controls=controls,
-        midi_channel=table.midi.channel,
+        midi_channel=midi_channel,
         serial=table.serial,
         pacing=Pacing(
             table.pacing.gap_s,
             table.pacing.settle_s,
-            DIN_BYTES_PER_S if table.serial is None or not text else _serial_bytes_per_s(table.serial),
+            DIN_BYTES_PER_S if table.serial is None or framing == "midi" else _serial_bytes_per_s(table.serial),
+            table.pacing.in_flight,
         ),
         ack=table.ack,
         audio=table.audio,
-        refusals=tuple(builder.refusal(index, entry) for index, entry in enumerate(table.refusal)),
-        ignored=tuple(
-            builder.template(line, ("ignored",), known=frozenset(("c",)), wild=True) for line in table.ignored
-        ),
+        accepted=builder.accepted(),
+        refusals=builder.refusals(),
+        ignored=builder.ignored(),
+        session=builder.session(),
+        keep_alive=builder.keep_alive(),
+        identity=builder.identity(),
+        dumps=dumps,
+        commands=builder.commands(),
+        reports=builder.reports(),
         examples=examples,
-        text=text,
+        framing=framing,
+        options=chosen,
+        option_choices={name: tuple(option.choices) for name, option in table.options.items()},
         path=path,
     )
 
@@ -74,46 +116,91 @@ def _serial_bytes_per_s(serial: schema.Serial) -> float:
     return serial.baud / (1 + serial.bits + (serial.parity != "none") + serial.stop)
 
 
+def _choose(table: schema.ProfileTable, source: ProfileSource, given: Mapping[str, str]) -> dict[str, str]:
+    for name, option in table.options.items():
+        if option.default not in option.choices:
+            raise source.error(
+                ("options", name, "default"),
+                f"{option.default!r} is none of its choices",
+                hint=nearest(option.default, option.choices),
+            )
+    for name, choice in given.items():
+        if name not in table.options:
+            raise ValueRangeError(f"{table.id} has no option {name!r}.", hint=nearest(name, table.options))
+        if choice not in table.options[name].choices:
+            raise ValueRangeError(
+                f"{table.id}: the option {name} has no choice {choice!r}.",
+                hint=nearest(choice, table.options[name].choices),
+            )
+    return {name: given.get(name, option.default) for name, option in table.options.items()}
+
+
 @dataclass(frozen=True)
 class _Builder:
     table: schema.ProfileTable
     source: ProfileSource
-    text: bool
+    reader: MessageReader
+    options: dict[str, str]
+    channel: int
 
-    @contextmanager
-    def at(self, *keys: str | int) -> Iterator[None]:
-        """Say where in the file it was that something made no sense."""
-        try:
-            yield
-        except ProfileError as error:
-            raise self.source.error(keys, str(error).rstrip("."), hint=error.hint) from error
+    def _holds(self, when: Mapping[str, str | list[str]], *keys: str | int) -> bool:
+        """Tell whether something applies to the options in force."""
+        for name, wanted in when.items():
+            choices = [wanted] if isinstance(wanted, str) else wanted
+            if name not in self.table.options:
+                hint = nearest(name, self.table.options) or f"Add [options.{name}]."
+                raise self.source.error((*keys, "when"), f"there is no option {name!r}", hint=hint)
+            for choice in choices:
+                if choice not in self.table.options[name].choices:
+                    hint = nearest(choice, self.table.options[name].choices)
+                    raise self.source.error((*keys, "when"), f"{name} has no choice {choice!r}", hint=hint)
+        return all(
+            self.options[name] in ([wanted] if isinstance(wanted, str) else wanted) for name, wanted in when.items()
+        )
 
-    def controls(self) -> dict[str, Control]:
+    def controls(self, dumps: Mapping[str, Dump]) -> dict[str, Control]:
         """Build and stamp every control."""
+        tables = dict(self.table.tapers)
+        places: dict[str, tuple[str | int, ...]] = {name: ("tapers", name) for name in tables}
+        for index, variant in enumerate(self.table.variant):
+            if self._holds(variant.when, "variant", index):
+                tables.update(variant.tapers)
+                places.update({name: ("variant", index, "tapers", name) for name in variant.tapers})
         tapers: dict[tuple[str, str], Taper] = {}
         controls: dict[str, Control] = {}
         for index, entry in enumerate(self.table.control):
-            taper = self._taper(index, entry, tapers)
-            for control in self._stamped(index, entry, taper):
+            if not self._holds(entry.when, "control", index):
+                continue
+            taper = self._taper(index, entry, tables, places, tapers)
+            for control in self._stamped(index, entry, taper, dumps):
                 if control.name in controls:
                     raise self.source.error(("control", index, "name"), f"{control.name} is already taken")
                 controls[control.name] = control
         return controls
 
-    def _taper(self, index: int, entry: schema.ControlTable, known: dict[tuple[str, str], Taper]) -> Taper:
+    def _taper(
+        self,
+        index: int,
+        entry: schema.ControlTable,
+        tables: Mapping[str, TaperTable],
+        places: Mapping[str, tuple[str | int, ...]],
+        known: dict[tuple[str, str], Taper],
+    ) -> Taper:
         if not isinstance(entry.taper, str):
-            with self.at("control", index, "taper"):
+            with self.reader.at("control", index, "taper"):
                 return make_taper(entry.taper, entry.unit)
         name = entry.taper
-        if name not in self.table.tapers:
-            hint = nearest(name, self.table.tapers)
+        if name not in tables:
+            hint = nearest(name, tables)
             raise self.source.error(("control", index, "taper"), f"there is no taper {name!r}", hint=hint)
         if (name, entry.unit) not in known:  # OFF is −∞ in dB, a word elsewhere
-            with self.at("tapers", name):
-                known[name, entry.unit] = make_taper(self.table.tapers[name], entry.unit)
+            with self.reader.at(*places[name]):
+                known[name, entry.unit] = make_taper(tables[name], entry.unit)
         return known[name, entry.unit]
 
-    def _stamped(self, index: int, entry: schema.ControlTable, taper: Taper) -> Iterator[Control]:
+    def _stamped(
+        self, index: int, entry: schema.ControlTable, taper: Taper, dumps: Mapping[str, Dump]
+    ) -> Iterator[Control]:
         for word in set(_STAMP.sub("", entry.name + entry.label)) & set("{}"):
             raise self.source.error(("control", index, "name"), f"stray {word}", hint="Write {n} or {n:02}.")
         for name, (first, last) in entry.repeat.items():
@@ -123,20 +210,17 @@ class _Builder:
                     f"{name} = [{first}, {last}] is no repeat",
                     hint="Write repeat = {n = [first, last]}; v, c and code have meanings of their own.",
                 )
-        with self.at("control", index):
-            forms = tuple(self._forms(entry, taper))
-            query = tuple(
-                self.template(line, ("control", index, "query"), known=frozenset((*entry.repeat, "c")))
-                for line in entry.query
-            )
-            refused = (
-                self.template(entry.refused, ("control", index, "refused"), known=frozenset((*entry.repeat, "c")))
-                if entry.refused
-                else None
-            )
-            self._check_way(entry, forms)
+        known = frozenset((*entry.repeat, "c"))
+        with self.reader.at("control", index):
+            forms = self.reader.forms(entry, taper)
+            touch = self.reader.touching(entry)
             default = _default(entry, taper)
             strip = None if entry.strip is None else parse_sum(str(entry.strip))
+            self._check_way(entry, forms)
+        with self.reader.at("control", index, "query"):
+            query = tuple(self.reader.template(line, known=known) for line in entry.query)
+        with self.reader.at("control", index, "refused"):
+            refused = self.reader.template(entry.refused, known=known, heard=True) if entry.refused else None
         unknown = set(_STAMP.findall(entry.name + entry.label)) - set(entry.repeat)
         unknown |= {name for name, _ in strip.terms} - set(entry.repeat) if strip else set()
         if unknown:
@@ -145,12 +229,17 @@ class _Builder:
             )
         hand = None if entry.hand is None else _hand(entry.hand)
         names = tuple(entry.repeat)
-        base = {"c": self.table.midi.channel - 1}
+        base = {"c": self.channel - 1}
         for numbers in itertools.product(*(range(first, last + 1) for first, last in entry.repeat.values())):
             variables = dict(zip(names, numbers, strict=True)) | base
+            name = entry.name.format_map(variables)
+            item = None
+            if entry.dump is not None:
+                with self.reader.at("control", index, "dump"):
+                    item = self.reader.dump_item(entry, dumps, variables)
             yield Control(
-                name=entry.name.format_map(variables),
-                label=entry.label.format_map(variables) or entry.name.format_map(variables),
+                name=name,
+                label=entry.label.format_map(variables) or name,
                 unit=entry.unit,
                 role=entry.role,
                 taper=taper,
@@ -159,68 +248,136 @@ class _Builder:
                 band=entry.band,
                 hand=hand,
                 forms=forms,
-                query=query,
+                query=query if query or item is None else dumps[item.source].query,
                 refused=refused,
+                dump=item,
+                touch=touch,
                 variables=variables,
                 listened=entry.listen,
                 dangerous=entry.dangerous,
+                idempotent=entry.idempotent,
+                gap_s=entry.gap_s,
+                settle_s=entry.settle_s,
                 confidence=entry.confidence or self.table.confidence,
                 remark=entry.remark,
             )
 
     def _check_way(self, entry: schema.ControlTable, forms: tuple[Form, ...]) -> None:
-        if entry.hand is not None and (forms or entry.query):
+        if entry.hand is not None and (forms or entry.query or entry.dump):
             raise ProfileSyntaxError("it has both a hand and messages", hint="A control is set one way only.")
         if entry.hand is None and not any(form.send for form in forms):
             raise ProfileSyntaxError(
                 "nothing says how it is set", hint="Add cc, nrpn, note, pitch_bend, a form with send, or hand."
             )
 
-    def _forms(self, entry: schema.ControlTable, taper: Taper) -> Iterator[Form]:
-        given = [word for word in ("cc", "nrpn", "note", "pitch_bend") if getattr(entry, word) is not None]
-        if len(given) + bool(entry.form) > 1:
-            raise ProfileSyntaxError(f"it is set in several ways: {', '.join([*given, *['form'] * bool(entry.form)])}")
-        if given and self.text:
-            raise ProfileSyntaxError(f"{given[0]} is MIDI, but the device speaks serial text", hint="Write a form.")
-        known = frozenset((*entry.repeat, "c", "v"))
-        for low, high, send, reply in [*_shorthand(entry), *(_long(form) for form in entry.form)]:
-            if self.text and reply and len(reply) > 1:
-                raise ProfileSyntaxError("a serial reply is one line", hint="Write one form for each line.")
-            said_lines = send if reply is None else reply
-            if any(line[:1] not in ("B", "C") for line in said_lines[:-1]):
-                raise ProfileSyntaxError(
-                    "only control changes and program changes can stand before another message of a reply",
-                    hint="Give reply the messages that the device really sends for this setting.",
+    def dumps(self) -> dict[str, Dump]:
+        """Build the dumps."""
+        found = {}
+        for index, entry in enumerate(self.table.dump):
+            with self.reader.at("dump", index):
+                known = frozenset(("c",))
+                found[entry.name] = Dump(
+                    entry.name,
+                    tuple(self.reader.template(line, known=known) for line in entry.query),
+                    self.reader.template(entry.head, known=known, heard=True, piece=True),
+                    entry.record,
+                    self.reader.template(entry.tail, known=known, heard=True, piece=True),
                 )
-            sent = tuple(self.template(line, (), known=known) for line in send)
-            said = tuple(self.template(line, (), known=known, wild=True) for line in reply or ())
-            yield Form(low, high, sent, sent if reply is None and not self.text else said)
-
-    def template(self, line: str, keys: Keys, *, known: frozenset[str], wild: bool = False) -> Template:
-        """Read one message; with ``keys``, complaints say where it stands."""
-        try:
-            found = parse_text(line) if self.text else parse_midi(line)
-            unknown = found.variables - known
-            if unknown:
-                raise ProfileSyntaxError(f"{line!r} uses {', '.join(sorted(unknown))}, which is not known there")
-            if not wild and any(isinstance(part, AnyData) for part in found.parts):
-                raise ProfileSyntaxError(f"{line!r} has a wildcard", hint="{*} can stand in replies only.")
-        except ProfileError as error:
-            if not keys:
-                raise
-            raise self.source.error(keys, str(error), hint=error.hint) from error
+                if self.reader.framing == "lines":
+                    raise ProfileSyntaxError("a dump is bytes, and this device speaks lines", hint="Write queries.")
         return found
 
-    def refusal(self, index: int, entry: schema.Refused) -> Refused:
-        """Build one error reply."""
-        keys = ("refusal", index)
-        reply = self.template(entry.reply, (*keys, "reply"), known=frozenset(("c", "code")), wild=True)
-        if not all(code.isdecimal() for code in entry.codes):
-            raise self.source.error((*keys, "codes"), "codes are whole numbers")
-        return Refused(reply, {int(code): text for code, text in entry.codes.items()})
+    def refusals(self) -> tuple[Refused, ...]:
+        """Build the error replies."""
+        found = []
+        for index, entry in enumerate(self.table.refusal):
+            with self.reader.at("refusal", index):
+                reply = self.reader.template(entry.reply, known=frozenset(("c", "code")), heard=True)
+                if not all(code.isdecimal() for code in entry.codes):
+                    raise ProfileSyntaxError("codes are whole numbers", hint="Write 06 = “cannot be changed now”.")
+            found.append(Refused(reply, {int(code): text for code, text in entry.codes.items()}))
+        return tuple(found)
 
-    def example(self, index: int, entry: schema.ExampleTable, controls: dict[str, Control]) -> Example:
-        """Build one example."""
+    def ignored(self) -> tuple[Template, ...]:
+        """Build the messages that mean nothing here."""
+        with self.reader.at("ignored"):
+            return tuple(self.reader.template(line, known=frozenset(("c",)), heard=True) for line in self.table.ignored)
+
+    def accepted(self) -> tuple[Template, ...]:
+        """Build the general acknowledgements."""
+        ack = self.table.ack
+        if (ack.kind == "accepted") != bool(ack.accepted):
+            raise self.source.error(
+                ("ack",),
+                'kind = "accepted" goes with accepted = […]',
+                hint="List the replies that mean OK, or take another kind.",
+            )
+        with self.reader.at("ack"):
+            return tuple(self.reader.template(line, known=frozenset(("c",)), heard=True) for line in ack.accepted)
+
+    def session(self) -> tuple[Exchange, ...]:
+        """Build what opens a session."""
+        found = []
+        for index, entry in enumerate(self.table.session):
+            with self.reader.at("session", index):
+                known = frozenset(("c",))
+                expect = self.reader.template(entry.expect, known=None, heard=True) if entry.expect else None
+                send = tuple(self.reader.template(line, known=known) for line in entry.send)
+                found.append(Exchange(send, expect, entry.wait_s))
+        return tuple(found)
+
+    def keep_alive(self) -> KeepAlive | None:
+        """Build what keeps a session alive."""
+        entry = self.table.keep_alive
+        if entry is None:
+            return None
+        with self.reader.at("keep_alive"):
+            expect = self.reader.template(entry.expect, known=frozenset(("c",)), heard=True) if entry.expect else None
+            send = tuple(self.reader.template(line, known=frozenset(("c",))) for line in entry.send)
+        return KeepAlive(send, entry.every_s, expect, entry.lost_after_s)
+
+    def identity(self) -> Identity | None:
+        """Build how the device is asked who it is."""
+        entry = self.table.identity
+        if entry is None:
+            return None
+        with self.reader.at("identity"):
+            query = tuple(self.reader.template(line, known=frozenset(("c",))) for line in entry.query)
+            return Identity(query, self.reader.template(entry.reply, known=None, heard=True))
+
+    def commands(self) -> dict[str, Command]:
+        """Build what the device can be told to do."""
+        found: dict[str, Command] = {}
+        for index, entry in enumerate(self.table.command):
+            if not self._holds(entry.when, "command", index):
+                continue
+            with self.reader.at("command", index):
+                send = tuple(self.reader.template(line, known=None) for line in entry.send)
+                if entry.name in found:
+                    raise ProfileSyntaxError(f"the command {entry.name} is already taken", hint="Name it otherwise.")
+            variables = frozenset(name for template in send for name in template.variables) - {"c"}
+            found[entry.name] = Command(
+                entry.name, entry.label or entry.name, send, variables, entry.dangerous, entry.remark
+            )
+        return found
+
+    def reports(self) -> tuple[Report, ...]:
+        """Build what the device says that is no control."""
+        found = []
+        for index, entry in enumerate(self.table.report):
+            with self.reader.at("report", index):
+                found.append(Report(entry.means, self.reader.template(entry.reply, known=None, heard=True)))
+        return tuple(found)
+
+    def examples(self, controls: Mapping[str, Control]) -> tuple[Example, ...]:
+        """Build the examples that hold for the options in force."""
+        found = []
+        for index, entry in enumerate(self.table.example):
+            if self._holds(dict(entry.when), "example", index):
+                found.append(self._example(index, entry, controls))
+        return tuple(found)
+
+    def _example(self, index: int, entry: schema.ExampleTable, controls: Mapping[str, Control]) -> Example:
         keys = ("example", index)
         control = controls.get(entry.control)
         if control is None:
@@ -230,58 +387,21 @@ class _Builder:
             given if given != "off" or control.off is None else control.off
             for given in (entry.value, entry.value if entry.achieved is None else entry.achieved)
         )
-        with self.at(*keys):
+        with self.reader.at(*keys):
             messages, reply, query = (
-                tuple(self._literal(line) for line in lines) for lines in (entry.bytes, entry.reply, entry.query)
+                tuple(self.reader.literal(line) for line in lines) for lines in (entry.bytes, entry.reply, entry.query)
             )
-        return Example(control.name, value, achieved, messages, reply or messages, query, entry.source)
-
-    def _literal(self, line: str) -> bytes:
-        if self.text:
-            return line.encode("ascii", errors="strict")
-        try:
-            return bytes.fromhex(line)
-        except ValueError as error:
-            raise ProfileSyntaxError(f"{line!r} is not hex bytes", hint='Write "B0 07 7F".') from error
+        example = Example(control.name, value, achieved, messages, reply, query, entry.source, dict(entry.when))
+        return example if reply or self.reader.framing != "midi" else replace(example, reply=_heard(messages))
 
 
-_FormTable = tuple[float, float, list[str], list[str] | None]
-
-
-def _long(form: schema.Form) -> _FormTable:
-    low, high = form.raw or (-math.inf, math.inf)
-    return low, high, form.send, form.reply
-
-
-def _shorthand(entry: schema.ControlTable) -> Iterator[_FormTable]:
-    """Write out what ``cc``, ``nrpn``, ``note`` and ``pitch_bend`` stand for (MIDI 1.0 Detailed Specification)."""
-    everything = (-math.inf, math.inf)
-    if entry.cc is not None:
-        yield *everything, [f"{_status('B', entry.cc.channel)} {{{entry.cc.number}}} {{v}}"], None
-    if entry.nrpn is not None:
-        status, data = _status("B", entry.nrpn.channel), entry.nrpn.data
-        parse_data(data)
-        pairs = (
-            ("63", f"{{{entry.nrpn.msb}}}"),
-            ("62", f"{{{entry.nrpn.lsb}}}"),
-            ("06", f"{{v:{data}.hi}}"),
-            ("26", f"{{v:{data}.lo}}"),
-        )
-        yield *everything, [f"{status} {number} {value}" for number, value in pairs], None
-    if entry.note is not None:
-        on, off = _status("9", entry.note.channel), _status("8", entry.note.channel)
-        key = f"{{{entry.note.number}}}"
-        released = f"{off} {key} 00" if entry.note.off == "note-off" else f"{on} {key} 00"
-        yield 127, 127, [f"{on} {key} 7F"], [f"{on} {key} {{*}}"]
-        yield 0, 0, [released], [f"{on} {key} 00"]  # note on with velocity 0 is a note off, whatever is sent
-        yield 0, 0, [], [f"{off} {key} {{*}}"]
-    if entry.pitch_bend is not None:
-        parse_data(entry.pitch_bend.data)
-        yield *everything, [f"{_status('E', entry.pitch_bend.channel)} {{v:{entry.pitch_bend.data}.lsb}}"], None
-
-
-def _status(high: str, channel: int | str | None) -> str:
-    return f"{high}{{c}}" if channel is None else f"{high}{{{channel}-1}}"
+def _heard(messages: tuple[bytes, ...]) -> tuple[bytes, ...]:
+    """Leave out the null number that ends a parameter's selection: it says nothing."""
+    nulls = {bytes((message[0], controller, 0x7F)) for message in messages for controller in (98, 99, 100, 101)}
+    end = len(messages)
+    while end > 2 and messages[end - 1] in nulls:
+        end -= 1
+    return messages[:end]
 
 
 def _hand(table: schema.Hand) -> Hand:

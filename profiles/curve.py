@@ -8,7 +8,7 @@ import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
-from profiles import schema
+from profiles import taper_schema as schema
 from profiles.errors import ProfileSyntaxError
 
 
@@ -99,10 +99,41 @@ class Power(Curve):
         return self.low + float(travel) * (self.high - self.low)
 
 
-def make_curve(
-    table: schema.LinearTaper | schema.OffsetTaper | schema.PointsTaper | schema.Power2Taper | schema.LogTaper
-    | schema.PowerTaper,
-) -> Curve:  # fmt: skip
+@dataclass(frozen=True)
+class Gain(Curve):
+    """value = 20 · log10(raw / unity)."""
+
+    unity: float
+
+    def value(self, raw: float) -> float:
+        """Value at a code."""
+        return 20.0 * math.log10(raw / self.unity)
+
+    def raw(self, value: float) -> float:
+        """Code of a value, with its fraction."""
+        return float(self.unity * 10.0 ** (value / 20.0))
+
+
+@dataclass(frozen=True)
+class Segments(Curve):
+    """Curves one after the other, each beginning at the code where the one before it ends."""
+
+    parts: tuple[Curve, ...]
+
+    def value(self, raw: float) -> float:
+        """Value at a code."""
+        return next((part for part in self.parts if raw <= part.high), self.parts[-1]).value(raw)
+
+    def raw(self, value: float) -> float:
+        """Code of a value, with its fraction."""
+        rising = self.parts[-1].value(self.high) > self.parts[0].value(self.low)
+        for part in self.parts:
+            if (value <= part.value(part.high)) == rising or value == part.value(part.high):
+                return part.raw(value)
+        return self.parts[-1].raw(value)
+
+
+def make_curve(table: schema.NumberTable) -> Curve:
     """Make the curve that a profile describes.
 
     Raises
@@ -110,26 +141,40 @@ def make_curve(
     ProfileSyntaxError
         It is flat, not strictly monotonic, or has no codes.
     """
-    if isinstance(table, schema.PointsTaper):
-        return _points(table.points)
+    match table:
+        case schema.PointsTaper():
+            return _points(table.points)
+        case schema.TableTaper():
+            return _points([(table.first + place, value) for place, value in enumerate(table.values)])
+        case schema.SegmentsTaper():
+            return _segments([make_curve(part) for part in table.segments])
     low, high = table.raw
     if high <= low:
         raise ProfileSyntaxError(f"raw codes {low} to {high} are no range", hint="Write raw = [lowest, highest].")
-    if isinstance(table, schema.OffsetTaper):
-        return _sloping(
-            Line(low, high, table.offset + table.step * low, table.offset + table.step * high), table.step != 0
-        )
-    if isinstance(table, schema.Power2Taper):
-        if table.base <= 0 or table.per == 0:
-            raise ProfileSyntaxError("base must be above 0 and per not 0", hint="value = base * 2^((raw - at) / per)")
-        return Exponential(low, high, table.base * 2.0 ** ((low - table.at) / table.per), 2.0 ** (1.0 / table.per))
+    match table:
+        case schema.OffsetTaper():
+            first = table.offset + table.step * low
+            return _sloping(Line(low, high, first, table.offset + table.step * high), table.step != 0)
+        case schema.GainTaper():
+            if table.unity <= 0 or low < 1:
+                raise ProfileSyntaxError("a gain begins at raw 1 or above", hint="raw 0 is silence: write off = 0.")
+            return Gain(low, high, table.unity)
+        case schema.Power2Taper():
+            if table.base <= 0 or table.per == 0:
+                raise ProfileSyntaxError(
+                    "base must be above 0 and per not 0", hint="value = base * 2^((raw - at) / per)"
+                )
+            return Exponential(low, high, table.base * 2.0 ** ((low - table.at) / table.per), 2.0 ** (1.0 / table.per))
     first, last = table.value
-    if isinstance(table, schema.LinearTaper):
-        return _sloping(Line(low, high, first, last), first != last)
-    if isinstance(table, schema.PowerTaper):
-        return _sloping(Power(low, high, first, last - first, table.exponent), first != last and table.exponent > 0)
-    if first <= 0 or last <= 0:
-        raise ProfileSyntaxError("a log taper needs values above 0", hint="A pot that ends at 0 is linear or power.")
+    match table:
+        case schema.LinearTaper():
+            return _sloping(Line(low, high, first, last), first != last)
+        case schema.PowerTaper():
+            return _sloping(Power(low, high, first, last - first, table.exponent), first != last and table.exponent > 0)
+    if first * last <= 0:
+        raise ProfileSyntaxError(
+            "both ends of a log taper are above 0, or both below", hint="A pot that ends at 0 is linear or power."
+        )
     return _sloping(Exponential(low, high, first, (last / first) ** (1.0 / (high - low))), first != last)
 
 
@@ -150,3 +195,19 @@ def _points(points: list[tuple[int, float]]) -> Points:
                 hint="Raw codes rise from point to point, and values all rise or all fall; −∞ goes under off.",
             )
     return Points(points[0][0], points[-1][0], tuple(points))
+
+
+def _segments(parts: list[Curve]) -> Segments:
+    if len(parts) < 2:
+        raise ProfileSyntaxError("segments needs at least two curves", hint="Write segments = [{…}, {…}].")
+    slopes = {part.value(part.high) > part.value(part.low) for part in parts}
+    for before, after in itertools.pairwise(parts):
+        step = abs(before.value(before.high) - after.value(after.low))
+        near = abs(before.value(before.high) - before.value(before.high - 1))
+        if before.high != after.low or step > near or len(slopes) > 1:
+            raise ProfileSyntaxError(
+                f"the segment that ends at {before.high} ({before.value(before.high):g}) does not go on at "
+                f"{after.low} ({after.value(after.low):g})",
+                hint="Each segment begins with the code and the value at which the one before it ends.",
+            )
+    return Segments(parts[0].low, parts[-1].high, tuple(parts))

@@ -2,11 +2,12 @@
 
 
 class ProfileError(ValueError):
-    """Root of the profile floor's errors; ``hint`` says what to do next."""
+    """Root of the profile floor's errors; ``hint`` says what to do next, ``placed`` whether it names file and line."""
 
-    def __init__(self, message: str, *, hint: str = "") -> None:
+    def __init__(self, message: str, *, hint: str = "", placed: bool = False) -> None:
         super().__init__(message)
         self.hint = hint
+        self.placed = placed
 
 
 class ProfileSyntaxError(ProfileError):

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from profiles.build import build_profile
-from profiles.errors import ProfileSyntaxError, UnknownProfileError
+from profiles.errors import ProfileError, ProfileSyntaxError, UnknownProfileError
 from profiles.profile import Profile
 from profiles.reading import read_profile_table
+from profiles.schema import ProfileTable
 from profiles.source import ProfileSource, nearest
 from profiles.taper import Taper, problems_of
 
@@ -27,10 +29,13 @@ class ProfileProblem:
     hint: str = ""
 
 
-def load_profile(ref: str, *, folders: Sequence[Path] = ()) -> Profile:
+def load_profile(
+    ref: str, *, folders: Sequence[Path] = (), options: Mapping[str, str] | None = None, channel: int | None = None
+) -> Profile:
     """Load a profile by its id, or by the path of its ``.toml`` file.
 
-    Earlier ``folders`` come first, all of them before the shipped ones.
+    Earlier ``folders`` come first, all of them before the shipped ones. ``options`` are how the unit is set up, and
+    ``channel`` the MIDI channel (1–16) it is set to, where these are not as it is delivered.
 
     Raises
     ------
@@ -38,32 +43,95 @@ def load_profile(ref: str, *, folders: Sequence[Path] = ()) -> Profile:
         There is none; the hint names the nearest ids.
     ProfileSyntaxError, ProfileVersionError
         Its file breaks the language, or was written for a newer one.
+    ValueRangeError
+        It has no such option or choice.
     """
     if ref.endswith(".toml"):
         path = Path(ref)
         if not path.is_file():
             raise UnknownProfileError(f"There is no profile file {ref}.", hint="Check the path.")
-        return _load(path)
-    known: dict[str, Path] = {}
-    for path in _files(folders):
-        known.setdefault(_id_of(path), path)
-    if ref not in known:
-        raise UnknownProfileError(f"There is no profile {ref!r}.", hint=nearest(ref, known))
-    return _load(known[ref])
+    else:
+        known = _by_id(folders)
+        if ref not in known:
+            raise UnknownProfileError(f"There is no profile {ref!r}.", hint=nearest(ref, known))
+        path = known[ref]
+    table, source = _read(path)
+    return build_profile(table, source, path, options=options, channel=channel)
 
 
-def all_profiles(*, folders: Sequence[Path] = ()) -> list[Profile]:
-    """Load every profile, by id; one of the user's stands in for a shipped one of the same id.
+@dataclass(frozen=True)
+class Summary:
+    """What a list shows of a profile; ``controls`` counts them as the unit is delivered."""
 
-    Raises
-    ------
-    ProfileSyntaxError, ProfileVersionError
-        A file breaks the language, or was written for a newer one.
+    id: str
+    maker: str
+    model: str
+    kind: str
+    transports: tuple[str, ...]
+    controls: int
+    verification: str
+
+
+def list_library(*, folders: Sequence[Path] = ()) -> tuple[list[Summary], list[ProfileError]]:
+    """Read what every profile says of itself, by id, and what is wrong with files that break the language.
+
+    Messages and references are not looked at: that is :func:`read_library`'s work, and takes longer.
     """
-    found: dict[str, Path] = {}
-    for path in _files(folders):
-        found.setdefault(_id_of(path), path)
-    return [_load(found[name]) for name in sorted(found)]
+    broken: list[ProfileError] = []
+    found: list[Summary] = []
+    for path in _by_id(folders, broken).values():
+        try:
+            table, _ = _read(path)
+        except ProfileError as error:
+            broken.append(error)
+            continue
+        delivered = {name: option.default for name, option in table.options.items()}
+        count = sum(
+            math.prod(last - first + 1 for first, last in control.repeat.values())
+            for control in table.control
+            if all(
+                delivered.get(name) in ([wanted] if isinstance(wanted, str) else wanted)
+                for name, wanted in control.when.items()
+            )
+        )
+        verification = table.verification if table.example else "unverified"
+        transports = tuple(table.transports)
+        found.append(Summary(table.id, table.maker, table.model, table.kind, transports, count, verification))
+    return sorted(found, key=lambda summary: summary.id), broken
+
+
+@dataclass(frozen=True)
+class Library:
+    """Every profile by id, and the files that break the language with what is wrong with each."""
+
+    profiles: tuple[Profile, ...]
+    broken: tuple[ProfileError, ...]
+
+
+def read_library(*, folders: Sequence[Path] = ()) -> Library:
+    """Load every profile; one of the user's stands in for a shipped one of the same id."""
+    found: list[Profile] = []
+    broken: list[ProfileError] = []
+    for path in _by_id(folders, broken).values():
+        try:
+            table, source = _read(path)
+            found.append(build_profile(table, source, path))
+        except ProfileError as error:
+            broken.append(error)
+    return Library(tuple(sorted(found, key=lambda profile: profile.id)), tuple(broken))
+
+
+def variants_of(profile: Profile) -> Iterator[Profile]:
+    """Build a profile as it is set up now, then with each other choice of each of its options."""
+    yield profile
+    if profile.path is None or not profile.option_choices:
+        return
+    table, source = _read(profile.path)
+    for name, choices in profile.option_choices.items():
+        for choice in choices:
+            if choice != profile.options[name]:
+                options = {**profile.options, name: choice}
+                yield build_profile(table, source, profile.path, options=options, channel=profile.midi_channel)
 
 
 def check_profile(profile: Profile) -> list[ProfileProblem]:
@@ -84,9 +152,18 @@ def _taper_problems(taper: Taper) -> list[str]:
     return found[:3] + ([f"and {len(found) - 3} more codes like these"] if len(found) > 3 else [])
 
 
-def _files(folders: Sequence[Path]) -> Iterator[Path]:
+def _by_id(folders: Sequence[Path], broken: list[ProfileError] | None = None) -> dict[str, Path]:
+    """Find every profile's file; one that cannot be read goes to ``broken``, or stops where that is None."""
+    found: dict[str, Path] = {}
     for folder in (*folders, SHIPPED):
-        yield from sorted(folder.rglob("*.toml"))
+        for path in sorted(folder.rglob("*.toml")):
+            try:
+                found.setdefault(_id_of(path), path)
+            except ProfileSyntaxError as error:
+                if broken is None:
+                    raise
+                broken.append(error)
+    return found
 
 
 def _id_of(path: Path) -> str:
@@ -102,6 +179,6 @@ def _text_of(path: Path) -> str:
         raise ProfileSyntaxError(f"{path} cannot be read as text: {error}.", hint="Repair or remove it.") from error
 
 
-def _load(path: Path) -> Profile:
+def _read(path: Path) -> tuple[ProfileTable, ProfileSource]:
     source = ProfileSource(str(path), _text_of(path))
-    return build_profile(read_profile_table(source), source, path)
+    return read_profile_table(source), source

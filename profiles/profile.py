@@ -16,7 +16,13 @@ from profiles.source import nearest
 from profiles.taper import NumberTaper, Taper, Value
 from profiles.template import Template
 
-__all__ = ["Ack", "Audio", "Control", "Example", "Form", "Hand", "Pacing", "Profile", "Refused", "Serial", "Value"]
+__all__ = [
+    "Ack", "Audio", "Command", "Control", "Dump", "DumpItem", "Example", "Exchange", "Form", "Framing", "Hand",
+    "Identity", "KeepAlive", "Pacing", "Profile", "Refused", "Report", "Serial", "Touching", "Value",
+]  # fmt: skip
+
+Framing = Literal["midi", "lines", "frames"]
+"""What a device's messages are: MIDI messages, lines of ASCII, or frames of a binary serial protocol."""
 
 _TRUE = frozenset(("on", "true", "yes", "1", "in"))
 _FALSE = frozenset(("off", "false", "no", "0", "out"))
@@ -43,6 +49,23 @@ class Hand:
 
 
 @dataclass(frozen=True)
+class Touching:
+    """What a device says when a hand takes hold of a control, and when it lets go."""
+
+    on: tuple[Template, ...]
+    off: tuple[Template, ...]
+
+
+@dataclass(frozen=True)
+class DumpItem:
+    """Where a control stands in the dump ``source``: ``item`` at byte ``at`` of a record, or of the whole body."""
+
+    source: str
+    item: Template
+    at: int
+
+
+@dataclass(frozen=True, eq=False)
 class Control:
     """One knob, fader or switch of a device.
 
@@ -64,9 +87,14 @@ class Control:
     forms: tuple[Form, ...]
     query: tuple[Template, ...]
     refused: Template | None
+    dump: DumpItem | None
+    touch: Touching | None
     variables: Mapping[str, int]
     listened: bool
     dangerous: bool
+    idempotent: bool
+    gap_s: float | None
+    settle_s: float | None
     confidence: Confidence
     remark: str
 
@@ -94,6 +122,16 @@ class Control:
     def readable(self) -> bool:
         """Whether the device can be asked for it."""
         return bool(self.query)
+
+    @property
+    def touchable(self) -> bool:
+        """Whether the device tells when a hand holds it."""
+        return self.touch is not None
+
+    @property
+    def detents(self) -> tuple[float, ...]:
+        """Values at which it clicks, or which the maker names."""
+        return self.taper.detents if isinstance(self.taper, NumberTaper) else ()
 
     @property
     def choices(self) -> tuple[str, ...]:
@@ -186,11 +224,73 @@ class Control:
 
 @dataclass(frozen=True)
 class Pacing:
-    """How fast a device may be talked to: silence after each message [s], settling [s], the wire's bytes per second."""
+    """How fast a device may be talked to: silence after each message [s], settling [s], the wire's bytes per second.
+
+    ``in_flight``: questions, or acknowledged settings, that may be under way before the first is answered.
+    """
 
     gap_s: float
     settle_s: float
     bytes_per_s: float
+    in_flight: int = 1
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """One step of opening a session: what is sent, what is awaited, how long the device needs after it [s]."""
+
+    send: tuple[Template, ...]
+    expect: Template | None
+    wait_s: float
+
+
+@dataclass(frozen=True)
+class KeepAlive:
+    """What keeps a session alive, sent every ``every_s`` [s]; lost when not heard for ``lost_after_s`` [s]."""
+
+    send: tuple[Template, ...]
+    every_s: float
+    expect: Template | None
+    lost_after_s: float
+
+
+@dataclass(frozen=True)
+class Identity:
+    """How a device is asked who it is, and what it answers."""
+
+    query: tuple[Template, ...]
+    reply: Template
+
+
+@dataclass(frozen=True)
+class Dump:
+    """One answer with many controls: between ``head`` and ``tail`` records of ``record`` bytes; 0: one body."""
+
+    name: str
+    query: tuple[Template, ...]
+    head: Template
+    record: int
+    tail: Template
+
+
+@dataclass(frozen=True)
+class Command:
+    """Something a device can be told to do that sets no control; ``variables`` are the numbers it takes."""
+
+    name: str
+    label: str
+    send: tuple[Template, ...]
+    variables: frozenset[str]
+    dangerous: bool
+    remark: str
+
+
+@dataclass(frozen=True)
+class Report:
+    """Something a device says that is no control's value."""
+
+    means: str
+    reply: Template
 
 
 @dataclass(frozen=True)
@@ -212,14 +312,16 @@ class Example:
     reply: tuple[bytes, ...]
     query: tuple[bytes, ...]
     source: str
+    when: Mapping[str, str]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Profile:
     """One model of hardware: what it can be told, in which bytes, on which scales, and what a hand must set.
 
-    ``verification`` is ``unverified`` for every profile without a sourced example. ``text`` says whether the device
-    speaks lines of ASCII (serial) or MIDI messages. ``serial`` is None where there is no serial line.
+    ``verification`` is ``unverified`` for every profile without a sourced example. ``framing`` says what its messages
+    are. ``serial`` is None where there is no serial line. ``options`` are the choices in force, ``option_choices`` all
+    there are.
     """
 
     id: str
@@ -238,11 +340,25 @@ class Profile:
     pacing: Pacing
     ack: Ack
     audio: Audio
+    accepted: tuple[Template, ...]
     refusals: tuple[Refused, ...]
     ignored: tuple[Template, ...]
+    session: tuple[Exchange, ...]
+    keep_alive: KeepAlive | None
+    identity: Identity | None
+    dumps: dict[str, Dump]
+    commands: dict[str, Command]
+    reports: tuple[Report, ...]
     examples: tuple[Example, ...]
-    text: bool
+    framing: Framing
+    options: dict[str, str]
+    option_choices: dict[str, tuple[str, ...]]
     path: Path | None
+
+    @property
+    def text(self) -> bool:
+        """Whether it speaks lines of ASCII."""
+        return self.framing == "lines"
 
     def control(self, name: str) -> Control:
         """Find a control by its name.

@@ -11,8 +11,9 @@ from typing import Any, Literal
 import msgspec
 
 from profiles.errors import ProfileSyntaxError, ProfileVersionError
-from profiles.schema import SCHEMA_VERSION, ProfileTable, Table, TaperTable
+from profiles.schema import SCHEMA_VERSION, ProfileTable
 from profiles.source import ProfileSource, nearest
+from profiles.taper_schema import Table, TaperTable
 
 
 def read_profile_table(source: ProfileSource) -> ProfileTable:
@@ -90,8 +91,9 @@ def _shapes_at(keys: tuple[str | int, ...]) -> list[type[Table]]:
                 following += typing.get_args(kind)[:1] if typing.get_origin(kind) is list else []
             elif typing.get_origin(kind) is dict:
                 following += _members(typing.get_args(kind)[1])
-            elif isinstance(kind, type) and issubclass(kind, Table) and key in kind.__struct_fields__:
-                following += _members(typing.get_type_hints(kind)[key])
+            elif isinstance(kind, type) and issubclass(kind, Table) and key in kind.__struct_encode_fields__:
+                own = kind.__struct_fields__[kind.__struct_encode_fields__.index(key)]
+                following += _members(typing.get_type_hints(kind)[own])
         kinds = [member for kind in following for member in _members(kind)]
     return [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, Table)]
 
@@ -104,7 +106,7 @@ def _members(kind: Any) -> list[Any]:
 
 def _own_fields(shape: type[Table]) -> list[str]:
     tag = shape.__struct_config__.tag_field
-    return [*shape.__struct_fields__, *([tag] if tag else [])]
+    return [*shape.__struct_encode_fields__, *([tag] if tag else [])]
 
 
 def _words(shape: type[Table], key: str | int) -> list[str]:

@@ -9,9 +9,13 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from profiles.taper_schema import Scalar, Span, Table, TaperTable
+
 SCHEMA_VERSION = 1
 
-Kind = Literal["console", "outboard", "patchbay", "surface"]
+Kind = Literal[
+    "console", "outboard", "preamp", "processor", "patchbay", "transport", "interface", "surface"
+]  # fmt: skip
 Transport = Literal["midi", "serial", "hand"]
 Verification = Literal["sourced", "measured", "unverified"]
 Confidence = Literal["V2", "V1", "M", "I"]
@@ -19,90 +23,13 @@ Confidence = Literal["V2", "V1", "M", "I"]
 Unit = Literal["dB", "dBu", "Hz", "ms", "q", "pan", "ratio", "bool", "enum", "raw"]
 Role = Literal[
     "fader", "mute", "pan", "trim", "polarity", "hpf_freq", "eq_in", "eq_gain", "eq_freq", "eq_q", "insert",
-    "master_fader", "route", "gain", "volume", "threshold", "ratio", "attack", "release", "makeup", "bypass", "raw",
+    "master_fader", "send", "route", "gain", "volume", "threshold", "ratio", "attack", "release", "makeup",
+    "bypass", "raw",
 ]  # fmt: skip
-Scalar = float | bool | str
-Span = tuple[int, int]
 
 
-class Table(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """A table of the language."""
-
-
-class NumericTaper(Table, tag_field="kind", frozen=True, kw_only=True):
-    """What the tapers with numbers share: an OFF code of its own, and received codes that mean the same as another."""
-
-    off: int | None = None
-    same: list[Span] = []
-
-
-class LinearTaper(NumericTaper, tag="linear", frozen=True, kw_only=True):
-    """A straight line from the first raw code to the last."""
-
-    raw: Span = (0, 127)
-    value: tuple[float, float] = (0.0, 127.0)
-
-
-class OffsetTaper(NumericTaper, tag="offset", frozen=True, kw_only=True):
-    """value = raw · step + offset."""
-
-    raw: Span = (0, 127)
-    offset: float = 0.0
-    step: float = 1.0
-
-
-class PointsTaper(NumericTaper, tag="points", frozen=True, kw_only=True):
-    """Straight lines between printed points ``[raw, value]``."""
-
-    points: list[tuple[int, float]] = []
-
-
-class Power2Taper(NumericTaper, tag="power2", frozen=True, kw_only=True):
-    """value = base · 2^((raw − at) / per): frequencies in equal parts of an octave."""
-
-    raw: Span
-    base: float
-    at: float
-    per: float
-
-
-class LogTaper(NumericTaper, tag="log", frozen=True, kw_only=True):
-    """value[0] · (value[1] / value[0])^x, x being the travel 0–1 over ``raw``: a logarithmic pot."""
-
-    value: tuple[float, float]
-    raw: Span = (0, 1000)
-
-
-class PowerTaper(NumericTaper, tag="power", frozen=True, kw_only=True):
-    """value[0] + (value[1] − value[0]) · x^exponent, x being the travel 0–1 over ``raw``: a bent linear pot."""
-
-    value: tuple[float, float]
-    exponent: float
-    raw: Span = (0, 1000)
-
-
-class SwitchTaper(Table, tag_field="kind", tag="switch", frozen=True):
-    """True and false by one code each; exchange the codes for a switch that works the other way round."""
-
-    on: int = 127
-    off: int = 0
-
-
-class Choice(Table, frozen=True):
-    """One position: its value, the code to send, and the range of codes that mean it when received."""
-
-    value: Scalar
-    send: int
-    codes: Span | None = None
-
-
-class ChoicesTaper(Table, tag_field="kind", tag="choices", frozen=True):
-    """A switch with named or numbered positions."""
-
-    choices: list[Choice] = []
-
-
-TaperTable = LinearTaper | OffsetTaper | PointsTaper | Power2Taper | LogTaper | PowerTaper | SwitchTaper | ChoicesTaper
+When = dict[str, str | list[str]]
+"""Options and the choice, or choices, of each for which something holds."""
 
 
 class Mark(Table, frozen=True):
@@ -122,19 +49,26 @@ class Hand(Table, frozen=True):
 
 
 class ControlChange(Table, frozen=True):
-    """``Bc number v``."""
+    """``Bc number v``; with ``lsb`` two of them, the value being justified in their 14 bits as ``data`` says."""
 
     number: int | str
+    lsb: int | str | None = None
+    data: str = "left14"
     channel: int | str | None = None
 
 
-class Nrpn(Table, frozen=True):
-    """The four control changes of a non-registered parameter: number MSB, LSB, data MSB, LSB."""
+class ParameterNumber(Table, frozen=True):
+    """A parameter number and its data: four control changes (number MSB, LSB, data MSB, LSB).
+
+    Without ``lsb_data`` the data LSB is left out; with ``null`` the null number follows, which ends the selection.
+    """
 
     msb: int | str
     lsb: int | str
     data: str = "left7"
     channel: int | str | None = None
+    lsb_data: bool = True
+    null: bool = False
 
 
 class Note(Table, frozen=True):
@@ -163,6 +97,21 @@ class Form(Table, frozen=True):
     reply: list[str] | None = None
 
 
+class Touch(Table, frozen=True):
+    """What the device says when a hand takes hold of the control, and when it lets go."""
+
+    on: list[str]
+    off: list[str]
+
+
+class DumpItem(Table, frozen=True):
+    """Where the control stands in a dump: the bytes of a record of it, or of its body from byte ``at`` on."""
+
+    source: str = msgspec.field(name="from")
+    item: str
+    at: int | str = 0
+
+
 class ControlTable(Table, frozen=True):
     """One control, or one stamped for every value of ``repeat``."""
 
@@ -177,16 +126,23 @@ class ControlTable(Table, frozen=True):
     default: Scalar | None = None
     hand: Hand | None = None
     cc: ControlChange | None = None
-    nrpn: Nrpn | None = None
+    nrpn: ParameterNumber | None = None
+    rpn: ParameterNumber | None = None
     note: Note | None = None
     pitch_bend: PitchBend | None = None
     form: list[Form] = []
     query: list[str] = []
     refused: str = ""
+    dump: DumpItem | None = None
+    touch: Touch | None = None
     listen: bool = True
     dangerous: bool = False
+    idempotent: bool = True
+    gap_s: Annotated[float, msgspec.Meta(ge=0)] | None = None
+    settle_s: Annotated[float, msgspec.Meta(ge=0)] | None = None
     confidence: Confidence | None = None
     remark: str = ""
+    when: When = {}
 
 
 class Midi(Table, frozen=True):
@@ -195,33 +151,146 @@ class Midi(Table, frozen=True):
     channel: Annotated[int, msgspec.Meta(ge=1, le=16)] = 1
 
 
+Byte = Annotated[int, msgspec.Meta(ge=0, le=255)]
+
+
+class FixedFrame(Table, tag_field="kind", tag="fixed", frozen=True, kw_only=True):
+    """Frames of one length; ``first`` and ``rest`` are the ranges of their first byte and of the others."""
+
+    length: Annotated[int, msgspec.Meta(ge=1, le=255)]
+    first: tuple[Byte, Byte] = (0, 255)
+    rest: tuple[Byte, Byte] = (0, 255)
+
+
+class CountedFrame(Table, tag_field="kind", tag="counted", frozen=True, kw_only=True):
+    """Frames whose first byte holds their length: (first byte & mask) + plus bytes."""
+
+    mask: Byte = 0x0F
+    plus: int = 3
+
+
+class DelimitedFrame(Table, tag_field="kind", tag="delimited", frozen=True, kw_only=True):
+    """Frames between a start and an end byte, which templates leave out.
+
+    Inside, each of the ``escaped`` bytes is sent as ``escape`` and the byte plus ``add``. ``singles`` are bytes that
+    are messages of their own between frames.
+    """
+
+    start: Byte
+    end: Byte
+    escape: Byte | None = None
+    add: Byte = 0
+    escaped: list[Byte] = []
+    singles: list[Byte] = []
+
+
+FrameTable = FixedFrame | CountedFrame | DelimitedFrame
+
+
 class Serial(Table, frozen=True):
-    """The serial line, and what ends every reply."""
+    """The serial line; ``terminator`` ends every reply of a device that speaks lines, ``frame`` cuts binary ones."""
 
     baud: Annotated[int, msgspec.Meta(gt=0)] = 9600
     bits: Literal[7, 8] = 8
     parity: Literal["none", "even", "odd"] = "none"
     stop: Literal[1, 2] = 1
     terminator: Annotated[str, msgspec.Meta(min_length=1)] = "\r\n"
+    frame: FrameTable | None = None
 
 
 class Pacing(Table, frozen=True):
-    """Silence after each message, and how long after the last one the audio can be trusted [s]."""
+    """Silence after each message, how long after the last one the audio can be trusted [s], and how many at once.
+
+    ``in_flight``: questions, or settings that are acknowledged, that may be under way before the first is answered.
+    """
 
     gap_s: Annotated[float, msgspec.Meta(ge=0)] = 0.0
     settle_s: Annotated[float, msgspec.Meta(ge=0)] = 0.05
+    in_flight: Annotated[int, msgspec.Meta(ge=1, le=64)] = 1
 
 
 class Ack(Table, frozen=True):
-    """Whether a device confirms: never, only refusals, or every setting by a reply."""
+    """How a device confirms: never, only refusals, every setting by a reply of its own, or by a general OK.
 
-    kind: Literal["none", "nak", "reply"] = "none"
+    ``accepted`` are the general OKs. ``retries`` counts repeated questions, ``write_retries`` repeated settings.
+    """
+
+    kind: Literal["none", "nak", "reply", "accepted"] = "none"
     timeout_s: Annotated[float, msgspec.Meta(gt=0)] = 0.5
     retries: Annotated[int, msgspec.Meta(ge=0)] = 1
+    write_retries: Annotated[int, msgspec.Meta(ge=0)] = 0
+    accepted: list[str] = []
+
+
+class SessionTable(Table, frozen=True):
+    """One step of opening a session: what is sent, what is awaited, how long the device needs after it [s]."""
+
+    send: list[str]
+    expect: str = ""
+    wait_s: Annotated[float, msgspec.Meta(ge=0)] = 0.0
+
+
+class KeepAliveTable(Table, frozen=True):
+    """What keeps a session alive: sent every so often; without ``expect`` for so long the device is lost [s]."""
+
+    send: list[str]
+    every_s: Annotated[float, msgspec.Meta(gt=0)]
+    expect: str = ""
+    lost_after_s: Annotated[float, msgspec.Meta(gt=0)] = 2.0
+
+
+class IdentityTable(Table, frozen=True):
+    """How the device is asked who it is; the reply takes in ``firmware``, ``model`` or what else it tells."""
+
+    query: list[str]
+    reply: str
+
+
+class DumpTable(Table, frozen=True):
+    """One answer with many controls: ``head``, records of ``record`` bytes (0: one body), ``tail``."""
+
+    name: str
+    query: list[str]
+    head: str
+    record: Annotated[int, msgspec.Meta(ge=0)] = 0
+    tail: str = "F7"
+
+
+class CommandTable(Table, frozen=True):
+    """Something the device can be told to do that sets no control: play, stop, locate."""
+
+    name: str
+    send: list[str]
+    label: str = ""
+    dangerous: bool = False
+    remark: str = ""
+    when: When = {}
+
+
+class ReportTable(Table, frozen=True):
+    """Something the device says that is no control's value; its fields have names."""
+
+    means: str
+    reply: str
+
+
+class OptionTable(Table, frozen=True):
+    """How a unit is set up where that changes what it understands; the rig says which choice it is."""
+
+    choices: Annotated[list[str], msgspec.Meta(min_length=2)]
+    default: str
+    label: str = ""
+
+
+class VariantTable(Table, frozen=True):
+    """What is different ``when`` an option has a certain choice: tapers that replace those of the same name."""
+
+    when: When
+    tapers: dict[str, TaperTable] = {}
 
 
 class Refused(Table, frozen=True):
-    """An error reply that names no control: its pattern with ``{code}``, and what the codes mean."""
+    """An error reply that names no control: its pattern with ``{code}`` (else it is 0), and what the codes mean."""
 
     reply: str
     codes: dict[str, str] = {}
@@ -259,6 +328,7 @@ class ExampleTable(Table, frozen=True):
     achieved: Scalar | None = None
     reply: list[str] = []
     query: list[str] = []
+    when: dict[str, str] = {}
 
 
 class ProfileTable(Table, frozen=True):
@@ -280,6 +350,14 @@ class ProfileTable(Table, frozen=True):
     serial: Serial | None = None
     pacing: Pacing = Pacing()
     ack: Ack = Ack()
+    options: dict[str, OptionTable] = {}
+    variant: list[VariantTable] = []
+    session: list[SessionTable] = []
+    keep_alive: KeepAliveTable | None = None
+    identity: IdentityTable | None = None
+    dump: list[DumpTable] = []
+    command: list[CommandTable] = []
+    report: list[ReportTable] = []
     refusal: list[Refused] = []
     ignored: list[str] = []
     audio: Audio = Audio()

@@ -50,7 +50,7 @@ class ProfileSource:
         line = self.line_of(keys)
         where = self.name if line is None else f"{self.name}:{line}"
         path = shown(keys)
-        return ProfileSyntaxError(f"{where}: {path + ': ' if path else ''}{what}.", hint=hint)
+        return ProfileSyntaxError(f"{where}: {path + ': ' if path else ''}{what}.", hint=hint, placed=True)
 
 
 def shown(keys: Keys) -> str:

@@ -5,6 +5,7 @@ A taper is strictly monotonic. What has a code of its own (OFF, −∞ dB) stand
 
 from __future__ import annotations
 
+import bisect
 import itertools
 import math
 from abc import ABC, abstractmethod
@@ -12,7 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
-from profiles import schema
+from profiles import taper_schema as schema
 from profiles.curve import Curve, make_curve
 from profiles.errors import ProfileSyntaxError, ValueRangeError
 from profiles.source import nearest
@@ -21,6 +22,10 @@ Value = float | bool | str
 """A control's value: a number in the control's unit, a switch position, or a word. −∞ dB is ``-math.inf``."""
 
 _DECIBELS = ("dB", "dBu")
+_MOST_LISTED = 1 << 14
+"""Codes of the largest taper whose values are all kept, and all checked: 14 bits."""
+_SAMPLED = 1 << 11
+"""How many codes of a larger one are checked."""
 _SLACK = 1e-9
 """How far outside its range a number may lie by rounding alone, relative to the range."""
 
@@ -32,6 +37,11 @@ class Taper(ABC):
     @abstractmethod
     def codes(self) -> Iterable[int]:
         """Every raw code that is ever sent, in order of value (OFF first)."""
+
+    @property
+    @abstractmethod
+    def ends(self) -> tuple[int, ...]:
+        """The codes at the ends of its travel: OFF, where there is one, the lowest, the highest; each once."""
 
     @abstractmethod
     def to_raw(self, value: Value) -> int:
@@ -80,6 +90,7 @@ class NumberTaper(Taper):
     off: int | None
     off_value: Value
     same: tuple[tuple[int, int], ...]
+    detents: tuple[float, ...] = ()
 
     @cached_property
     def span(self) -> tuple[float, float]:
@@ -87,12 +98,69 @@ class NumberTaper(Taper):
         ends = (self.curve.value(self.curve.low), self.curve.value(self.curve.high))
         return min(ends), max(ends)
 
+    @cached_property
+    def _listed(self) -> list[float]:
+        low, high = self.curve.low, self.curve.high
+        if high - low >= _MOST_LISTED:
+            return []
+        values = [self.curve.value(raw) for raw in range(low, high + 1)]
+        return values if values[-1] > values[0] else values[::-1]
+
+    @property
+    def _values(self) -> list[float]:
+        """The value of every code in rising order of value, once they are kept; else nothing."""
+        kept: list[float] = self.__dict__.get("_listed", [])
+        return kept
+
+    def keep_values(self) -> None:
+        """Keep the value of every code from now on: much to do once, and quicker at every use after that."""
+        _ = self._listed
+
+    @cached_property
+    def _rising(self) -> bool:
+        return self.curve.value(self.curve.high) > self.curve.value(self.curve.low)
+
+    def doubtful_codes(self) -> list[int]:
+        """List the codes that might not come back from their values: OFF, the ends, and any with its neighbour's value.
+
+        Where values are kept a code is found by its value, so that only equal values can be mistaken. A taper of more
+        codes than are kept is tried at some of them, spread evenly.
+        """
+        low, high, values = self.curve.low, self.curve.high, self._values
+        if not values:
+            stride = (high - low) / _SAMPLED
+            return [*self.ends, *(low + round(place * stride) for place in range(_SAMPLED + 1))]
+        twins = [at for at, (value, after) in enumerate(itertools.pairwise(values)) if not value < after]
+        return [*self.ends, *(low + at + 1 if self._rising else high - at - 1 for at in twins)]
+
+    def _nearest(self, number: float) -> int:
+        """Find the code whose value is nearest; of two as near, the lower code."""
+        low, high = self.curve.low, self.curve.high
+        values = self._values
+        if not values:
+            below = min(max(math.floor(self.curve.raw(number)), low), high)
+            near = range(max(below - 1, low), min(below + 2, high) + 1)
+            return min(near, key=lambda raw: abs(self.curve.value(raw) - number))
+        at = bisect.bisect_left(values, number)
+        if at == len(values):
+            at -= 1
+        elif at:
+            under, over = number - values[at - 1], values[at] - number
+            if under < over or (under == over and self._rising):
+                at -= 1
+        return low + at if self._rising else high - at
+
     @property
     def codes(self) -> Iterable[int]:
         """Every raw code that is ever sent."""
         if self.off is not None:
             yield self.off
         yield from range(self.curve.low, self.curve.high + 1)
+
+    @property
+    def ends(self) -> tuple[int, ...]:
+        """OFF, where there is one, the lowest and the highest code."""
+        return (*((self.off,) if self.off is not None else ()), self.curve.low, self.curve.high)
 
     @property
     def silence(self) -> bool:
@@ -114,19 +182,20 @@ class NumberTaper(Taper):
         if not low - slack <= number <= high + slack:
             off = "off or " if self.off is not None else ""
             raise ValueRangeError(f"{number:g} is outside its range of {off}{low:g} to {high:g}")
-        number = min(max(number, low), high)
-        below = min(max(math.floor(self.curve.raw(number)), self.curve.low), self.curve.high)
-        near = range(max(below - 1, self.curve.low), min(below + 2, self.curve.high) + 1)
-        return min(near, key=lambda raw: abs(self.curve.value(raw) - number))
+        return self._nearest(min(max(number, low), high))
 
     def from_raw(self, raw: int) -> Value:
         """Tell what a received code means."""
-        raw = next((meant for received, meant in self.same if received == raw), raw)
+        if self.same:
+            raw = next((meant for received, meant in self.same if received == raw), raw)
         if raw == self.off:
             return self.off_value
         if not self.curve.low <= raw <= self.curve.high:
             raise ValueRangeError(f"code {raw} is outside {self.curve.low} to {self.curve.high}")
-        return self.curve.value(raw)
+        values = self._values
+        if not values:
+            return self.curve.value(raw)
+        return values[raw - self.curve.low] if self._rising else values[self.curve.high - raw]
 
     def step_at(self, value: Value) -> float:
         """Distance from the step nearest ``value`` to its farther neighbour; 0 at OFF."""
@@ -172,6 +241,11 @@ class SwitchTaper(Taper):
     def codes(self) -> Iterable[int]:
         """Every raw code that is ever sent."""
         return (position.send for position in self.positions)
+
+    @property
+    def ends(self) -> tuple[int, ...]:
+        """The codes of the first and of the last position."""
+        return self.positions[0].send, self.positions[-1].send
 
     @property
     def numbers(self) -> list[float]:
@@ -254,13 +328,21 @@ def make_taper(table: schema.TaperTable, unit: str) -> Taper:
     for _, meant in table.same:
         if not curve.low <= meant <= curve.high:
             raise ProfileSyntaxError(f"same: code {meant} is not on the curve", hint="Write [received, meant].")
-    return NumberTaper(curve, table.off, off_value, tuple(table.same))
+    low, high = sorted((curve.value(curve.low), curve.value(curve.high)))
+    for detent in table.detents:
+        if not low <= detent <= high or abs(curve.value(round(curve.raw(detent))) - detent) > _SLACK * max(1, high):
+            raise ProfileSyntaxError(f"detents: no code is exactly {detent:g}", hint="Correct the detent or the curve.")
+    return NumberTaper(curve, table.off, off_value, tuple(table.same), tuple(table.detents))
 
 
 def problems_of(taper: Taper) -> list[str]:
-    """Check that every code comes back from its own value; returns a sentence for each that does not."""
+    """Check that codes come back from their own values; returns a sentence for each that does not."""
+    codes: Iterable[int] = taper.codes
+    if isinstance(taper, NumberTaper):
+        taper.keep_values()
+        codes = taper.doubtful_codes()
     found = []
-    for raw in taper.codes:
+    for raw in codes:
         back = taper.to_raw(taper.from_raw(raw))
         if back != raw:
             found.append(f"code {raw} means {_word(taper.from_raw(raw))}, which is sent as {back}")

@@ -1,10 +1,12 @@
 """Message templates: how a profile writes down bytes with fields in them.
 
-A MIDI template is one whole message in hex bytes and fields, ``"B{c} 07 {v}"``; a text template is one serial command
-or reply, ``"{n}*{v:2d}$"``. A field is ``{EXPRESSION}`` or ``{EXPRESSION:ENCODING}``. An expression is a sum of whole
-numbers and variables, each variable optionally multiplied by a whole number (``0x40+n-1``, ``3*n-2``, ``-v``).
-Variables: ``v`` the raw value, ``c`` the MIDI channel counted from 0, ``code`` the number in a refusal, and those of
-the control's own ``repeat``. ``{*}`` stands for any one data byte (MIDI) or any text (serial), in replies only.
+A byte template is one whole MIDI message or one serial frame in hex bytes and fields, ``"B{c} 07 {v}"``; a text
+template is one serial command or reply, ``"{n}*{v:2d}$"``. A field is ``{EXPRESSION}`` or ``{EXPRESSION:ENCODING}``. An
+expression is a sum of whole numbers and variables, each variable optionally multiplied by a whole number
+(``0x40+n-1``, ``3*n-2``, ``-v``). Variables: ``v`` the raw value, ``c`` the MIDI channel counted from 0, ``code`` the
+number in a refusal, those of the control's own ``repeat``, and what a report or a command names. ``{=sum8}`` is the
+checksum of the bytes before it, ``{=twos7@5}`` from byte 5 on (counted from 0). In replies ``{*}`` stands for any one
+data byte (in text: for any text), ``{**}`` for any number of bytes.
 
 This module knows the notation only; turning templates into bytes is the wire's work.
 """
@@ -15,20 +17,23 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal
+from typing import Literal, get_args
 
+from profiles.encoding import Encoding, byte_encoding, text_encoding
 from profiles.errors import ProfileSyntaxError
+from profiles.source import nearest
+
+Checksum = Literal["twos7", "sum7", "sum8", "xor", "lrc", "hexsum"]
 
 _NUMBER = r"0x[0-9A-Fa-f]+|0|[1-9]\d*"
 _TERM = re.compile(
     rf"(?P<sign>[+-]?)(?:(?P<number>{_NUMBER})(?:\*(?P<of>[a-z]+))?|(?P<name>[a-z]+)(?:\*(?P<times>{_NUMBER}))?)"
 )
-_FIELD = r"(?P<any>\{\*\})|\{(?P<sum>[^{}:]+)(?::(?P<encoding>[^{}]*))?\}"
-_MIDI_TOKEN = re.compile(rf"(?P<byte>[0-9A-F]{{2}})|(?P<high>[0-9A-F])\{{(?P<low>[^{{}}:]+)\}}|{_FIELD}")
+_FIELD = (
+    r"(?P<any>\{\*\*?\})|\{=(?P<check>[a-z0-9]+)(?:@(?P<start>\d+))?\}|\{(?P<sum>[^{}:=]+)(?::(?P<encoding>[^{}]*))?\}"
+)
+_BYTE_TOKEN = re.compile(rf"(?P<byte>[0-9A-F]{{2}})|(?P<high>[0-9A-F])\{{(?P<low>[^{{}}:=]+)\}}|{_FIELD}")
 _TEXT_TOKEN = re.compile(rf"(?P<literal>[^{{}}]+)|{_FIELD}")
-_JUSTIFIED = re.compile(r"(left|right)(\d{1,2})(?:\.(hi|lo|lsb))?")
-_SEVENS = re.compile(r"s7x([2-5])")
-_DECIMAL = re.compile(r"(\+?)(\d?)d")
 
 
 @dataclass(frozen=True)
@@ -49,59 +54,68 @@ class Sum:
                 left.append((name, factor))
         return Sum(constant, tuple(left))
 
-
-@dataclass(frozen=True)
-class Encoding:
-    """How a whole number is written: its family, and what the family needs to know.
-
-    ``u7`` one byte 0–127. ``left``/``right``: ``bits`` effective bits justified in a 14-bit pair, ``part`` being both
-    bytes MSB first (``msb``), LSB first (``lsb``), or one of them (``hi``, ``lo``). ``s7``: ``width`` bytes of 7 bits,
-    big endian, two's complement. ``d``: ASCII decimal padded with zeros to ``width``, ``signed`` always with its sign.
-    ``nibble``: the low half of a byte whose high half is ``bits``.
-    """
-
-    family: Literal["u7", "left", "right", "s7", "d", "nibble"]
-    bits: int = 7
-    part: Literal["msb", "lsb", "hi", "lo"] = "msb"
-    width: int = 1
-    signed: bool = False
-
-    @property
-    def size(self) -> int:
-        """Bytes that a field of this encoding takes in a MIDI message."""
-        if self.family in ("left", "right"):
-            return 2 if self.part in ("msb", "lsb") else 1
-        return self.width if self.family == "s7" else 1
+    def reach(self, ranges: Mapping[str, tuple[float, float]]) -> tuple[float, float]:
+        """Lowest and highest number it can become while every variable stays in its range."""
+        low = high = float(self.constant)
+        for name, factor in self.terms:
+            ends = [factor * end for end in ranges[name]]
+            low, high = low + min(ends), high + max(ends)
+        return low, high
 
 
 @dataclass(frozen=True)
 class Field:
-    """A place in a message where a number stands."""
+    """A place in a message where a number stands; ``high`` are fixed bits in the same byte (``B{c}``)."""
 
     expression: Sum
     encoding: Encoding
+    high: int = 0
+
+
+@dataclass(frozen=True)
+class Check:
+    """A place where the checksum of the bytes from ``start`` up to here stands."""
+
+    algorithm: Checksum
+    start: int = 0
+
+    @property
+    def size(self) -> int:
+        """Bytes it takes."""
+        return 2 if self.algorithm == "hexsum" else 1
 
 
 @dataclass(frozen=True)
 class AnyData:
-    """A place in a reply whose content does not matter."""
+    """A place in a reply whose content does not matter: one byte, or (``rest``) as many as there are."""
+
+    rest: bool = False
 
 
-ANY = AnyData()
+Part = bytes | Field | Check | AnyData
 
 
 @dataclass(frozen=True)
 class Template:
-    """One message: literal bytes, fields and wildcards in order."""
+    """One message: literal bytes, fields, checksums and wildcards in order."""
 
     source: str
     text: bool
-    parts: tuple[bytes | Field | AnyData, ...]
+    parts: tuple[Part, ...]
 
     @property
     def variables(self) -> frozenset[str]:
         """Names of the variables in the fields."""
         return frozenset(name for part in self.parts if isinstance(part, Field) for name, _ in part.expression.terms)
+
+    @property
+    def only_heard(self) -> bool:
+        """Whether it has wildcards or takes in text, and so can stand in replies only."""
+        return any(isinstance(part, AnyData) or _captures(part) for part in self.parts)
+
+
+def _captures(part: Part) -> bool:
+    return isinstance(part, Field) and part.encoding.captures
 
 
 def parse_sum(text: str) -> Sum:
@@ -133,7 +147,7 @@ def parse_sum(text: str) -> Sum:
     )
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=4096)
 def parse_midi(text: str) -> Template:
     """Read one MIDI message template.
 
@@ -142,9 +156,30 @@ def parse_midi(text: str) -> Template:
     ProfileSyntaxError
         It is not one whole MIDI message (MIDI 1.0 Detailed Specification, tables I to VI).
     """
-    parts: list[bytes | Field | AnyData] = []
+    template = Template(text, text=False, parts=_byte_parts(text, "u7"))
+    _check_midi(template)
+    return template
+
+
+@lru_cache(maxsize=4096)
+def parse_frame(text: str, default: str = "u8") -> Template:
+    """Read one frame of a binary serial protocol, or a piece of a message; ``default`` encodes plain fields.
+
+    Raises
+    ------
+    ProfileSyntaxError
+        A byte or field is malformed.
+    """
+    parts = _byte_parts(text, default)
+    if not parts:
+        raise ProfileSyntaxError("the message is empty", hint="Write its bytes as two capital hex digits each.")
+    return Template(text, text=False, parts=parts)
+
+
+def _byte_parts(text: str, default: str) -> tuple[Part, ...]:
+    parts: list[Part] = []
     for word in text.split():
-        match = _MIDI_TOKEN.fullmatch(word)
+        match = _BYTE_TOKEN.fullmatch(word)
         if match is None:
             raise ProfileSyntaxError(
                 f"{word!r} in {text!r} is neither a hex byte nor a field",
@@ -153,22 +188,32 @@ def parse_midi(text: str) -> Template:
         if match["byte"]:
             parts.append(bytes.fromhex(match["byte"]))
         elif match["high"]:
-            low = parse_sum(match["low"])
-            if {"v", "code"} & {name for name, _ in low.terms}:
-                raise ProfileSyntaxError(
-                    f"{word!r} in {text!r} puts a value into half a byte",
-                    hint="Only the channel and what repeats can stand there.",
-                )
-            parts.append(Field(low, Encoding("nibble", bits=int(match["high"], 16))))
-        elif match["any"]:
-            parts.append(ANY)
+            parts.append(Field(parse_sum(match["low"]), byte_encoding("nibble"), int(match["high"], 16) << 4))
         else:
-            parts.append(Field(parse_sum(match["sum"]), _midi_encoding(match["encoding"] or "u7")))
-    _check_midi(text, parts)
-    return Template(text, text=False, parts=tuple(parts))
+            parts.append(_part(match, byte_encoding(match["encoding"] or default) if match["sum"] else None))
+    rests = [at for at, part in enumerate(parts) if isinstance(part, AnyData) and part.rest]
+    if len(rests) > 1 or any(not isinstance(part, bytes) for at in rests for part in parts[at + 1 :]):
+        raise ProfileSyntaxError(
+            f"{text!r} has something after {{**}} whose place is not known",
+            hint="Only fixed bytes can follow {**}, and it can stand there once.",
+        )
+    return tuple(parts)
 
 
-@lru_cache(maxsize=1024)
+def _part(match: re.Match[str], encoding: Encoding | None) -> Part:
+    if match["any"]:
+        return AnyData(rest=match["any"] == "{**}")
+    if match["check"]:
+        if match["check"] not in get_args(Checksum):
+            raise ProfileSyntaxError(
+                f"there is no checksum {match['check']!r}", hint=nearest(match["check"], get_args(Checksum))
+            )
+        return Check(match["check"], int(match["start"] or 0))  # type: ignore[arg-type]  # looked up above
+    assert encoding is not None  # noqa: S101 - a field always brings its encoding
+    return Field(parse_sum(match["sum"]), encoding)
+
+
+@lru_cache(maxsize=4096)
 def parse_text(text: str) -> Template:
     """Read one serial command or reply.
 
@@ -179,7 +224,7 @@ def parse_text(text: str) -> Template:
     """
     if not text or not text.isascii():
         raise ProfileSyntaxError(f"{text!r} is not a serial command", hint="Write ASCII characters and {fields}.")
-    parts: list[bytes | Field | AnyData] = []
+    parts: list[Part] = []
     at = 0
     while at < len(text):
         match = _TEXT_TOKEN.match(text, at)
@@ -188,68 +233,47 @@ def parse_text(text: str) -> Template:
         at = match.end()
         if match["literal"]:
             parts.append(match["literal"].encode("ascii"))
-        elif match["any"]:
-            parts.append(ANY)
         else:
-            parts.append(Field(parse_sum(match["sum"]), _text_encoding(match["encoding"] or "d")))
+            parts.append(_part(match, text_encoding(match["encoding"] or "d") if match["sum"] else None))
     return Template(text, text=True, parts=tuple(parts))
 
 
-def parse_data(text: str) -> Encoding:
-    """Read the justification of a 14-bit pair, ``left8`` or ``right14``, as the shorthands take it.
-
-    Raises
-    ------
-    ProfileSyntaxError
-        It is none.
-    """
-    encoding = _midi_encoding(text)
-    if encoding.family not in ("left", "right") or "." in text:
-        raise ProfileSyntaxError(f"{text!r} is not a justification", hint="Write left7 … left14 or right7 … right14.")
-    return encoding
+def part_size(part: Part) -> int:
+    """Tell how many bytes a part of a byte template takes; 0 for ``{**}``."""
+    if isinstance(part, bytes):
+        return len(part)
+    if isinstance(part, Field):
+        return part.encoding.size
+    if isinstance(part, Check):
+        return part.size
+    return 0 if part.rest else 1
 
 
-def _midi_encoding(text: str) -> Encoding:
-    if text == "u7":
-        return Encoding("u7")
-    if match := _SEVENS.fullmatch(text):
-        return Encoding("s7", width=int(match[1]))
-    match = _JUSTIFIED.fullmatch(text)
-    if match and 7 <= int(match[2]) <= 14:
-        part: Literal["msb", "lsb", "hi", "lo"] = match[3] or "msb"  # type: ignore[assignment]  # the pattern's own words
-        return Encoding("left" if match[1] == "left" else "right", bits=int(match[2]), part=part)
-    raise ProfileSyntaxError(
-        f"{text!r} is not an encoding of a MIDI field",
-        hint="There are: u7, left7 … left14, right7 … right14 (with .hi, .lo or .lsb), s7x2 … s7x5.",
-    )
-
-
-def _text_encoding(text: str) -> Encoding:
-    match = _DECIMAL.fullmatch(text)
-    if match is None:
-        raise ProfileSyntaxError(f"{text!r} is not an encoding of a serial field", hint="There are: d, 2d, +d, +2d.")
-    return Encoding("d", width=int(match[2] or "1"), signed=bool(match[1]))
-
-
-def _check_midi(text: str, parts: list[bytes | Field | AnyData]) -> None:
+def _check_midi(template: Template) -> None:
+    parts = template.parts
     first = parts[0] if parts else b""
-    status = first[0] if isinstance(first, bytes) and first else 0
-    if isinstance(first, Field) and first.encoding.family == "nibble":
-        status = first.encoding.bits << 4
-    length = sum(part.encoding.size if isinstance(part, Field) else 1 for part in parts)
+    status = first[0] if isinstance(first, bytes) and first else first.high if isinstance(first, Field) else 0
+    length = sum(part_size(part) for part in parts)
+    endless = any(isinstance(part, AnyData) and part.rest for part in parts)
     body = parts[1:-1] if status == 0xF0 else parts[1:]
-    stray = any(
-        part[0] >= 0x80
-        if isinstance(part, bytes)
-        else isinstance(part, Field) and part.encoding.family == "nibble" and part.encoding.bits >= 8
-        for part in body
-    )
+    stray = any(_is_no_data(part) for part in body)
     if status == 0xF0:
-        whole = length >= 3 and parts[-1] == b"\xf7"
+        whole = length + endless >= 3 and parts[-1] == b"\xf7"
     else:
-        whole = 0x80 <= status < 0xF0 and length == (2 if 0xC0 <= status < 0xE0 else 3)
+        whole = 0x80 <= status < 0xF0 and length == (2 if 0xC0 <= status < 0xE0 else 3) and not endless
     if stray or not whole:
         raise ProfileSyntaxError(
-            f"{text!r} is not one whole MIDI message",
+            f"{template.source!r} is not one whole MIDI message",
             hint="A message is a status byte and its one or two data bytes, or F0 … F7; data bytes are below 80.",
         )
+
+
+def _is_no_data(part: Part) -> bool:
+    """Tell whether a part can be a byte of 80 or above, which no data byte of MIDI is."""
+    if isinstance(part, bytes):
+        return part[0] >= 0x80
+    if isinstance(part, Check):
+        return part.algorithm in ("sum8", "lrc")
+    if isinstance(part, Field):
+        return part.high >= 0x80 or any(group.shift + group.width > 7 for group in part.encoding.groups)
+    return False

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from hardware.wire.messages import Change, Parser, encode, query
+from hardware.wire.messages import Change, Parser, encode, query, reply_to
 from profiles.errors import ProfileError
-from profiles.library import ProfileProblem, check_profile
+from profiles.library import ProfileProblem, check_profile, variants_of
 from profiles.profile import Control, Example, Profile, Value
 
 PRINTED = 5e-4
@@ -25,21 +26,37 @@ class ExampleReport:
 def check_examples(profile: Profile) -> ExampleReport:
     """Run every example of a profile both ways, then its scales and messages against each other.
 
-    Each control that is sent must come back as itself at both ends of its range; two controls with the same bytes, or a
-    code without a message, are found so.
+    Each control that is sent must come back as itself at the end of its range, and at all ends the first that is
+    stamped from one table; two controls with the same bytes, or a code without a message, are found so. All this for
+    the unit as it is set up, and for each other choice of an option.
     """
-    problems: list[ProfileProblem] = []
-    for index, example in enumerate(profile.examples):
-        where = f"example {index + 1}, {example.control}"
-        problems += [ProfileProblem(where, what, f"Compare with {example.source}.") for what in _run(profile, example)]
-    problems += check_profile(profile)
-    parser = Parser(profile)
-    for control in profile.controls.values():
-        problems += [ProfileProblem(control.name, what) for what in _there_and_back(profile, control, parser)]
-    return ExampleReport(len(profile.examples), tuple(problems))
+    ran: set[tuple[str, ...]] = set()
+    problems: dict[ProfileProblem, None] = {}
+    for variant in variants_of(profile):
+        known = {} if variant is profile else profile.controls
+        problems.update(dict.fromkeys(check_profile(variant)))
+        try:
+            parser = Parser(variant)
+        except ProfileError as error:
+            problems[ProfileProblem("messages", str(error), error.hint)] = None
+            continue
+        for example in variant.examples:
+            where = f"example {example.control} = {example.value}"
+            ran.add((example.control, str(example.value), *map(str, example.messages)))
+            for what in _run(variant, example, parser.twin()):
+                problems[ProfileProblem(where, what, f"Compare with {example.source}.")] = None
+        tables: set[int] = set()
+        for control in variant.controls.values():
+            if control.name in known and _alike(control, known[control.name]):
+                continue
+            codes = control.taper.ends[-1:] if id(control.forms) in tables else control.taper.ends
+            tables.add(id(control.forms))
+            for what in _there_and_back(variant, control, codes, parser):
+                problems[ProfileProblem(control.name, what)] = None
+    return ExampleReport(len(ran), tuple(problems))
 
 
-def _run(profile: Profile, example: Example) -> list[str]:
+def _run(profile: Profile, example: Example, parser: Parser) -> list[str]:
     try:
         encoded = encode(profile, example.control, example.value)
         asked = query(profile, example.control)
@@ -53,28 +70,32 @@ def _run(profile: Profile, example: Example) -> list[str]:
     if example.query and asked != example.query:
         found.append(f"is asked for by {_shown(profile, asked)}, not {_shown(profile, example.query)}")
     control = profile.controls[example.control]
-    if control.listened:
-        said = Parser(profile).feed(_stream(profile, example.reply))
+    if control.listened and example.reply:
+        said = parser.feed(_stream(profile, example.reply))
         right = [item for item in said if isinstance(item, Change) and item.control == example.control]
         if len(said) != 1 or not right or not _same(right[0].value, example.achieved):
             found.append(f"{_shown(profile, example.reply)} is read as {said or 'nothing'}")
     return found
 
 
-def _there_and_back(profile: Profile, control: Control, parser: Parser) -> list[str]:
+def _alike(control: Control, other: Control) -> bool:
+    """Tell whether a control is the same with another choice of an option."""
+    return (control.taper, control.forms, control.query) == (other.taper, other.forms, other.query)
+
+
+def _there_and_back(profile: Profile, control: Control, codes: Sequence[int], parser: Parser) -> list[str]:
     if control.by_hand:
         return []
-    codes = list(control.taper.codes)
-    for raw in dict.fromkeys((codes[0], codes[-1])):
+    for raw in codes:
         try:
             encoded = encode(profile, control.name, control.from_raw(raw))
         except ProfileError as error:
             return [str(error)]
-        if not profile.text and control.listened:
-            said = parser.feed(b"".join(encoded.messages))
-            wanted = Change(control.name, encoded.value, encoded.raw)
-            if wanted not in said:
-                return [f"{_shown(profile, encoded.messages)} is read as {said or 'nothing'}"]
+        reply = reply_to(profile, control.name, encoded.raw)
+        if control.listened and reply:
+            said = [item for message in reply for item in parser.feed(message)]
+            if Change(control.name, encoded.value, encoded.raw) not in said:
+                return [f"{_shown(profile, reply)} is read as {said or 'nothing'}"]
     return []
 
 

@@ -10,13 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hardware.wire.examples import check_examples
-from hardware.wire.messages import Change, Parser, Refusal, Unparsed, encode, query
+from hardware.wire.messages import Change, Parser, Refusal, Report, Unparsed, encode, query, session_steps
 from profiles.errors import ProfileError, UnknownControlError, ValueRangeError
-from profiles.library import all_profiles, load_profile
+from profiles.library import load_profile, read_library
 from profiles.profile import Profile, Value
 from profiles.taper import NumberTaper
 
-PROFILES = {profile.id: profile for profile in all_profiles()}
+PROFILES = {profile.id: profile for profile in read_library().profiles}
 DESK, MATRIX, YAMAHA = (PROFILES[name] for name in ("room-desk-24", "extron-sis-matrix", "yamaha-01v96"))
 SENT = [
     (profile.id, control.name)
@@ -34,7 +34,7 @@ def hexes(messages: tuple[bytes, ...]) -> list[str]:
 def test_shipped_examples_hold_both_ways(profile: Profile) -> None:
     report = check_examples(profile)
     assert report.problems == ()
-    assert report.examples_run >= 3
+    assert report.examples_run >= 3 or profile.verification == "unverified" or profile.transports == ("hand",)
 
 
 @pytest.mark.parametrize(
@@ -86,12 +86,13 @@ def test_matrix_commands_and_replies(control: str, value: Value, command: bytes,
     assert Parser(MATRIX).feed(reply) == [Change(control, value, encoded.raw)]
 
 
-def test_matrix_queries_select_tagged_replies_first() -> None:
-    assert query(MATRIX, "out04/tie") == (b"\x1b3CV\r", b"4$")
-    assert query(MATRIX, "in02/gain") == (b"\x1b3CV\r", b"2G")
-    assert query(MATRIX, "out02/mute") == (b"\x1b3CV\r", b"2Z")
+def test_matrix_is_asked_in_the_mode_that_its_session_opens() -> None:
+    assert [step.messages for step in session_steps(MATRIX)] == [(b"\x1b3CV\r",)]
+    assert query(MATRIX, "out04/tie") == (b"4$",)
+    assert query(MATRIX, "in02/gain") == (b"2G",)
+    assert query(MATRIX, "out02/mute") == (b"2Z",)
     assert query(MATRIX, "preset/save") == ()
-    assert Parser(MATRIX).feed(b"Vrb3\r\nOut04 In02 Aud\r\n") == [Change("out04/tie", 2.0, 2)]
+    assert Parser(MATRIX).feed(b"Vrb3\r\nOut04 In02 Aud\r\n") == [Report("session"), Change("out04/tie", 2.0, 2)]
 
 
 def test_matrix_errors_are_refusals_with_their_meaning() -> None:
@@ -113,7 +114,7 @@ def test_preset_commands_are_marked_dangerous() -> None:
         for control in profile.controls.values()
         if control.dangerous
     }
-    assert dangerous == {
+    assert dangerous >= {
         ("extron-sis-matrix", "preset/save"),
         ("extron-sis-matrix", "preset/recall"),
         ("cmlabs-sixtyfour", "memory/store"),
@@ -237,7 +238,8 @@ def test_every_setting_of_every_profile_comes_back_from_its_bytes(data: st.DataO
     if isinstance(value, float) and not isinstance(value, bool):
         assert isinstance(encoded.value, float)
         assert abs(encoded.value - value) <= control.step_at(value) / 2 * (1 + 1e-9) + 1e-12
-    if control.listened and not profile.text:
+    answers_alike = all(form.reply is form.send for form in control.forms)
+    if control.listened and answers_alike:
         assert Parser(profile).feed(b"".join(encoded.messages)) == [Change(name, encoded.value, encoded.raw)]
 
 

@@ -74,6 +74,7 @@ def test_comp_takes_every_position() -> None:
 
 def test_matrix_obeys_answers_and_refuses() -> None:
     decoder, parser = MatrixDecoder(refusing={"out02/tie"}), Parser(MATRIX)
+    assert decoder.receive(b"\x1b3CV\r") == [b"Vrb3\r\n"]
     for control in MATRIX.controls.values():
         if control.dangerous:
             continue

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from profiles import schema
+from profiles import taper_schema as schema
 from profiles.errors import ProfileSyntaxError, ValueRangeError
-from profiles.library import all_profiles
+from profiles.library import read_library
 from profiles.profile import Control
 from profiles.taper import NumberTaper, SwitchTaper, Taper, make_taper, problems_of
 
@@ -20,7 +20,7 @@ FADER = make_taper(
     ),
     "dB",
 )
-SHIPPED = [control for profile in all_profiles() for control in profile.controls.values()]
+SHIPPED = [control for profile in read_library().profiles for control in profile.controls.values()]
 
 
 def distinct(controls: list[Control]) -> list[Control]:
