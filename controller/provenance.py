@@ -12,8 +12,8 @@ from controller import files
 from controller.loops import StoredCalibration
 from controller.mix import Mix
 from controller.project import Project
-from controller.recall import number
 from controller.studio import Studio
+from controller.value_text import number
 from controller.version import VERSION
 from hardware.known import utc_now
 

@@ -2,140 +2,71 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+from pathlib import Path
 
-from controller.allocation import Allocation
 from controller.errors import DeclinedError
 from controller.events import Accept, Done, Emit, Finding, Progress, Question, Started
-from controller.sheet import display_value
+from controller.planned import PlannedRecall, hand_lines, plan_mix, plan_target
+from controller.recall_json import as_json, verify_json
+from controller.runs import Run, RunJournal, RunOrigin, newest_run
 from controller.studio import Studio
+from controller.value_text import number, say
 from hardware.errors import HardwareError, ReplyTimeoutError, TransportError
-from hardware.known import Known
 from hardware.recall import (
-    HandStep,
+    FINE,
     RecallOutcome,
-    RecallPlan,
     StepDone,
     VerifyOutcome,
-    plan_recall,
     run_recall,
+    take_readback,
     verify_recall,
 )
+from hardware.rig import split_address
+from hardware.seams import BytePort
 from profiles.profile import Value
 
+__all__ = [
+    "PlannedRecall",
+    "Run",
+    "RunOrigin",
+    "as_json",
+    "demand_ports",
+    "failures",
+    "hand_lines",
+    "land_plan",
+    "last_run",
+    "number",
+    "plan_mix",
+    "plan_resume",
+    "plan_target",
+    "say",
+    "send",
+    "send_plan",
+    "verify",
+    "verify_json",
+]
+
 JOB = "recall"
+RUNS = "runs"
+"""The folder of runs in a rig's own folder."""
 RETRY = "Put it right and recall again: only what is missing is sent."
 
 
-@dataclass(frozen=True)
-class PlannedRecall:
-    """The way from what is known of the rig to ``target``: what is sent, what hands do, what it takes."""
-
-    target: Mapping[str, Value]
-    plan: RecallPlan
-
-    @property
-    def sent(self) -> int:
-        """How many controls are sent; a fader that rises in laps is one."""
-        return len({step.address for step in self.plan.steps})
-
-    def lines(self) -> tuple[str, ...]:
-        """Write the plan as a person reads it."""
-        plan = self.plan
-        devices = sorted({step.device for step in plan.steps})
-        lines = [
-            f"{self.sent} controls to send ({plan.bytes_total} bytes"
-            + (f" to {', '.join(devices)}" if devices else "")
-            + f", about {plan.seconds_estimated:.1f} s), {len(plan.by_hand)} by hand, {plan.unchanged} already there."
-        ]
-        withheld = [f"left out, because it is dangerous: {address}" for address in plan.withheld]
-        return (*lines, *plan.notes, *withheld, *hand_lines(plan.by_hand))
-
-    def confirm_hands(self, studio: Studio) -> None:
-        """Take the by-hand controls as set; in the virtual room, its hands set them now."""
-        values = {step.address: step.to for step in self.plan.by_hand}
-        if studio.room is not None:
-            for address, value in values.items():
-                studio.room.turn(address, value)
-        studio.state.mark_by_hand(values)
-        studio.remember({})
-
-
-def hand_lines(by_hand: Sequence[HandStep]) -> list[str]:
-    """Write by-hand controls in few lines: strips that want the same of the same knob share one."""
-    groups: dict[tuple[str, str, str], list[str]] = {}
-    for step in by_hand:
-        device, _, name = step.address.partition("/")
-        section, slash, knob = name.partition("/")
-        if step.control.strip is None or not slash:
-            section, knob = "", name
-        groups.setdefault((device, knob, display_value(step.control, step.to)), []).append(section)
-    return [
-        f"by hand: {device} {_spans(sections)}{knob} → {wanted}" for (device, knob, wanted), sections in groups.items()
-    ]
-
-
-def _spans(sections: Sequence[str]) -> str:
-    """Write ``ch01 ch02 ch03 ch07`` as ``ch01–ch03, ch07``; empty for what belongs to no strip."""
-    runs: list[list[str]] = []
-    for section in sections:
-        if not section:
-            return ""
-        before = runs[-1][-1] if runs else ""
-        follows = (
-            before and section[-2:].isdigit() and before[-2:].isdigit() and int(section[-2:]) == int(before[-2:]) + 1
-        )
-        if follows:
-            runs[-1].append(section)
-        else:
-            runs.append([section])
-    return ", ".join(run[0] if len(run) == 1 else f"{run[0]}–{run[-1]}" for run in runs) + " "
-
-
-def say(value: Value | None, unit: str = "") -> str:
-    """Write a value as a person reads it: ``off``, ``in``, ``-6.0 dB``, ``?`` for unknown."""
-    if value is None:
-        return "?"
-    if isinstance(value, bool):
-        return "in" if value else "out"
-    if isinstance(value, str):
-        return value
-    if value == -math.inf:
-        return "off"
-    number = f"{value:+.2f}" if unit in {"dB", "dBu"} else f"{value:g}" if abs(value) >= 1000 else f"{value:.4g}"
-    return f"{number} {unit}".rstrip() if unit not in {"pan", "raw", "enum", "bool", "q", ""} else number
-
-
-def plan_target(studio: Studio, target: Mapping[str, Value], *, believe: bool = True) -> PlannedRecall:
-    """Plan the way to ``target`` (address → value) from what is known of the rig; sends nothing.
-
-    Without ``believe`` all that can be sent is sent: a desk may have been switched off, or moved, since it was known.
-    """
-    state: Mapping[str, Known] = studio.state
-    if not believe:
-        state = {address: known for address, known in state.items() if _by_hand(studio, address, target)}
-    return PlannedRecall(dict(target), plan_recall(studio.rig, studio.profiles, state, target))
-
-
-def _by_hand(studio: Studio, address: str, target: Mapping[str, Value]) -> bool:
-    return address in target and studio.control(address).by_hand
-
-
-def plan_mix(studio: Studio, allocation: Allocation) -> PlannedRecall:
-    """Plan the recall of what ``allocation`` puts on the hardware."""
-    return plan_target(studio, allocation.target)
-
-
 def send(
-    studio: Studio, planned: PlannedRecall, *, emit: Emit, accept: Accept, hands_done: bool = False
+    studio: Studio,
+    planned: PlannedRecall,
+    *,
+    emit: Emit,
+    accept: Accept,
+    hands_done: bool = False,
+    origin: RunOrigin | None = None,
 ) -> RecallOutcome:
     """Show the plan, and once it is accepted send it.
 
     ``hands_done`` says that the by-hand controls stand where the sheet says (in the virtual room, its hands
-    set them).
+    set them). ``origin`` names the project that the run's journal belongs to; without it there is no journal.
 
     Raises
     ------
@@ -146,16 +77,16 @@ def send(
         raise DeclinedError("The recall was not accepted; nothing was sent.")
     if hands_done:
         planned.confirm_hands(studio)
-    return send_plan(studio, planned, emit=emit)
+    return send_plan(studio, planned, emit=emit, origin=origin)
 
 
-def send_plan(studio: Studio, planned: PlannedRecall, *, emit: Emit) -> RecallOutcome:
+def send_plan(studio: Studio, planned: PlannedRecall, *, emit: Emit, origin: RunOrigin | None = None) -> RecallOutcome:
     """Send an accepted plan; every control's known value is on disk afterwards, whatever happened.
 
-    A device that refuses, stays silent or vanishes stops; the others go on. What its controls are then worth is
-    unknown, and the next recall sends them again.
+    A device that refuses, stays silent, is touched or vanishes stops; the others go on. Its controls are read again
+    where that is possible; what nobody can vouch for is assumed only, and the next recall looks at it or sends it.
     """
-    outcome = _send(studio, planned, emit)
+    outcome = _send(studio, planned, emit, origin)
     for device, error in failures(studio, outcome).items():
         emit(_finding(device, error))
     _tell_end(planned, outcome, emit)
@@ -202,7 +133,7 @@ def failures(studio: Studio, outcome: RecallOutcome | VerifyOutcome) -> dict[str
     found: dict[str, HardwareError] = {}
     for device, reason in outcome.failed_devices.items():
         closed = studio.unreachable.get(device)
-        if closed is not None:
+        if closed is not None and "has no open port" in reason:
             found[device] = _closed(device, closed)
         elif device in outcome.timed_out:
             found[device] = ReplyTimeoutError(reason, hint=RETRY)
@@ -220,24 +151,97 @@ def _finding(device: str, error: HardwareError) -> Finding:
 
 
 def _tell_end(planned: PlannedRecall, outcome: RecallOutcome, emit: Emit) -> None:
-    landed = sum(result.known is not None for result in outcome.results.values())
+    landed = sum(result.state in FINE for result in outcome.results.values())
     emit(Done(JOB, f"{landed} of {planned.sent} controls landed"))
 
 
-def _send(studio: Studio, planned: PlannedRecall, emit: Emit) -> RecallOutcome:
+def _send(studio: Studio, planned: PlannedRecall, emit: Emit, origin: RunOrigin | None = None) -> RecallOutcome:
     plan = planned.plan
     emit(Started(JOB, f"{planned.sent} controls", plan.seconds_estimated))
     ports = studio.ports()
+    journal = _journal(studio, planned, origin)
+    before = dict(studio.state)
+    # Should the program die now, whatever it has touched counts as unknown.
+    touched = {step.address for step in plan.steps if step.device in ports}
+    studio.remember({address: replace(before[address], how="assumed") for address in touched if address in before})
 
     def on_step(step: StepDone) -> None:
         share = step.done / max(step.total, 1)
         left = plan.seconds_estimated * (1 - share)
-        emit(Progress(JOB, share, left, f"{step.step.address} {step.result.state}"))
+        emit(Progress(JOB, share, left, f"{step.step.address} {step.state}"))
+        if journal is not None:
+            journal.note(step.step.address, step.result, step.state)
 
-    outcome = run_recall(plan, studio.profiles, ports, studio.clock, on_step=on_step)
+    def reopen(device: str) -> BytePort | None:
+        try:
+            return studio.reopen(device)
+        except HardwareError:
+            return None
+
+    outcome = run_recall(plan, studio.profiles, ports, studio.clock, state=before, on_step=on_step, reopen=reopen)
     outcome.apply_to(studio.state)
+    for address, result in outcome.results.items():
+        if result.state == "not-sent" and result.known is None and address in before:
+            studio.state[address] = before[address]
     studio.remember({})
+    if journal is not None:
+        journal.close(outcome)
     return outcome
+
+
+def _journal(studio: Studio, planned: PlannedRecall, origin: RunOrigin | None) -> RunJournal | None:
+    """Begin a journal, where there is something to send, or an unfinished run that this one ends."""
+    if origin is None:
+        return None
+    folder = studio.home.folder / RUNS
+    last = last_run(studio, origin.project)
+    if not planned.plan.steps and (last is None or last.finished):
+        return None
+    return RunJournal(folder, origin, planned.target, now_s=studio.clock.monotonic)
+
+
+def last_run(studio: Studio, project: Path) -> Run | None:
+    """Return the newest run of the project in ``project`` on this rig; ``finished`` says whether all landed.
+
+    Raises
+    ------
+    StorageError
+        A journal cannot be read.
+    """
+    return newest_run(studio.home.folder / RUNS, project)
+
+
+def plan_resume(
+    studio: Studio, target: Mapping[str, Value], *, emit: Emit, ask: bool = True, consent: Collection[str] = ()
+) -> PlannedRecall:
+    """Plan what is left of a run towards ``target``.
+
+    With ``ask``, what nobody can vouch for is read first, so that what has landed is not sent again; nothing moves.
+
+    Raises
+    ------
+    UsageError, RigError, ProfileError
+        As :func:`plan_target`.
+    """
+    if ask:
+        refresh(studio, target, emit=emit)
+    return plan_target(studio, target, consent=consent)
+
+
+def refresh(studio: Studio, target: Mapping[str, Value], *, emit: Emit) -> None:
+    """Read those of a target's controls that can be read and are not known; nothing moves."""
+    unknown = []
+    for address in target:
+        device, name = split_address(address)
+        profile, known = studio.profiles.get(device), studio.state.get(address)
+        control = profile.controls.get(name) if profile is not None else None
+        if control is not None and control.readable and (known is None or known.how == "assumed"):
+            unknown.append(address)
+    if not unknown:
+        return
+    emit(Started(JOB, f"asking where {len(unknown)} controls stand"))
+    read = take_readback(studio.profiles, studio.ports(), studio.clock, addresses=unknown)
+    studio.remember(read.values)
 
 
 def verify(studio: Studio, target: Mapping[str, Value], *, emit: Emit) -> VerifyOutcome:
@@ -262,98 +266,3 @@ def verify(studio: Studio, target: Mapping[str, Value], *, emit: Emit) -> Verify
     read, differ = len(outcome.values), sum(mismatch.found is not None for mismatch in outcome.mismatches)
     emit(Done("verify", f"{read} controls read, {differ} differ, {len(outcome.unreadable)} cannot be read"))
     return outcome
-
-
-def as_json(
-    planned: PlannedRecall, outcome: RecallOutcome | None = None, *, state: Mapping[str, Known] | None = None
-) -> dict[str, Any]:
-    """Return what ``recall … --json`` prints of a plan, or of a plan and how it went.
-
-    Each control stands once, with where it ends up; ``steps`` is what is sent, in order. ``state`` is what is known of
-    the rig now, for what hands have set meanwhile.
-    """
-    plan = planned.plan
-    results = outcome.results if outcome is not None else {}
-    controls = []
-    for step in (step for step in plan.steps if step.final):
-        result = results.get(step.address)
-        known = result.known if result is not None else step.from_
-        controls.append(
-            {
-                "address": step.address,
-                **number("from", step.from_.value if step.from_ is not None else None),
-                **number("to", step.to),
-                "known": known.how if known is not None else None,
-                "state": result.state if result is not None else "planned",
-                "message": result.message if result is not None else "",
-            }
-        )
-    steps = [
-        {
-            "address": step.address,
-            "stage": step.stage,
-            **number("to", step.to),
-            "raw": step.raw,
-            "bytes_hex": [message.hex(" ").upper() for message in step.messages],
-        }
-        for step in plan.steps
-    ]
-    return {
-        "controls": controls,
-        "by_hand": [_hand_json(step, (state or {}).get(step.address, step.from_)) for step in plan.by_hand],
-        "unchanged": plan.unchanged,
-        "seconds_estimated": round(plan.seconds_estimated, 4),
-        "bytes": plan.bytes_total,
-        "steps": steps,
-        "notes": list(plan.notes),
-        "withheld": list(plan.withheld),
-        "failed_devices": dict(outcome.failed_devices) if outcome is not None else {},
-    }
-
-
-def verify_json(studio: Studio, target: Mapping[str, Value], outcome: VerifyOutcome) -> dict[str, Any]:
-    """Return what ``recall verify --json`` prints: of every control where it is wanted, where it stands, how known.
-
-    ``by_hand``, ``seconds_estimated`` and ``bytes`` are those of the recall that would put right what differs.
-    """
-    differing = {mismatch.address for mismatch in outcome.mismatches}
-    controls = []
-    for address, wanted in target.items():
-        known = studio.state.get(address)
-        read = address in outcome.values
-        state = ("elsewhere" if address in differing else "confirmed") if read else "not-read"
-        if address in outcome.unreadable:
-            state = "unreadable"
-        controls.append(
-            {
-                "address": address,
-                **number("from", known.value if known is not None else None),
-                **number("to", studio.control(address).achieved(wanted)),
-                "known": known.how if known is not None else None,
-                "state": state,
-            }
-        )
-    left = as_json(plan_target(studio, target))
-    return {
-        **{key: left[key] for key in ("by_hand", "seconds_estimated", "bytes")},
-        "controls": controls,
-        "mismatches": sum(control["state"] == "elsewhere" for control in controls),
-        "failed_devices": dict(outcome.failed_devices),
-    }
-
-
-def _hand_json(step: HandStep, known: Known | None) -> dict[str, Any]:
-    return {
-        "address": step.address,
-        **number("from", step.from_.value if step.from_ is not None else None),
-        **number("to", step.to),
-        "unit": step.control.unit,
-        "known": known.how if known is not None else None,
-    }
-
-
-def number(key: str, value: Value | None) -> dict[str, Any]:
-    """Return ``value`` under ``key`` as JSON can hold it: −∞ as null with a note."""
-    if isinstance(value, float) and value == -math.inf:
-        return {key: None, f"{key}_note": "off (minus infinity)"}
-    return {key: value}

@@ -13,7 +13,7 @@ from controller import files, loops, places
 from controller.errors import ControllerError
 from controller.events import Done, Emit, Finding
 from controller.project import Project
-from controller.recall import say
+from controller.value_text import say
 from controller.version import VERSION
 from hardware.errors import HardwareError
 from hardware.known import Known, RigState, utc_now

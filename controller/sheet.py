@@ -7,49 +7,25 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from itertools import groupby
 
+from controller.value_text import display_value
+from hardware.recall_plan import in_walking_order
 from hardware.recall_steps import HandStep
 from hardware.rig import split_address
 from profiles.profile import Control, Hand, Value
 
+__all__ = [
+    "clock_position",
+    "display_value",
+    "in_walking_order",
+    "is_switch",
+    "sheet_html",
+    "sheet_text",
+    "turn_arrow",
+]
+
 _PLAIN_POT = Hand("pot", -150.0, 150.0, ())
 _RADIUS = 34.0
 _CENTRE = 60.0
-
-
-def in_walking_order(by_hand: Iterable[HandStep]) -> list[HandStep]:
-    """Order hand steps so that hands cross each desk once: device, strip by strip, what belongs to no strip last."""
-    devices: dict[str, int] = {}
-    indexed: list[tuple[int, bool, int, int, HandStep]] = []
-    for index, step in enumerate(by_hand):
-        device = devices.setdefault(split_address(step.address)[0], len(devices))
-        strip = step.control.strip
-        indexed.append((device, strip is None, strip or 0, index, step))
-    return [step for *_, step in sorted(indexed, key=lambda entry: entry[:4])]
-
-
-def display_value(control: Control, value: Value) -> str:
-    """Write a value the way an engineer says it: ``+3.5 dB``, ``80 Hz``, ``1.60 kHz``, ``off``, ``L30``."""
-    if isinstance(value, bool):
-        words = ("normal", "inverted") if control.role == "polarity" else ("out", "in")
-        return words[value]
-    if isinstance(value, str):
-        return value
-    if value == -math.inf:
-        return "off"
-    match control.unit:
-        case "dB" | "dBu":
-            return f"{value:+.1f} {control.unit}"
-        case "Hz":
-            return f"{value / 1000:.2f} kHz" if value >= 1000 else f"{value:.0f} Hz"
-        case "ms":
-            return f"{value:g} ms"
-        case "pan":
-            side = round(value)
-            return "C" if side == 0 else f"{'L' if side < 0 else 'R'}{abs(side)}"
-        case "ratio":
-            return f"{value:g}:1"
-        case _:
-            return f"{value:g}"
 
 
 def clock_position(angle_deg: float) -> str:

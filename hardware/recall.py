@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from hardware.device_line import value_text
-from hardware.recall_plan import plan_recall, same_value
+from hardware.recall_estimate import estimate_seconds
+from hardware.recall_plan import HAND_TRAVEL, in_walking_order, plan_recall, same_value
 from hardware.recall_read import Mismatch, ReadOutcome, VerifyOutcome, take_readback, verify_recall
-from hardware.recall_run import RecallOutcome, StepDone, StepResult, run_recall
-from hardware.recall_steps import STAGES, HandStep, RecallLimits, RecallPlan, Stage, Step, estimate_seconds
+from hardware.recall_run import FINE, RecallOutcome, StepDone, StepResult, run_recall
+from hardware.recall_steps import STAGES, HandStep, RecallLimits, RecallPlan, Stage, Step
 
 __all__ = [
+    "FINE",
+    "HAND_TRAVEL",
     "STAGES",
     "HandStep",
     "Mismatch",
@@ -22,6 +25,7 @@ __all__ = [
     "StepResult",
     "VerifyOutcome",
     "estimate_seconds",
+    "in_walking_order",
     "plan_recall",
     "run_recall",
     "same_value",

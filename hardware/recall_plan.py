@@ -1,33 +1,24 @@
 """From what is known of a rig to where it shall be: only what differs, in an order that spares gear and ears.
 
-The order: mutes close first, then routing, gains downward, everything without a level (pans, frequencies, times,
-switches), gains upward, and last what opens again. Where a recall switches routing, or where it does not know the
-level a gain comes from, it first takes down the master faders whose final position it knows, and brings them up at the
-very end. Where nothing is dimmed, no gain rises by more than a few dB in one message.
+The order of each device: mutes close first, then routing, gains downward, everything without a level (pans,
+frequencies, times, switches), gains upward, and last what opens again. Where a recall switches routing, or where it
+does not know the level a gain comes from, it first takes down the master faders whose final position it knows, and
+brings them up at the very end. Where nothing is dimmed, no gain rises by more than a few dB in one message.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from hardware.errors import RigError
 from hardware.known import Known
-from hardware.recall_steps import (
-    STAGES,
-    HandStep,
-    RecallLimits,
-    RecallPlan,
-    Stage,
-    Step,
-    estimate_seconds,
-    wire_seconds,
-)
+from hardware.recall_estimate import estimate_seconds
+from hardware.recall_order import Draft, Move, answer_bytes_of, draft_move, draft_rise, is_risky, ordered
+from hardware.recall_steps import Canary, HandStep, RecallLimits, RecallPlan, Step
 from hardware.rig import Rig, split_address
 from hardware.rig_file import nearest
-from hardware.wire.fields import write
-from hardware.wire.messages import Encoded, encode, query
+from hardware.wire.messages import encode, query
 from profiles.errors import ProfileError
 from profiles.profile import Control, Profile, Value
 
@@ -35,69 +26,6 @@ HAND_TRAVEL = 0.005
 """What a hand cannot set any finer, as a part of a pot's travel: 1.5° of 300°."""
 
 DEFAULT_LIMITS = RecallLimits()
-
-_ROUTING = frozenset({"route", "insert"})
-_GAINS = frozenset({"fader", "master_fader", "trim", "gain", "volume", "eq_gain", "threshold", "makeup"})
-_FROM_SILENCE = frozenset({"fader", "master_fader", "volume"})
-
-
-@dataclass(frozen=True)
-class _Move:
-    """One control that has to change."""
-
-    address: str
-    device: str
-    control: Control
-    profile: Profile
-    from_: Known | None
-    to: Value
-    order: int
-
-    @property
-    def start_db(self) -> float | None:
-        """Where it stands now; None when nobody knows."""
-        if self.from_ is None or self.from_.how == "assumed" or not isinstance(self.from_.value, float):
-            return None
-        return self.from_.value
-
-
-@dataclass
-class _Draft:
-    """Steps under construction, by stage: (lap, order, step). Laps interleave the ramps of several controls."""
-
-    stages: dict[Stage, list[tuple[int, int, Step]]] = field(default_factory=lambda: {stage: [] for stage in STAGES})
-
-    def add(
-        self, move: _Move, value: Value, stage: Stage, *, lap: int = 0, final: bool = True, reason: str = ""
-    ) -> None:
-        encoded = encode(move.profile, move.control.name, value)
-        step = Step(
-            address=move.address,
-            device=move.device,
-            control=move.control.name,
-            from_=move.from_,
-            to=encoded.value,
-            raw=encoded.raw,
-            messages=encoded.messages,
-            stage=stage,
-            query=query(move.profile, move.control.name) if final and move.control.readable else (),
-            final=final,
-            reason=reason,
-            answer_bytes=_answer_bytes(move.profile, move.control, encoded),
-        )
-        self.stages[stage].append((lap, move.order, step))
-
-
-def _answer_bytes(profile: Profile, control: Control, encoded: Encoded) -> int:
-    """Tell how many bytes a device answers in: the whole unit in MIDI, its longest line in text."""
-    form = next((form for form in control.forms if form.low <= encoded.raw <= form.high and form.reply), None)
-    if form is None:
-        return sum(map(len, encoded.messages))
-    try:
-        lengths = [len(write(template, {**control.variables, "v": encoded.raw})) for template in form.reply]
-    except ProfileError:  # a wildcard in the answer: its length is anybody's guess
-        return sum(map(len, encoded.messages))
-    return max(lengths) + 2 if profile.text else sum(lengths)
 
 
 def same_value(control: Control, left: Value, right: Value) -> bool:
@@ -145,19 +73,22 @@ def plan_recall(
     ValueRangeError
         A wanted value lies outside what its control can be told.
     """
-    sent, by_hand, withheld, unchanged = _differences(rig, profiles, state, target, consent)
-    masters = _masters(rig, profiles, state, target)
+    goals = _goals(rig, profiles, state, target)
+    sent, by_hand, withheld, unchanged = _differences(rig, goals, consent)
+    masters = [
+        goal for goal in goals if goal.control.role == "master_fader" and not _for_hands(rig, goal.device, goal.control)
+    ]
     notes: list[str] = []
-    dims: list[_Move] = []
-    if _risky(sent):
+    dims: list[Move] = []
+    if is_risky(sent):
         dims = [move for move in masters if move.to != -math.inf]
         if not dims and not masters:
             notes.append("No master fader is part of this recall: gains whose position is unknown start low and rise.")
     dimmed = {move.address for move in dims}
     quiet = bool(dims) or bool(masters and all(move.start_db == -math.inf for move in masters))
-    silent = _silent_strips(profiles, state, target, {move.address for move in sent})
+    silent = _silent_strips(profiles, state, target, sent)
 
-    draft = _Draft()
+    draft = Draft()
     for move in dims:
         if move.start_db != -math.inf:
             draft.add(move, -math.inf, "mute", final=False, reason="down while the room changes")
@@ -165,58 +96,93 @@ def plan_recall(
         if move.address in dimmed:
             continue
         hushed = (quiet and move.control.role != "master_fader") or (move.device, move.control.strip) in silent
-        _draft_move(draft, move, limits, hushed=hushed)
+        draft_move(draft, move, limits, hushed=hushed)
     for move in dims:
-        _draft_rise(draft, move, -math.inf, limits, stage="unmute", first_lap=1, reason="back up, the room has settled")
-    steps = _ordered(draft, profiles, limits)
+        draft_rise(draft, move, -math.inf, limits, stage="unmute", first_lap=1, reason="back up, the room has settled")
+    steps = ordered(draft, profiles, limits)
+    canaries = _canaries(steps, profiles, state)
+    wires = {name: device.port for name, device in rig.devices.items() if device.port}
     return RecallPlan(
         steps=steps,
-        by_hand=tuple(by_hand),
+        by_hand=in_walking_order(by_hand),
         unchanged=unchanged,
-        seconds_estimated=estimate_seconds(steps, profiles),
-        bytes_total=sum(len(data) for step in steps for data in (*step.messages, *step.query)),
+        seconds_estimated=estimate_seconds(steps, profiles, wires=wires, canaries=canaries),
+        bytes_total=_bytes_total(steps),
         withheld=tuple(withheld),
         notes=tuple(notes),
+        canaries=canaries,
     )
 
 
-def _differences(
-    rig: Rig,
-    profiles: Mapping[str, Profile],
-    state: Mapping[str, Known],
-    target: Mapping[str, Value],
-    consent: Collection[str],
-) -> tuple[list[_Move], list[HandStep], list[str], int]:
-    sent: list[_Move] = []
-    by_hand: list[HandStep] = []
-    withheld: list[str] = []
-    unchanged = 0
+def _bytes_total(steps: Sequence[Step]) -> int:
+    """Count the bytes sent; a question that tells of several controls is asked once."""
+    asked = dict.fromkeys((step.device, step.query) for step in steps if step.query)
+    settings = sum(len(data) for step in steps for data in step.messages)
+    return settings + sum(len(data) for _, messages in asked for data in messages)
+
+
+def in_walking_order(by_hand: Iterable[HandStep]) -> tuple[HandStep, ...]:
+    """Order hand steps so that hands cross the room once.
+
+    Devices stay in the order they come in, strips rise, what belongs to no strip is last, and within a strip the
+    order stays.
+    """
+    devices: dict[str, int] = {}
+    keyed: list[tuple[int, bool, int, int, HandStep]] = []
+    for index, step in enumerate(by_hand):
+        device = devices.setdefault(split_address(step.address)[0], len(devices))
+        keyed.append((device, step.control.strip is None, step.control.strip or 0, index, step))
+    return tuple(step for *_, step in sorted(keyed, key=lambda entry: entry[:4]))
+
+
+def _for_hands(rig: Rig, device: str, control: Control) -> bool:
+    return control.by_hand or rig.devices[device].transport == "hand"
+
+
+def _goals(
+    rig: Rig, profiles: Mapping[str, Profile], state: Mapping[str, Known], target: Mapping[str, Value]
+) -> list[Move]:
+    """Take the target as moves to what each control can really reach, in the rig's and the profiles' own order."""
+    goals: list[Move] = []
     for address, order in _addresses(rig, profiles, target).items():
         device, name = split_address(address)
-        profile = profiles[device]
-        control = profile.controls[name]
-        hand = control.by_hand or rig.devices[device].transport == "hand"
+        control = profiles[device].controls[name]
         try:
             wanted = control.achieved(target[address])
         except ProfileError as error:
             raise type(error)(f"{address}: {error}", hint=error.hint) from error
-        known = state.get(address)
-        if known is not None and known.how != "assumed" and same_value(control, known.value, wanted):
+        goals.append(Move(address, device, control, profiles[device], state.get(address), wanted, order))
+    return goals
+
+
+def _differences(
+    rig: Rig, goals: Iterable[Move], consent: Collection[str]
+) -> tuple[list[Move], list[HandStep], list[str], int]:
+    sent: list[Move] = []
+    by_hand: list[HandStep] = []
+    withheld: list[str] = []
+    unchanged = 0
+    for move in goals:
+        known, control = move.from_, move.control
+        if known is not None and known.how != "assumed" and same_value(control, known.value, move.to):
             unchanged += 1
-        elif control.dangerous and address not in consent:
-            withheld.append(address)
-        elif hand:
-            by_hand.append(HandStep(address, known, wanted, control))
+        elif control.dangerous and move.address not in consent:
+            withheld.append(move.address)
+        elif _for_hands(rig, move.device, control):
+            by_hand.append(HandStep(move.address, known, move.to, control))
         else:
-            sent.append(_Move(address, device, control, profile, known, wanted, order))
+            sent.append(move)
     return sent, by_hand, withheld, unchanged
 
 
 def _addresses(rig: Rig, profiles: Mapping[str, Profile], target: Mapping[str, Value]) -> dict[str, int]:
     """Put the target's addresses in the rig's and the profiles' own order."""
+    devices: set[str] = set()
+    known_devices = set(rig.devices) & set(profiles)
     for address in target:
         device, name = split_address(address)
-        if device not in rig.devices or device not in profiles:
+        devices.add(device)
+        if device not in known_devices:
             raise RigError(
                 f"{address} is on {device!r}, which is no device of the rig {rig.name}.",
                 hint=nearest(device, list(rig.devices)),
@@ -226,135 +192,81 @@ def _addresses(rig: Rig, profiles: Mapping[str, Profile], target: Mapping[str, V
                 f"{device} ({profiles[device].id}) has no control {name!r}.",
                 hint=nearest(name, list(profiles[device].controls)),
             )
-    ordered = (f"{device}/{name}" for device in rig.devices if device in profiles for name in profiles[device].controls)
-    return {address: order for order, address in enumerate(ordered) if address in target}
+    places = {device: place for place, device in enumerate(rig.devices)}
+    names = {device: {name: place for place, name in enumerate(profiles[device].controls)} for device in devices}
+    ordered = sorted(target, key=lambda address: _place(address, places, names))
+    return {address: order for order, address in enumerate(ordered)}
 
 
-def _masters(
-    rig: Rig, profiles: Mapping[str, Profile], state: Mapping[str, Known], target: Mapping[str, Value]
-) -> list[_Move]:
-    """Find the master faders that may be taken down, because the target says where they end."""
-    return [
-        _Move(address, device, control, profiles[device], state.get(address), control.achieved(target[address]), order)
-        for address, order in _addresses(rig, profiles, target).items()
-        for device, name in [split_address(address)]
-        for control in [profiles[device].controls[name]]
-        if control.role == "master_fader" and not control.by_hand and rig.devices[device].transport != "hand"
-    ]
-
-
-def _risky(moves: Iterable[_Move]) -> bool:
-    """Tell whether sound could jump: routing that switches, or a gain that comes from nobody knows where."""
-    return any(
-        move.control.role in _ROUTING
-        or (move.control.role in _GAINS and move.start_db is None and move.to != -math.inf)
-        for move in moves
-    )
+def _place(address: str, places: Mapping[str, int], names: Mapping[str, Mapping[str, int]]) -> tuple[int, int]:
+    device, name = split_address(address)
+    return places[device], names[device][name]
 
 
 def _silent_strips(
-    profiles: Mapping[str, Profile], state: Mapping[str, Known], target: Mapping[str, Value], moving: set[str]
+    profiles: Mapping[str, Profile],
+    state: Mapping[str, Known],
+    target: Mapping[str, Value],
+    moving: Iterable[Move],
 ) -> set[tuple[str, int | None]]:
     """Find strips that stay muted until the last stage: muted by this recall, or known to be."""
+    strips = {(move.device, move.control.strip) for move in moving if move.control.strip is not None}
+    addresses = {move.address for move in moving}
     silent: set[tuple[str, int | None]] = set()
-    for device, profile in profiles.items():
-        for control in profile.controls.values():
-            if control.role != "mute" or control.strip is None:
-                continue
-            address = f"{device}/{control.name}"
-            known = state.get(address)
-            is_muted = known is not None and known.how != "assumed" and known.value is True
-            if is_muted or (address in moving and target[address] is True):
-                silent.add((device, control.strip))
+    for device, strip in strips:
+        control = profiles[device].control_for("mute", strip)
+        if control is None:
+            continue
+        address = f"{device}/{control.name}"
+        known = state.get(address)
+        is_muted = known is not None and known.how != "assumed" and known.value is True
+        if is_muted or (address in addresses and target[address] is True):
+            silent.add((device, strip))
     return silent
 
 
-def _draft_move(draft: _Draft, move: _Move, limits: RecallLimits, *, hushed: bool) -> None:
-    role = move.control.role
-    if role == "mute":
-        draft.add(move, move.to, "mute" if move.to is True else "unmute")
-    elif role in _ROUTING:
-        draft.add(move, move.to, "routing")
-    elif role not in _GAINS or not isinstance(move.to, float):
-        draft.add(move, move.to, "other")
-    elif hushed:
-        start = move.start_db
-        rises = move.to > start if start is not None else move.to != -math.inf
-        draft.add(move, move.to, "up" if rises else "down")
-    elif move.start_db is not None:
-        if move.to > move.start_db:
-            _draft_rise(draft, move, move.start_db, limits, stage="up")
-        else:
-            draft.add(move, move.to, "down")
-    else:
-        _draft_from_unknown(draft, move, limits)
+def _canaries(steps: Sequence[Step], profiles: Mapping[str, Profile], state: Mapping[str, Known]) -> dict[str, Canary]:
+    """Choose for each device what is read once more at the end.
+
+    Best is a control that the recall leaves alone: it tells of any moment since it was known. Otherwise the first of
+    those that are sent, unless it is the last to be read anyway.
+    """
+    canaries: dict[str, Canary] = {}
+    asked: dict[str, list[Step]] = {}
+    touched = {step.address for step in steps}
+    for step in steps:
+        if step.query:
+            asked.setdefault(step.device, []).append(step)
+    for device, questions in asked.items():
+        profile = profiles[device]
+        for step in questions[:-1]:
+            if _tells(profile.controls[step.control], step.raw):
+                canaries[device] = Canary(device, step.control, step.raw, step.query, step.answer_bytes)
+                break
+    for address, known in state.items():
+        device, name = split_address(address)
+        if device not in asked or address in touched or known.how not in ("read-back", "acknowledged"):
+            continue
+        control = profiles[device].controls.get(name)
+        if control is None or not control.readable or control.by_hand:
+            continue
+        try:
+            raw = control.to_raw(known.value)
+        except ProfileError:
+            continue  # it was known under another option or version of the profile
+        if _tells(control, raw):
+            encoded = encode(profiles[device], name, known.value)
+            length = answer_bytes_of(profiles[device], control, encoded.raw, encoded.messages)
+            canaries[device] = Canary(device, name, raw, query(profiles[device], name), length)
+            del asked[device]
+            if not asked:
+                break
+    return canaries
 
 
-def _draft_from_unknown(draft: _Draft, move: _Move, limits: RecallLimits) -> None:
-    """Bring a gain from nobody knows where: first down to what is surely harmless, then up."""
-    lowest = max(float(move.control.low), limits.quiet_db if move.control.role in _FROM_SILENCE else 0.0)
-    if not isinstance(move.to, float) or move.to <= lowest or move.control.unit not in ("dB", "dBu"):
-        draft.add(move, move.to, "down")
-        return
-    start = float(move.control.achieved(lowest))
-    draft.add(move, start, "down", final=False, reason="its position is unknown: down first")
-    _draft_rise(draft, move, start, limits, stage="up")
-
-
-def _draft_rise(
-    draft: _Draft,
-    move: _Move,
-    start_db: float,
-    limits: RecallLimits,
-    *,
-    stage: Stage,
-    first_lap: int = 0,
-    reason: str = "",
-) -> None:
-    """Add the rises of one gain, none larger than the limit."""
-    values = _rises(move, start_db, limits)
-    why = reason or (f"rises in steps of at most {limits.max_raise_db:g} dB" if len(values) > 1 else "")
-    for lap, value in enumerate(values):
-        draft.add(move, value, stage, lap=first_lap + lap, final=lap == len(values) - 1, reason=why)
-
-
-def _rises(move: _Move, start_db: float, limits: RecallLimits) -> list[float]:
-    control = move.control
-    end = float(move.to)
-    if control.unit not in ("dB", "dBu"):
-        return [end]
-    level = start_db
-    values: list[float] = []
-    if level < limits.quiet_db:
-        if end <= limits.quiet_db:
-            return [end]
-        level = float(control.achieved(limits.quiet_db))
-        values.append(level)
-    while end - level > limits.max_raise_db:
-        following = float(control.achieved(level + limits.max_raise_db))
-        if following - level > limits.max_raise_db:
-            following = float(control.achieved(level + limits.max_raise_db - control.step_at(following)))
-        if following <= level:
-            break
-        level = following
-        values.append(level)
-    if not values or values[-1] != end:
-        values.append(end)
-    return values
-
-
-def _ordered(draft: _Draft, profiles: Mapping[str, Profile], limits: RecallLimits) -> tuple[Step, ...]:
-    """Order each stage by lap and console order, and put pauses where one control would rise too fast."""
-    steps: list[Step] = []
-    for stage in STAGES:
-        clocks: dict[str, float] = {}
-        last: dict[str, float] = {}
-        for _, _, step in sorted(draft.stages[stage], key=lambda entry: entry[:2]):
-            now = clocks.get(step.device, 0.0)
-            pause = 0.0
-            if step.address in last:
-                pause = max(0.0, last[step.address] + limits.ramp_interval_s - now)
-            now += pause + wire_seconds(step.messages, profiles[step.device])
-            last[step.address] = clocks[step.device] = now
-            steps.append(replace(step, pause_s=pause))
-    return tuple(steps)
+def _tells(control: Control, raw: int) -> bool:
+    """Whether a device just switched on would have it elsewhere."""
+    try:
+        return raw != control.to_raw(control.default)
+    except ProfileError:
+        return True

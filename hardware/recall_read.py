@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from hardware.device_line import DeviceLine, Talk, refusal_text, run_together
+from hardware.device_line import DeviceLine, refusal_text
 from hardware.errors import BadReplyError, RefusedError, ReplyTimeoutError
 from hardware.known import Known, utc_now
+from hardware.questions import Question, ask_all, questions_for
 from hardware.recall_plan import same_value
 from hardware.rig import split_address
 from hardware.seams import BytePort, Clock
-from hardware.wire.messages import query
+from hardware.talks import Talk, run_together, wires_of
+from hardware.wire.messages import Change, Refusal, query
 from profiles.profile import Profile, Value
 
 
@@ -71,17 +73,25 @@ def take_readback(
     failures: dict[str, str] = {}
     lines: list[tuple[DeviceLine, Talk]] = []
 
+    wires = wires_of(ports)
+
     def talk(line: DeviceLine, controls: Sequence[str]) -> Talk:
-        for control in controls:
+        def on_answer(control: str, change: Change) -> None:
             address = f"{line.name}/{control}"
-            try:
-                change = yield from line.ask(control, query(line.profile, control))
-            except (ReplyTimeoutError, BadReplyError) as error:
-                raise type(error)(f"{error}, asked for {address}") from error
-            if change is None:
-                raise RefusedError(f"refused to tell {address} ({refusal_text(line.refusals[-1])})")
             values[address] = Known(change.value, "read-back", timestamp())
             on_value(address, values[address])
+
+        def on_refusal(question: Question | None, refusal: Refusal) -> None:
+            where = f"{line.name}/{question.controls[0]}" if question else "where it stands"
+            raise RefusedError(f"refused to tell {where} ({refusal_text(refusal)})")
+
+        queries = ((control, query(line.profile, control), 0) for control in controls)
+        line.culprit = controls[0]
+        try:
+            yield from line.begin()
+            yield from ask_all(line, questions_for(line.profile, queries), on_answer=on_answer, on_refusal=on_refusal)
+        except (ReplyTimeoutError, BadReplyError) as error:
+            raise type(error)(f"{error}, asked for {line.name}/{line.culprit}") from error
 
     for name, profile in profiles.items():
         controls = [
@@ -94,7 +104,7 @@ def take_readback(
         if name not in ports:
             failures[name] = f"{name} has no open port; it was not asked."
             continue
-        line = DeviceLine(name, profile, ports[name], clock, timestamp=timestamp)
+        line = DeviceLine(name, profile, ports[name], clock, timestamp=timestamp, wire=wires[name])
         line.clear_old_input()
         if line.failure is None:
             lines.append((line, talk(line, controls)))

@@ -1,17 +1,25 @@
-"""The steps of a recall, their stages, and how long they take."""
+"""The steps of a recall and their stages."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 from hardware.known import Known
-from profiles.profile import Control, Profile, Value
+from profiles.profile import Control, Value
 
 Stage = Literal["mute", "routing", "down", "other", "up", "unmute"]
 STAGES: tuple[Stage, ...] = ("mute", "routing", "down", "other", "up", "unmute")
-"""The order in which a recall moves things; every device ends a stage before any begins the next."""
+"""The order in which a recall moves the things of one device."""
+
+Phase = Literal["quiet", "change", "open"]
+PHASES: tuple[Phase, ...] = ("quiet", "change", "open")
+"""What all devices end together before any goes on: what is muted is muted, and all stands right, before it opens."""
+
+PHASE_OF: Mapping[Stage, Phase] = {
+    "mute": "quiet", "routing": "change", "down": "change", "other": "change", "up": "change", "unmute": "open",
+}  # fmt: skip
 
 ANSWER_S = 0.001
 """How long a device thinks before it answers, about [s]: one USB frame, one pass of a scan loop."""
@@ -66,12 +74,26 @@ class HandStep:
 
 
 @dataclass(frozen=True)
+class Canary:
+    """One control that is read once more at the very end: a device that lost its settings meanwhile shows it there.
+
+    It stands elsewhere (at ``raw``) than a device just switched on would have it.
+    """
+
+    device: str
+    control: str
+    raw: int
+    query: tuple[bytes, ...]
+    answer_bytes: int
+
+
+@dataclass(frozen=True)
 class RecallPlan:
     """What a recall will do, before anything moves.
 
     ``seconds_estimated``: time for what is sent and read back, devices side by side. ``bytes_total``: bytes sent,
     queries included. ``withheld``: addresses left out because they need consent. ``notes``: what the engineer should
-    know about the order.
+    know about the order. ``canaries``: at most one for each device.
     """
 
     steps: tuple[Step, ...]
@@ -81,57 +103,4 @@ class RecallPlan:
     bytes_total: int
     withheld: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
-
-
-def estimate_seconds(steps: Iterable[Step], profiles: Mapping[str, Profile]) -> float:
-    """Estimate how long the steps take [s]: bytes over each wire's bandwidth, gaps, settling, answers.
-
-    Devices work side by side within a stage; the slowest one of each stage counts.
-    """
-    parts: dict[tuple[Stage, str], list[Step]] = {}
-    for step in steps:
-        parts.setdefault((step.stage, step.device), []).append(step)
-    now = 0.0
-    free: dict[str, float] = {}
-    for stage in STAGES:
-        ends = [now]
-        for (own_stage, device), own in parts.items():
-            if own_stage == stage:
-                end, free[device] = _stage_end(own, profiles[device], now, free.get(device, now))
-                ends.append(end)
-        now = max(ends)
-    return now
-
-
-def _stage_end(steps: Sequence[Step], profile: Profile, now_s: float, free_s: float) -> tuple[float, float]:
-    """Walk through one device's stage; return when it ends and when the wire is free for the next message [s]."""
-    pacing, ack = profile.pacing, profile.ack
-
-    def told(messages: Sequence[bytes]) -> None:
-        nonlocal now_s, free_s
-        for message in messages:
-            now_s = max(now_s, free_s)
-            free_s = now_s + len(message) / pacing.bytes_per_s + pacing.gap_s
-
-    def answered(messages: Sequence[bytes], answer_bytes: int) -> None:
-        nonlocal now_s
-        now_s += (len(messages[-1]) + answer_bytes) / pacing.bytes_per_s + ANSWER_S
-
-    for step in steps:
-        now_s = max(now_s, free_s) + step.pause_s
-        told(step.messages)
-        if ack.kind == "reply":
-            answered(step.messages, step.answer_bytes)
-    now_s = max(now_s, free_s) + pacing.settle_s
-    questions = [step for step in steps if step.query]
-    for step in questions:
-        told(step.query)
-        answered(step.query, step.answer_bytes)
-    if ack.kind == "nak" and not questions:
-        now_s += ack.timeout_s
-    return now_s, free_s
-
-
-def wire_seconds(messages: Iterable[bytes], profile: Profile) -> float:
-    """Tell how long messages keep the wire, gaps included [s]."""
-    return sum(len(message) / profile.pacing.bytes_per_s + profile.pacing.gap_s for message in messages)
+    canaries: Mapping[str, Canary] = field(default_factory=dict)

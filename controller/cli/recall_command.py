@@ -10,22 +10,26 @@ from controller.cli.face import Face, add_common, face_of, table
 
 if TYPE_CHECKING:
     from controller.project import Project
-    from controller.recall import PlannedRecall
+    from controller.recall import PlannedRecall, Run, RunOrigin
     from controller.studio import Studio
 
-ACTIONS = ("plan", "send", "resume", "verify", "sheet")
+ACTIONS = ("plan", "send", "resume", "verify", "hands", "sheet")
 EXAMPLES = """\
 actions:
   plan     what differs from what is known of the rig, in the order it is sent
   send     show that, then send it
-  resume   send what an interrupted or failed recall left
+  resume   send what the project's last recall left undone, to the same target
   verify   read back what can be read; nothing moves
+  hands    what is left for hands, knob by knob; each is ticked as it is done
   sheet    what only hands can set, as text or as a page with drawn knobs
 
 examples:
   halfnormal recall plan songs/blue
   halfnormal recall send songs/blue --dry-run        # the bytes, port by port
   halfnormal recall send songs/blue --yes --hands-done
+  halfnormal recall send songs/blue --consent pre/ch1/phantom
+  halfnormal recall resume songs/blue
+  halfnormal recall hands songs/blue --done desk/ch07/trim
   halfnormal recall verify songs/blue --json
   halfnormal recall sheet songs/blue --html sheet.html
 
@@ -43,13 +47,28 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--rig", metavar="RIG", help="another rig than the project's")
     parser.add_argument("--hands-done", action="store_true", help="the by-hand controls stand as the sheet says")
+    parser.add_argument(
+        "--consent",
+        metavar="ADDRESS",
+        action="append",
+        default=[],
+        help="plan, send, resume: this dangerous control may be sent (repeatable)",
+    )
+    parser.add_argument(
+        "--done",
+        metavar="ADDRESS",
+        action="append",
+        default=[],
+        help="hands: this control has been set (repeatable)",
+    )
     parser.add_argument("--html", type=Path, metavar="FILE", help="sheet: write it as a page with drawn knobs")
     add_common(parser, plan=True)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Plan, send, verify, or print the sheet."""
+    """Plan, send, resume, verify, tick, or print the sheet."""
     from controller import recall
+    from controller.cli import recall_hands
     from controller.errors import UsageError
     from controller.printing import plan_allocation
     from controller.project import open_project
@@ -57,11 +76,20 @@ def run(args: argparse.Namespace) -> int:
 
     if args.html and args.action != "sheet":
         raise UsageError(f"'recall {args.action}' writes no page.", hint="--html belongs to 'recall sheet'.")
+    if args.done and args.action != "hands":
+        raise UsageError(f"'recall {args.action}' ticks nothing.", hint="--done belongs to 'recall hands'.")
+    if args.consent and args.action not in ("plan", "send", "resume"):
+        raise UsageError(
+            f"'recall {args.action}' sends nothing.", hint="--consent belongs to 'recall plan', 'send' and 'resume'."
+        )
     face = face_of(args)
     project = open_project(args.project, emit=face.emit)
     with Studio.open(args.rig or project.rig) as studio:
-        allocation, _ = plan_allocation(project, project.mix(args.mix), studio, args.path)
-        planned = recall.plan_mix(studio, allocation)
+        if args.action == "resume":
+            return _resume(args, face, studio, project)
+        mix = project.mix(args.mix)
+        allocation, _ = plan_allocation(project, mix, studio, args.path)
+        planned = recall.plan_mix(studio, allocation, consent=args.consent)
         match args.action:
             case "plan":
                 face.data(recall.as_json(planned), _plan_lines(planned))
@@ -70,24 +98,57 @@ def run(args: argparse.Namespace) -> int:
                 return _sheet(args, face, project, planned)
             case "verify":
                 return _verify(args, face, studio, planned)
+            case "hands":
+                return recall_hands.run(args, face, studio, planned)
             case _:
-                return _send(args, face, studio, planned)
+                return _send(args, face, studio, planned, _origin(project, mix.name, args.path))
 
 
-def _send(args: argparse.Namespace, face: Face, studio: Studio, planned: PlannedRecall) -> int:
+def _origin(project: Project, mix: str, path: str) -> RunOrigin:
+    from controller.recall import RunOrigin
+
+    return RunOrigin(project.root, mix, path)
+
+
+def _resume(args: argparse.Namespace, face: Face, studio: Studio, project: Project) -> int:
+    """Go on with the project's last run, towards the target it had."""
     from controller import recall
+    from controller.errors import UsageError
 
+    if args.mix:
+        raise UsageError("'recall resume' goes on to the target it had.", hint="'recall send --mix' takes another mix.")
+    left = recall.last_run(studio, project.root)
+    if left is None or left.finished:
+        stands = recall.PlannedRecall.nothing(left.target if left is not None else {})
+        sentence = f"Nothing is left to resume: no recall of {project.title} on this rig was left unfinished."
+        face.data({**recall.as_json(stands), "resumes": None}, [sentence])
+        return 0
+    planned = recall.plan_resume(studio, left.target, emit=face.emit, ask=not args.dry_run, consent=args.consent)
+    return _send(args, face, studio, planned, _origin(project, left.mix, left.path), resumes=left)
+
+
+def _send(
+    args: argparse.Namespace,
+    face: Face,
+    studio: Studio,
+    planned: PlannedRecall,
+    origin: RunOrigin,
+    *,
+    resumes: Run | None = None,
+) -> int:
+    from controller import recall
+    from controller.hands import hand_line
+
+    more = {} if resumes is None else {"resumes": resumes.number}
     if args.dry_run:
-        data = {**recall.as_json(planned), "ports": _bytes_per_port(studio, planned)}
+        data = {**recall.as_json(planned), **more, "ports": _bytes_per_port(studio, planned)}
         face.data(data, _dry_lines(studio, planned))
         return 0
-    outcome = recall.send(studio, planned, emit=face.emit, accept=face.accept, hands_done=args.hands_done)
-    left = (
-        []
-        if args.hands_done
-        else [f"by hand: {s.address} → {recall.say(s.to, s.control.unit)}" for s in planned.plan.by_hand]
+    outcome = recall.send(
+        studio, planned, emit=face.emit, accept=face.accept, hands_done=args.hands_done, origin=origin
     )
-    face.data(recall.as_json(planned, outcome, state=studio.state), left)
+    left = [] if args.hands_done else [f"by hand: {hand_line(step)}" for step in planned.plan.by_hand]
+    face.data({**recall.as_json(planned, outcome, state=studio.state), **more}, left)
     if outcome.interrupted:
         raise KeyboardInterrupt
     return _failed(recall.failures(studio, outcome).values()) or (0 if outcome.ok else 1)

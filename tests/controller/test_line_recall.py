@@ -107,7 +107,7 @@ def test_a_dry_run_shows_the_bytes_per_port_and_sends_none(line: Line, capsys) -
     assert knobs(line) == before
 
 
-@pytest.mark.parametrize("refused", ["ch04/fader", "ch07/mute", "ch05/pan"])
+@pytest.mark.parametrize("refused", ["ch04/fader", "ch08/mute", "ch05/pan"])
 def test_a_refusal_stops_the_desk_is_named_and_resume_sends_only_the_rest(line: Line, capsys, refused: str) -> None:
     project = line.project(song(0.5), bus=COMPRESSED)
     line.set_room(faults=[{"kind": "nak", "control": refused}])

@@ -45,7 +45,10 @@ class Dialogue:
 
 
 class WiredDevice:
-    """A device behind two wires of a given bandwidth; ``respond`` turns each message into answers."""
+    """A device behind two wires of a given bandwidth; ``respond`` turns each message into answers.
+
+    ``thinks_s``: how long it takes to begin an answer.
+    """
 
     def __init__(
         self,
@@ -54,8 +57,10 @@ class WiredDevice:
         *,
         bytes_per_s: float = DIN_BYTES_PER_S,
         name: str = "",
+        thinks_s: float = 0.0,
     ) -> None:
         self.name = name
+        self.thinks_s = thinks_s
         self.sent: list[tuple[float, bytes]] = []
         self.vanish_after: int | None = None
         self._clock = clock
@@ -72,7 +77,7 @@ class WiredDevice:
         self.sent.append((now, data))
         self._out_free = max(now, self._out_free) + len(data) / self._bytes_per_s
         for answer in self._respond(data):
-            self._in_free = max(self._in_free, self._out_free) + len(answer) / self._bytes_per_s
+            self._in_free = max(self._in_free, self._out_free + self.thinks_s) + len(answer) / self._bytes_per_s
             self._arriving.append(Token(self._in_free, answer))
 
     def receive(self, timeout_s: float) -> list[Token]:

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from hardware.errors import RigError
 from hardware.known import Known, RigState
+from hardware.recall_estimate import estimate_seconds
 from hardware.recall_plan import plan_recall
-from hardware.recall_steps import STAGES, RecallPlan, estimate_seconds
+from hardware.recall_steps import STAGES, RecallPlan
 from hardware.rig import load_rig
 from hardware.rig_check import rig_profiles
 from profiles.errors import ValueRangeError
