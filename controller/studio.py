@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,8 +11,18 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from controller import files, places
-from hardware.errors import HardwareError
+from hardware.errors import (
+    BadReplyError,
+    DisconnectedError,
+    HardwareError,
+    PortNotFoundError,
+    RefusedError,
+    ReplyTimeoutError,
+    TransportError,
+)
+from hardware.identities import Identities, Identity, OtherUnitError
 from hardware.known import Known, RigState
+from hardware.ports.shared import SharedPort
 from hardware.rig import Rig, load_rig
 from hardware.rig_check import rig_profiles
 from hardware.seams import AudioStream, BytePort, Clock, SystemClock
@@ -20,14 +31,21 @@ from profiles.profile import Control, Profile, Serial
 if TYPE_CHECKING:
     from hardware.room.inprocess import InProcessRoom
 
+_FAILURES: Mapping[str, type[TransportError]] = {
+    "silent": ReplyTimeoutError,
+    "refused": RefusedError,
+    "garbled": BadReplyError,
+    "port": DisconnectedError,
+}
+
 
 @dataclass
 class Studio:
     """One rig, opened for work.
 
     ``profiles`` maps device names to profiles; ``state`` is what is known of every control. Ports open on
-    first use and stay open until :meth:`close`. A device whose port cannot be opened is kept in
-    ``unreachable`` with the reason, and the rest of the rig goes on without it.
+    first use and stay open until :meth:`close`; one that several devices stand on opens once. A device whose port
+    cannot be opened is kept in ``unreachable`` with the reason, and the rest of the rig goes on without it.
     """
 
     rig: Rig
@@ -36,6 +54,7 @@ class Studio:
     home: places.RigHome
     unreachable: dict[str, HardwareError] = field(default_factory=dict)
     _ports: dict[str, BytePort] = field(default_factory=dict)
+    _wires: dict[str, SharedPort] = field(default_factory=dict)
     _room: InProcessRoom | None = None
 
     @classmethod
@@ -93,30 +112,147 @@ class Studio:
         return dict(self._ports)
 
     def _open_port(self, name: str) -> BytePort | None:
+        """Open a device's port, or its end of one that other devices stand on too; None where there is no port."""
         device = self.rig.devices[name]
-        kind, where, profile = device.transport, device.place, self.profiles[name]
-        if kind == "room":
+        if device.transport in ("", "hand"):
+            return None
+        together = self._together(name)
+        if len(together) == 1:
+            return self._open_wire(together)
+        wire = self._wires.get(device.port)
+        if wire is None or not wire.devices:
+            wire = self._wires[device.port] = SharedPort(lambda: self._open_wire(together))
+        return wire.tap(name)
+
+    def _together(self, name: str) -> list[str]:
+        """Name the devices on the port of ``name``, itself among them, in the rig's order."""
+        return [other.name for other in self.rig.devices.values() if other.port == self.rig.devices[name].port]
+
+    def _open_wire(self, names: Sequence[str]) -> BytePort:
+        """Open the port that the devices ``names`` stand on, at the pace of the slowest."""
+        device, profile = self.rig.devices[names[0]], self.profiles[names[0]]
+        where = device.place
+        if device.transport == "room":
             assert self._room is not None  # noqa: S101 - open() enters the room whenever a port names it
-            return self._room.open_port(where)
-        if kind == "midi":
+            return self._room.open_port(_known_again(where, self._room.port_names()))
+        if device.transport == "midi":
             from hardware.ports.midi import open_midi
 
-            return open_midi(where, bytes_per_s=profile.pacing.bytes_per_s, clock=self.clock)
-        if kind == "serial":
-            from hardware.ports.serial import open_serial
+            pace = min(self.profiles[name].pacing.bytes_per_s for name in names)
+            return open_midi(where, receive_name=device.receive or None, bytes_per_s=pace, clock=self.clock)
+        from hardware.ports.serial import open_serial
 
-            path = str(places.run_folder() / where[1:]) if where.startswith("@") else where
-            line = profile.serial or Serial()
-            return open_serial(
-                path,
-                baud=line.baud,
-                bytesize=line.bits,
-                parity=line.parity,
-                stopbits=line.stop,
-                terminator=line.terminator.encode("ascii"),
-                clock=self.clock,
-            )
-        return None
+        path = str(_served_line(where[1:])) if where.startswith("@") else where
+        line = profile.serial or Serial()
+        return open_serial(
+            path,
+            baud=line.baud,
+            bytesize=line.bits,
+            parity=line.parity,
+            stopbits=line.stop,
+            terminator=line.terminator.encode("ascii") if profile.framing == "lines" else b"",
+            clock=self.clock,
+        )
+
+    def reopen(self, name: str) -> BytePort:
+        """Close the port of the device ``name``, find it again by its name, and see that the same unit is on it.
+
+        Ports of devices on the same wire come back with it. What was returned earlier for a port of its own stays
+        closed: use what this returns. A device that fails here is in ``unreachable``.
+
+        Raises
+        ------
+        PortNotFoundError, PortBusyError, TransportError
+            The port does not open, or the device has none.
+        OtherUnitError
+            Another unit answers on it than the one known there.
+        DisconnectedError, ReplyTimeoutError, RefusedError, BadReplyError
+            The device can be asked who it is, and did not say.
+        """
+        old = self._ports.pop(name, None)
+        wire = self._wires.get(self.rig.devices[name].port)
+        port: BytePort | None = None
+        try:
+            if wire is not None and wire.devices:
+                wire.reopen()
+                port = old or wire.tap(name)
+            else:
+                if old is not None:
+                    old.close()
+                port = self._open_port(name)
+            if port is None:
+                raise PortNotFoundError(f"{name} has no port to open again.", hint="Give it one in the rig file.")
+            self._check_unit(name, port)
+        except HardwareError as error:
+            for left in (old, port):
+                if left is not None:
+                    left.close()
+            self.unreachable[name] = error
+            raise
+        self._ports[name] = port
+        self.unreachable.pop(name, None)
+        for other in self._together(name):
+            if not isinstance(self.unreachable.get(other), OtherUnitError):
+                self.unreachable.pop(other, None)
+        return port
+
+    def _check_unit(self, name: str, port: BytePort) -> None:
+        from hardware.device_health import ask_health
+
+        if self.profiles[name].identity is None:
+            return
+        health = ask_health({name: self.profiles[name]}, {name: port}, self.clock, only_identity=True)[name]
+        if health.identity is None:
+            trouble = health.troubles[-1]
+            raise _FAILURES[trouble.kind](f"{name} {trouble.what}", hint=trouble.hint)
+        for error in self.meet({name: health.identity}).values():
+            raise error
+
+    def meet(self, answers: Mapping[str, Identity]) -> dict[str, OtherUnitError]:
+        """Compare who answered with who is known there, and keep first answers on disk; return the strangers.
+
+        Raises
+        ------
+        RigError, StorageError
+            The file of identities is damaged, or cannot be written.
+        """
+        known = Identities.load(self._identities_file, rig=self.rig.name)
+        strangers: dict[str, OtherUnitError] = {}
+        new = False
+        for name, answer in answers.items():
+            try:
+                new |= known.meet(name, answer)
+            except OtherUnitError as error:
+                strangers[name] = error
+        if new:
+            known.save(self._identities_file, files.replace_text)
+        return strangers
+
+    def forget(self, name: str) -> None:
+        """Take whatever unit answers next on the port of ``name`` as that device.
+
+        Raises
+        ------
+        RigError, StorageError
+            The file of identities is damaged, or cannot be written.
+        """
+        known = Identities.load(self._identities_file, rig=self.rig.name)
+        if known.pop(name, None) is not None:
+            known.save(self._identities_file, files.replace_text)
+
+    def known_identities(self) -> Identities:
+        """Read who answered on each port at first contact.
+
+        Raises
+        ------
+        RigError
+            The file is damaged or of a newer version.
+        """
+        return Identities.load(self._identities_file, rig=self.rig.name)
+
+    @property
+    def _identities_file(self) -> Path:
+        return self.home.folder / "identities.json"
 
     @contextmanager
     def stream(self) -> Iterator[AudioStream]:
@@ -162,3 +298,16 @@ class Studio:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _served_line(name: str) -> Path:
+    """Find the line that a served room announces under ``name``."""
+    folder = places.run_folder()
+    there = [entry.name for entry in folder.iterdir()] if folder.is_dir() else []
+    return folder / _known_again(name, there)
+
+
+def _known_again(name: str, there: Sequence[str]) -> str:
+    """Find the port that ``name`` means now: one that is plugged in again may be back as ``desk-2``."""
+    back = [other for other in there if re.fullmatch(rf"{re.escape(name)}-\d+", other)]
+    return back[0] if name not in there and len(back) == 1 else name

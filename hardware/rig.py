@@ -10,6 +10,7 @@ from typing import Literal
 
 from hardware.errors import RigError
 from hardware.rig_file import (
+    DeviceTable,
     RigAudio,
     RigRoom,
     RigTable,
@@ -42,11 +43,26 @@ _SIDES = ("l", "r")
 
 @dataclass(frozen=True)
 class Device:
-    """One piece of hardware of the rig and the port it listens on."""
+    """One piece of hardware of the rig and the port it listens on.
+
+    ``options`` say how the unit itself is set up, in its profile's words; ``channel`` is its MIDI channel (1..16)
+    where that is not the profile's; ``receive`` is the input it answers on where that is called otherwise than the
+    port. ``lines`` are those of the rig file, by key: ``port``, ``options.polarity``, empty for the table itself.
+    """
 
     name: str
     profile_id: str
     port: str
+    options: Mapping[str, str] = field(default_factory=dict)
+    channel: int | None = None
+    receive: str = ""
+    lines: Mapping[str, int] = field(default_factory=dict, compare=False)
+
+    def line(self, key: str) -> int:
+        """Tell on which line of the rig file ``key`` stands, or the table that holds it."""
+        while key and key not in self.lines:
+            key = key.rpartition(".")[0]
+        return self.lines.get(key, 1)
 
     @property
     def transport(self) -> Transport:
@@ -58,7 +74,7 @@ class Device:
 
     @property
     def place(self) -> str:
-        """What follows the transport: a MIDI port's name, a serial path, ``@NAME`` of a served room's line."""
+        """What follows the transport: a MIDI port's name, a serial path or USB adapter, ``@NAME`` of a served room."""
         return self.port.partition(":")[2]
 
 
@@ -184,7 +200,7 @@ def _built(table: RigTable, path: Path, lines: dict[str, int]) -> Rig:
         title=table.title or table.name,
         audio=table.audio,
         room=table.room,
-        device_list=tuple(Device(entry.name, entry.profile, entry.port) for entry in table.device),
+        device_list=tuple(_device(entry, f"$.device[{index}]", lines) for index, entry in enumerate(table.device)),
         wires=tuple(wires),
         return_wires=tuple(returns),
         inserts=tuple(
@@ -194,6 +210,13 @@ def _built(table: RigTable, path: Path, lines: dict[str, int]) -> Rig:
         tolerance=table.tolerance,
         path=path,
     )
+
+
+def _device(entry: DeviceTable, path: str, lines: Mapping[str, int]) -> Device:
+    own = {
+        key[len(path) :].lstrip("."): line for key, line in lines.items() if key == path or key.startswith(f"{path}.")
+    }
+    return Device(entry.name, entry.profile, entry.port, dict(entry.options), entry.channel, entry.receive, own)
 
 
 def _paired(channels: Sequence[int], addresses: Sequence[str], where: str, keys: tuple[str, str]) -> list[Connection]:

@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hardware.rig import Connection, Rig, split_address
+from hardware.errors import PortNotFoundError
+from hardware.ports.serial import usb_adapter
+from hardware.rig import Connection, Device, Rig, split_address
 from hardware.rig_file import nearest
 from profiles.errors import ProfileError, UnknownProfileError
 from profiles.library import load_profile
@@ -27,14 +29,18 @@ class RigProblem:
 
 
 def rig_profiles(rig: Rig, *, profile_folders: Sequence[Path] = ()) -> dict[str, Profile]:
-    """Load the profile of every device of the rig, by device name.
+    """Load the profile of every device of the rig, set up as the rig says, by device name.
 
     Raises
     ------
     ProfileError
-        A profile is unknown or damaged.
+        A profile is unknown or damaged, or has no such option or choice.
     """
-    return {device.name: load_profile(device.profile_id, folders=profile_folders) for device in rig.device_list}
+    return {device.name: _load(device, profile_folders) for device in rig.device_list}
+
+
+def _load(device: Device, folders: Sequence[Path]) -> Profile:
+    return load_profile(device.profile_id, folders=folders, options=device.options, channel=device.channel)
 
 
 def check_rig(rig: Rig, *, profile_folders: Sequence[Path] = ()) -> list[RigProblem]:
@@ -43,7 +49,10 @@ def check_rig(rig: Rig, *, profile_folders: Sequence[Path] = ()) -> list[RigProb
     profiles: dict[str, Profile] = {}
     for device in rig.device_list:
         try:
-            profiles.setdefault(device.name, load_profile(device.profile_id, folders=profile_folders))
+            profile = load_profile(device.profile_id, folders=profile_folders)
+            wrong = _set_up(rig, device, profile)
+            problems += wrong
+            profiles.setdefault(device.name, profile if wrong else _load(device, profile_folders))
         except UnknownProfileError as error:
             problems.append(
                 RigProblem(
@@ -70,10 +79,36 @@ def check_rig(rig: Rig, *, profile_folders: Sequence[Path] = ()) -> list[RigProb
     return problems
 
 
+def _set_up(rig: Rig, device: Device, profile: Profile) -> list[RigProblem]:
+    """Check how the rig says that the unit itself is set up: options and their choices, its MIDI channel."""
+    problems: list[RigProblem] = []
+    for option, choice in device.options.items():
+        where = _at(rig, device, f"options.{option}")
+        choices = profile.option_choices.get(option)
+        if choices is None:
+            known = nearest(option, list(profile.option_choices)) or f"{profile.id} has no options; take the line out."
+            problems.append(RigProblem(where, f"{profile.id} has no option {option!r}", known))
+        elif choice not in choices:
+            problems.append(RigProblem(where, f"the option {option} cannot be {choice!r}", nearest(choice, choices)))
+    if device.channel is not None and "midi" not in profile.transports:
+        problems.append(
+            RigProblem(
+                _at(rig, device, "channel"),
+                f"{profile.id} speaks no MIDI, so it has no MIDI channel",
+                "Take the line out.",
+            )
+        )
+    return problems
+
+
+def _at(rig: Rig, device: Device, key: str) -> str:
+    return f"{rig.path.name} line {device.line(key)}, device {device.name}"
+
+
 def _devices(rig: Rig, profiles: dict[str, Profile]) -> list[RigProblem]:
     problems: list[RigProblem] = []
     names: set[str] = set()
-    ports: dict[str, str] = {}
+    on_port: dict[str, list[Device]] = {}
     for device in rig.device_list:
         where = f"device {device.name}"
         if device.name in names:
@@ -88,16 +123,43 @@ def _devices(rig: Rig, profiles: dict[str, Profile]) -> list[RigProblem]:
         problems += _port(rig, device.name, profiles)
         if device.transport in ("", "hand"):
             continue
-        if device.port in ports:
-            problems.append(
-                RigProblem(
-                    where,
-                    f"it shares the port {device.port!r} with {ports[device.port]}",
-                    "Give each device a port of its own, or the answers cannot be told apart.",
-                )
-            )
-        ports.setdefault(device.port, device.name)
+        others = on_port.setdefault(device.port, [])
+        problems += [problem for other in others for problem in _sharing(rig, device, other, profiles)]
+        others.append(device)
     return problems
+
+
+def _sharing(rig: Rig, device: Device, other: Device, profiles: dict[str, Profile]) -> list[RigProblem]:
+    """Check that two devices on one port can be told apart: by their MIDI channels, on one input."""
+    pair = [profiles[each.name] for each in (device, other) if each.name in profiles]
+    if len(pair) < 2:
+        return []
+    shares = f"it shares the port {device.port!r} with {other.name}"
+    if device.transport == "serial" or any("midi" not in profile.transports for profile in pair):
+        return [
+            RigProblem(
+                _at(rig, device, "port"),
+                shares,
+                "Give each device a port of its own, or the answers cannot be told apart.",
+            )
+        ]
+    if device.receive != other.receive:
+        return [
+            RigProblem(
+                _at(rig, device, "receive"),
+                f"{shares}, but answers on another input",
+                "Devices on one port answer on one input: write the same receive for both, or for neither.",
+            )
+        ]
+    if pair[0].midi_channel == pair[1].midi_channel:
+        return [
+            RigProblem(
+                _at(rig, device, "channel"),
+                f"{shares}, and both are on MIDI channel {pair[0].midi_channel}",
+                "Set one of them to another channel, and write channel = … here; or give each a port of its own.",
+            )
+        ]
+    return []
 
 
 def _port(rig: Rig, name: str, profiles: dict[str, Profile]) -> list[RigProblem]:
@@ -114,9 +176,22 @@ def _port(rig: Rig, name: str, profiles: dict[str, Profile]) -> list[RigProblem]
             RigProblem(
                 where,
                 f"the port {device.port!r} names no transport",
-                'Write "room:NAME", "midi:PORT NAME", "serial:PATH", "serial:@NAME" or "hand".',
+                'Write "room:NAME", "midi:PORT NAME", "serial:PATH", "serial:usb:VID:PID", "serial:@NAME" or "hand".',
             )
         ]
+    if device.receive and device.transport != "midi":
+        return [
+            RigProblem(
+                _at(rig, device, "receive"),
+                f"it names an input to receive on, but stands on {device.port!r}",
+                "Only a MIDI device may answer on a port of another name; take the line out.",
+            )
+        ]
+    if device.transport == "serial":
+        try:
+            usb_adapter(device.place)
+        except PortNotFoundError as error:
+            return [RigProblem(_at(rig, device, "port"), str(error).rstrip("."), error.hint)]
     inside = rig.audio.port == "room"
     if device.transport != "hand" and (device.transport == "room") != inside:
         return [

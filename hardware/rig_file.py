@@ -21,7 +21,7 @@ Setting = bool | float | str
 """What a TOML file may give a control: a switch, a number in the control's unit, a word ("off" is −∞ dB)."""
 
 _HEADER = re.compile(r"^\s*(\[\[?)\s*([A-Za-z0-9_.\-\"]+)\s*\]\]?")
-_KEY = re.compile(r"^\s*(?:\"([^\"]+)\"|'([^']+)'|([A-Za-z0-9_\-]+))\s*=")
+_KEY = re.compile(r"^\s*(?:\"([^\"]+)\"|'([^']+)'|([A-Za-z0-9_\-.]+))\s*=")
 _RANGE = re.compile(r"^(\d+)(?:-(\d+))?$")
 _NUMBERED = re.compile(r"^(.*?)(\d+)-(?:(?:[^/\d]*?)(\d+))$")
 
@@ -56,11 +56,14 @@ class RigTolerance(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class DeviceTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One ``[[device]]``."""
+    """One ``[[device]]``: what it is, where it listens, how the unit itself is set up, where it answers."""
 
     name: str
     profile: str
     port: str = ""
+    options: dict[str, str] = {}
+    channel: Annotated[int, Meta(ge=1, le=16)] | None = None
+    receive: str = ""
 
 
 class WireTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -128,15 +131,28 @@ def toml_lines(text: str) -> dict[str, int]:
     here = "$"
     for number, line in enumerate(text.splitlines(), start=1):
         if header := _HEADER.match(line):
-            here = "$." + header.group(2).replace('"', "")
+            here = _below(header.group(2).replace('"', ""), counts)
             if header.group(1) == "[[":
                 index = counts.get(here, 0)
                 counts[here] = index + 1
                 here = f"{here}[{index}]"
             lines[here] = number
         elif key := _KEY.match(line):
-            lines.setdefault(f"{here}.{key.group(1) or key.group(2) or key.group(3)}", number)
+            if dotted := key.group(3):
+                lines.setdefault(f"{here}.{dotted.partition('.')[0]}", number)
+            lines.setdefault(f"{here}.{key.group(1) or key.group(2) or dotted}", number)
     return lines
+
+
+def _below(header: str, counts: dict[str, int]) -> str:
+    """Write a header as a path; ``[device.options]`` belongs to the device that came last."""
+    *above, last = header.split(".")
+    path = "$"
+    for name in above:
+        path = f"{path}.{name}"
+        if path in counts:
+            path = f"{path}[{counts[path] - 1}]"
+    return f"{path}.{last}"
 
 
 def parse_rig(text: str, source: str) -> RigTable:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from hardware.errors import DisconnectedError, PortBusyError, PortNotFoundError, TransportError
+from hardware.ports.midi_names import NoSuchPortError, match_port
 from hardware.seams import Clock, SystemClock, Token
 
 API_VARIABLE = "HALFNORMAL_MIDI_API"
@@ -79,7 +80,8 @@ def open_midi(
     Parameters
     ----------
     name
-        The port's whole name, its client's name, or a part that only one port has; exact beats partial.
+        The port's whole name, its client's name, or a part that only one port has; exact beats partial. The numbers
+        that a system adds to names and changes at every plugging in do not count.
     receive_name
         The input's name where it differs from the output's.
     bytes_per_s
@@ -100,14 +102,14 @@ def open_midi(
     receiver = None
     try:
         receiver = _client("in", CLIENT_NAME)
-        out_name = _match(name, sender.get_ports(), "output")
+        out_name = _match(name, sender, "output")
         _connect(sender, out_name, "to")
         in_name = None
         if receive_name is not None:
-            in_name = _match(receive_name, receiver.get_ports(), "input")
+            in_name = _match(receive_name, receiver, "input")
         else:
-            with contextlib.suppress(_NoSuchPortError):
-                in_name = _match(name, receiver.get_ports(), "input")
+            with contextlib.suppress(NoSuchPortError):
+                in_name = _match(name, receiver, "input")
         if in_name is not None:
             receiver.ignore_types(sysex=False, timing=True, active_sense=True)
             _connect(receiver, in_name, "from")
@@ -339,31 +341,9 @@ class MidiPort:
         )
 
 
-class _NoSuchPortError(PortNotFoundError):
-    """Nothing of that name, as against more than one."""
-
-
-def _match(name: str, there: list[str], direction: str) -> str:
-    """Find the one port that ``name`` means: whole name, then client's name, then a part of it, whatever the case."""
-    wanted = name.casefold()
-    for candidates in (
-        [port for port in there if port == name],
-        [port for port in there if port.rsplit(":", 1)[0] == name],
-        [port for port in there if wanted in port.casefold()],
-    ):
-        found = list(dict.fromkeys(candidates))
-        if len(found) == 1:
-            return found[0]
-        if found:
-            listed = ", ".join(f'"{port}"' for port in found)
-            raise PortNotFoundError(
-                f'"{name}" means more than one MIDI {direction}: {listed}.',
-                hint="Write the whole name in the rig file.",
-            )
-    listed = ", ".join(f'"{port}"' for port in there) or "none"
-    raise _NoSuchPortError(
-        f'No MIDI {direction} "{name}". There are: {listed}.', hint="Set the device's port in the rig to one of these."
-    )
+def _match(name: str, client: Any, direction: str) -> str:
+    counted = client.get_current_api() == _rtmidi().API_WINDOWS_MM
+    return match_port(name, client.get_ports(), direction, counted=counted)
 
 
 def _connect(client: Any, port: str, label: str) -> None:

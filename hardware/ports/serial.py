@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,6 +14,75 @@ from hardware.seams import Clock, SystemClock, Token
 Parity = Literal["none", "even", "odd"]
 _PARITY_LETTER = {"none": "N", "even": "E", "odd": "O"}
 _WRITE_TIMEOUT_S = 5.0
+_USB = re.compile(r"usb:([0-9A-Fa-f]{4}):([0-9A-Fa-f]{4})(?::(.+))?")
+
+
+@dataclass(frozen=True)
+class UsbAdapter:
+    """A USB serial adapter, by what stays the same wherever it is plugged in; any serial number where it is empty."""
+
+    vendor: int
+    product: int
+    serial_number: str = ""
+
+
+def usb_adapter(place: str) -> UsbAdapter | None:
+    """Read ``usb:VID:PID`` or ``usb:VID:PID:SERIALNUMBER`` (hexadecimal); None for a path.
+
+    Raises
+    ------
+    PortNotFoundError
+        It begins with ``usb:`` and is not written so.
+    """
+    if not place.startswith("usb:"):
+        return None
+    found = _USB.fullmatch(place)
+    if found is None:
+        raise PortNotFoundError(
+            f'"{place}" names no USB serial adapter.',
+            hint='Write serial:usb:VID:PID or serial:usb:VID:PID:SERIALNUMBER, as in "serial:usb:0403:6001:A50285BI".',
+        )
+    return UsbAdapter(int(found[1], 16), int(found[2], 16), found[3] or "")
+
+
+def find_usb_serial(adapter: UsbAdapter) -> str:
+    """Find the path that opens ``adapter`` now.
+
+    Raises
+    ------
+    PortNotFoundError
+        None is plugged in, or more than one; the message lists the USB serial adapters there are.
+    """
+    from serial.tools import list_ports
+
+    there = [port for port in list_ports.comports() if port.vid is not None]
+    found = [
+        port
+        for port in there
+        if (port.vid, port.pid) == (adapter.vendor, adapter.product)
+        and adapter.serial_number in ("", port.serial_number or "")
+    ]
+    if len(found) == 1:
+        return str(found[0].device)
+    wanted = _usb_text(adapter.vendor, adapter.product, adapter.serial_number)
+    if found:
+        raise PortNotFoundError(
+            f"{wanted} means more than one serial adapter: {_listed(found)}.",
+            hint="Add the serial number in the rig file; where they have none, name each by its path.",
+        )
+    raise PortNotFoundError(
+        f"No USB serial adapter {wanted} is plugged in. There are: {_listed(there) or 'none'}.",
+        hint="Plug it in, or set the port in the rig file to one of these.",
+    )
+
+
+def _listed(ports: list[Any]) -> str:
+    told = [f"{_usb_text(port.vid, port.pid, port.serial_number or '')} ({port.device})" for port in ports]
+    return ", ".join(sorted(told))
+
+
+def _usb_text(vendor: int, product: int, serial_number: str) -> str:
+    return f"usb:{vendor:04X}:{product:04X}" + (f":{serial_number}" if serial_number else "")
 
 
 def list_serial_ports() -> list[str]:
@@ -36,7 +107,8 @@ def open_serial(
     Parameters
     ----------
     path
-        ``/dev/ttyUSB0``, ``COM3``, or a pseudo-terminal's path.
+        ``/dev/ttyUSB0``, ``COM3``, a pseudo-terminal's path, or ``usb:VID:PID[:SERIALNUMBER]``, which finds an adapter
+        under whatever path the system gave it this time.
     baud
         Bits per second on the wire.
     bytesize, parity, stopbits
@@ -53,9 +125,11 @@ def open_serial(
     import serial
 
     name = str(path)
+    adapter = usb_adapter(name)
+    device = find_usb_serial(adapter) if adapter is not None else name
     try:
         line = serial.Serial(
-            name,
+            device,
             baudrate=baud,
             bytesize=bytesize,
             parity=_PARITY_LETTER[parity],
@@ -65,7 +139,7 @@ def open_serial(
             exclusive=True,
         )
     except (serial.SerialException, OSError) as error:
-        raise _open_failed(error, name) from error
+        raise _open_failed(error, device) from error
     except ValueError as error:
         raise TransportError(
             f'"{name}" takes no such line settings: {error}.', hint="See the baud rate in the profile."

@@ -47,8 +47,11 @@ class FakeClient:
     def __init__(self, system: FakeRtmidi, api: int, names: list[str]) -> None:
         if api not in system.working:
             raise OSError("server not running?")
-        self.system, self.names = system, names
+        self.system, self.names, self.api = system, names, api
         system.alive += 1
+
+    def get_current_api(self) -> int:
+        return self.api
 
     def get_ports(self) -> list[str]:
         return list(self.names)
@@ -117,6 +120,33 @@ def test_a_missing_port_lists_those_that_exist(system: FakeRtmidi) -> None:
     with pytest.raises(PortNotFoundError, match=r'No MIDI input "SSL". There are: "Room desk reply:out"'):
         open_midi("Comp", receive_name="SSL")
     assert system.alive == 0
+
+
+def test_a_port_that_came_back_under_another_index_and_alsa_number_is_found_by_its_name(
+    system: FakeRtmidi, clock: VirtualClock
+) -> None:
+    system.outs[:] = ["Midi Through:Midi Through Port-0 14:0", "UM-ONE:UM-ONE MIDI 1 20:0"]
+    system.ins[:] = ["UM-ONE:UM-ONE MIDI 1 20:0"]
+    port = open_midi("UM-ONE:UM-ONE MIDI 1 20:0", clock=clock)
+    system.outs[:] = ["Desk:Desk MIDI 1 20:0", "Midi Through:Midi Through Port-0 14:0"]
+    clock.sleep(1.0)
+    with pytest.raises(DisconnectedError):
+        port.send(CC)
+    port.close()
+    system.outs.append("UM-ONE:UM-ONE MIDI 1 28:0")
+    system.ins[:] = ["Desk:Desk MIDI 1 20:0", "UM-ONE:UM-ONE MIDI 1 28:0"]
+    system.opened.clear()
+    open_midi("UM-ONE:UM-ONE MIDI 1 20:0", clock=clock).send(CC)
+    assert system.opened == ["UM-ONE:UM-ONE MIDI 1 28:0"] * 2
+
+
+def test_on_windows_the_count_behind_a_name_is_no_part_of_it(system: FakeRtmidi) -> None:
+    system.working = (system.API_WINDOWS_MM,)
+    system.get_compiled_api = lambda: [system.API_WINDOWS_MM]
+    system.outs[:] = ["Microsoft GS Wavetable Synth 0", "UM-ONE 1"]
+    system.ins[:] = ["UM-ONE 0"]
+    open_midi("UM-ONE 2")
+    assert system.opened == ["UM-ONE 1", "UM-ONE 0"]
 
 
 def test_sysex_is_let_through(system: FakeRtmidi) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -57,3 +59,55 @@ def test_every_bit_of_a_frame_counts(monkeypatch: pytest.MonkeyPatch, settings: 
 
     monkeypatch.setattr(pyserial, "Serial", lambda *arguments, **options: object())
     assert open_serial("line", **settings).bytes_per_s == pytest.approx(bytes_per_s)
+
+
+@pytest.fixture
+def plugged(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
+    """Plug USB adapters in, each (vid, pid, serial number, path); returns what is opened from then on."""
+    import serial as pyserial
+    from serial.tools import list_ports
+
+    def plug(*adapters: tuple[int | None, int | None, str | None, str]) -> list[str]:
+        opened: list[str] = []
+        ports = [SimpleNamespace(vid=v, pid=p, serial_number=number, device=path) for v, p, number, path in adapters]
+        monkeypatch.setattr(list_ports, "comports", lambda: ports)
+        monkeypatch.setattr(pyserial, "Serial", lambda path, **settings: opened.append(path))
+        return opened
+
+    return plug
+
+
+FTDI = (0x0403, 0x6001, "A50285BI")
+PROLIFIC = (0x067B, 0x2303, None)
+
+
+def test_an_adapter_plugged_in_again_is_found_under_its_new_path(plugged: Callable[..., list[str]]) -> None:
+    opened = plugged((*FTDI, "/dev/ttyUSB0"), (None, None, None, "/dev/ttyS0"))
+    open_serial("usb:0403:6001:A50285BI")
+    assert opened == ["/dev/ttyUSB0"]
+    opened = plugged((*PROLIFIC, "/dev/ttyUSB0"), (*FTDI, "/dev/ttyUSB3"))
+    assert open_serial("usb:0403:6001").name == "usb:0403:6001"
+    open_serial("usb:067b:2303")
+    assert opened == ["/dev/ttyUSB3", "/dev/ttyUSB0"]
+
+
+def test_two_adapters_of_one_make_are_told_apart_by_serial_number_only(plugged: Callable[..., list[str]]) -> None:
+    opened = plugged((*FTDI, "/dev/ttyUSB0"), (0x0403, 0x6001, "FT9XYZ", "/dev/ttyUSB1"))
+    candidates = r"usb:0403:6001:A50285BI \(/dev/ttyUSB0\), usb:0403:6001:FT9XYZ \(/dev/ttyUSB1\)"
+    with pytest.raises(PortNotFoundError, match=f"more than one serial adapter: {candidates}"):
+        open_serial("usb:0403:6001")
+    open_serial("usb:0403:6001:FT9XYZ")
+    assert opened == ["/dev/ttyUSB1"]
+
+
+def test_an_adapter_that_is_not_there_lists_those_that_are(plugged: Callable[..., list[str]]) -> None:
+    plugged((*PROLIFIC, "COM4"), (None, None, None, "COM1"))
+    with pytest.raises(PortNotFoundError, match=r"usb:0403:6001 is plugged in. There are: usb:067B:2303 \(COM4\)\."):
+        open_serial("usb:0403:6001")
+
+
+@pytest.mark.parametrize("place", ["usb:", "usb:403:6001", "usb:0403", "usb:0403:600G", "usb:0403:6001:"])
+def test_a_misspelt_adapter_says_how_it_is_written(place: str) -> None:
+    with pytest.raises(PortNotFoundError) as caught:
+        serial.usb_adapter(place)
+    assert "serial:usb:0403:6001:A50285BI" in caught.value.hint

@@ -158,3 +158,37 @@ def test_a_range_is_the_numbers_from_first_to_last(first: int, more: int) -> Non
 def test_address_ranges_keep_the_leading_zeros_and_join_with_commas() -> None:
     assert expand_addresses("desk/ch09-11, desk/mix", what="") == ("desk/ch09", "desk/ch10", "desk/ch11", "desk/mix")
     assert expand_addresses("desk/aux1-2/in", what="") == ("desk/aux1-2/in",)
+
+
+def test_a_device_says_how_it_is_set_up_and_where_it_answers(tmp_path: Path) -> None:
+    more = 'port = "midi:Desk"\nchannel = 16\nreceive = "Desk out"\noptions = {polarity = "sequencer"}'
+    desk = load_rig(written(tmp_path, SMALL.replace('port = "midi:Desk"', more))).devices["desk"]
+    assert (desk.channel, desk.receive, desk.options) == (16, "Desk out", {"polarity": "sequencer"})
+    assert load_rig(written(tmp_path, SMALL)).devices["desk"].channel is None
+
+
+@pytest.mark.parametrize(
+    ("line", "key"),
+    [
+        ("channel = 0", "channel"),
+        ("channel = 17", "channel"),
+        ('channel = "3"', "channel"),
+        ("options = {polarity = 1}", "options"),
+        ("options.polarity = 1", "options"),
+        ("receive = 3", "receive"),
+    ],
+)
+def test_a_wrong_set_up_is_named_with_its_line(tmp_path: Path, line: str, key: str) -> None:
+    text = SMALL.replace('port = "midi:Desk"', f'port = "midi:Desk"\n{line}')
+    sentence, hint = refusal(tmp_path, text)
+    assert f"line {text.splitlines().index(line) + 1}" in sentence
+    assert key in sentence
+    assert hint
+
+
+def test_tables_below_a_device_are_found_by_line(tmp_path: Path) -> None:
+    text = SMALL.replace("[[wire]]", "[device.options]\npolarity = 'x'\n[[wire]]")
+    desk = load_rig(written(tmp_path, text)).devices["desk"]
+    assert desk.line("options.polarity") == text.splitlines().index("polarity = 'x'") + 1
+    assert desk.line("options.nothing") == text.splitlines().index("[device.options]") + 1
+    assert desk.line("channel") == text.splitlines().index("[[device]]") + 1
