@@ -20,7 +20,7 @@ _RIG_NAME = re.compile(r"[\w][\w .-]*")
 
 @dataclass(frozen=True)
 class RigHome:
-    """What is kept of one rig: the known state of its controls, the virtual room's knobs, its calibrations."""
+    """What is kept of one rig: its controls' known state, the virtual room's knobs, calibrations and snapshots."""
 
     folder: Path
 
@@ -38,6 +38,11 @@ class RigHome:
     def calibrations(self) -> Path:
         """The folder of numbered calibrations."""
         return self.folder / "calibrations"
+
+    @property
+    def snapshots(self) -> Path:
+        """The folder of numbered snapshots that belong to no project."""
+        return self.folder / "snapshots"
 
 
 def home() -> Path:
