@@ -1,4 +1,4 @@
-"""The profile library: list, show, check; the bytes a setting becomes and what bytes mean."""
+"""The profile library: list, show, check; new profiles; the bytes a setting becomes and what bytes mean."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from controller.cli import profile_learning
 from controller.cli.face import Face, add_common, face_of, table
 
 if TYPE_CHECKING:
     from profiles.profile import Control, Profile
 
-ACTIONS = ("list", "show", "check", "encode", "decode", "schema")
-EXAMPLES = """\
+ACTIONS = ("list", "show", "check", "encode", "decode", "schema", "import", "learn")
+EXAMPLES = f"""\
 actions:
   list                       every profile, shipped and your own
   show ID                    its controls, ranges, what is not covered
@@ -21,6 +22,7 @@ actions:
   encode ID CONTROL VALUE    the bytes a setting becomes
   decode ID --hex BYTES      what bytes mean
   schema                     the JSON Schema of profile files, for editors
+{profile_learning.ACTION_HELP}
   ID is a profile's id or the path of a .toml file.
 
 examples:
@@ -30,29 +32,39 @@ examples:
   halfnormal profile encode extron-sis-matrix out03/tie 1 --json
   halfnormal profile decode yamaha-01v96 --hex "F0 43 10 3E 7F 01 1C 00 00 00 00 06 37 F7"
   halfnormal profile schema > halfnormal-profile.schema.json
+{profile_learning.ACTION_EXAMPLES}
 
 exit code 1 when a check finds problems, or bytes mean nothing to the profile."""
-_TAKES = {"list": 0, "show": 1, "check": 1, "encode": 3, "decode": 1, "schema": 0}
+_TAKES = {"list": 0, "show": 1, "check": 1, "encode": 3, "decode": 1, "schema": 0, "import": 1, "learn": 0}
 _NEEDS = {**_TAKES, "check": 0}
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     parser.add_argument("action", choices=ACTIONS, metavar="ACTION", help=f"{', '.join(ACTIONS[:-1])} or {ACTIONS[-1]}")
-    parser.add_argument("id", nargs="?", metavar="ID", help="profile id or file")
+    parser.add_argument("id", nargs="?", metavar="ID", help="profile id or file; import: the list's file")
     parser.add_argument("control", nargs="?", metavar="CONTROL", help="encode: the control, as 'profile show' lists it")
     parser.add_argument("value", nargs="?", metavar="VALUE", help="encode: in the control's unit; off, true, false")
     parser.add_argument("--hex", metavar="BYTES", help="decode: the bytes")
+    profile_learning.add_arguments(parser)
     add_common(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Run one action on the library."""
     _check_arguments(args)
-    face = face_of(args)
-    return {"list": _list, "show": _show, "check": _check, "encode": _encode, "decode": _decode, "schema": _schema}[
-        args.action
-    ](args, face)
+    profile_learning.check_options(args)
+    chosen = {
+        "list": _list,
+        "show": _show,
+        "check": _check,
+        "encode": _encode,
+        "decode": _decode,
+        "schema": _schema,
+        "import": profile_learning.import_profile,
+        "learn": profile_learning.learn_profile,
+    }
+    return chosen[args.action](args, face_of(args))
 
 
 def _check_arguments(args: argparse.Namespace) -> None:
@@ -88,9 +100,12 @@ def _load(ref: str) -> Profile:
 
 
 def _list(args: argparse.Namespace, face: Face) -> int:
-    from profiles.library import all_profiles
+    from controller.events import Finding
+    from profiles.library import list_library
 
-    found = all_profiles(folders=_folders())
+    found, broken = list_library(folders=_folders())
+    for error in broken:
+        face.emit(Finding("profile", str(error), error.hint, "problem"))
     data = [
         {
             "id": p.id,
@@ -98,14 +113,12 @@ def _list(args: argparse.Namespace, face: Face) -> int:
             "model": p.model,
             "kind": p.kind,
             "transports": list(p.transports),
-            "controls": len(p.controls),
+            "controls": p.controls,
             "verification": p.verification,
         }
         for p in found
     ]
-    rows = [
-        [p.id, p.maker, p.model, p.kind, ", ".join(p.transports), str(len(p.controls)), p.verification] for p in found
-    ]
+    rows = [[p.id, p.maker, p.model, p.kind, ", ".join(p.transports), str(p.controls), p.verification] for p in found]
     heads = ["id", "maker", "model", "kind", "by", "controls", "verification"]
     face.data({"profiles": data}, table(rows, heads, right=(5,)))
     return 0
@@ -120,25 +133,61 @@ def _show(args: argparse.Namespace, face: Face) -> int:
         "model": profile.model,
         "kind": profile.kind,
         "verification": profile.verification,
+        "confidence": profile.confidence,
+        "sources": list(profile.sources),
         "notes": profile.notes,
         "not_covered": profile.not_covered,
+        "options": {
+            name: {"choices": list(choices), "default": profile.options[name]}
+            for name, choices in profile.option_choices.items()
+        },
+        "commands": [{"name": c.name, "dangerous": c.dangerous} for c in profile.commands.values()],
         "controls": [_control_json(c) for c in controls],
     }
     rows = [
-        [c.name, c.unit, _range(c), "hand" if c.by_hand else "sent", "yes" if c.readable else "no"] for c in controls
+        [c.name, c.unit, _range(c), "hand" if c.by_hand else "sent", "yes" if c.readable else "no", _sure(c, profile)]
+        for c in controls
     ]
     lines = [
-        f"{profile.maker} {profile.model} ({profile.kind}, {profile.verification})",
+        f"{profile.maker} {profile.model} ({profile.kind}, {profile.verification}; {CONFIDENCES[profile.confidence]})",
+        *(f"source: {source}" for source in profile.sources),
         profile.notes,
         f"not covered: {profile.not_covered}" if profile.not_covered else "",
-        *table(rows, ["control", "unit", "range", "set by", "read back"]),
+        *(
+            f"option {name}: {' | '.join(choices)} (set to {profile.options[name]})"
+            for name, choices in profile.option_choices.items()
+        ),
+        f"commands: {', '.join(profile.commands)}" if profile.commands else "",
+        *table(rows, ["control", "unit", "range", "set by", "read back", "sure"]),
+        *dict.fromkeys(f"{_knob(c)}: {c.remark}" for c in controls if c.remark),
     ]
     face.data(data, [line for line in lines if line])
     return 0
 
 
+CONFIDENCES = {
+    "V2": "two independent sources agree",
+    "V1": "one source",
+    "M": "from general knowledge, not from a document",
+    "I": "inferred; measure it before you rely on it",
+}
+
+
+def _sure(control: Control, profile: Profile) -> str:
+    """Say how sure a control's facts are, where they are less or more so than the rest."""
+    danger = "dangerous " if control.dangerous else ""
+    return danger + (
+        control.confidence if control.confidence != profile.confidence or control.confidence == "I" else ""
+    )
+
+
+def _knob(control: Control) -> str:
+    """Name a control without its strip's number, so that what holds for all strips is said once."""
+    return re.sub(r"\d+", "…", control.name)
+
+
 def _control_json(control: Control) -> dict[str, Any]:
-    from controller.recall import number
+    from controller.value_text import number
 
     return {
         "name": control.name,
@@ -151,6 +200,8 @@ def _control_json(control: Control) -> dict[str, Any]:
         "by_hand": control.by_hand,
         "readable": control.readable,
         "dangerous": control.dangerous,
+        "confidence": control.confidence,
+        "remark": control.remark,
         "role": control.role,
     }
 
@@ -163,11 +214,14 @@ def _range(control: Control) -> str:
 
 def _check(args: argparse.Namespace, face: Face) -> int:
     from hardware.wire.examples import check_examples
-    from profiles.library import all_profiles
+    from profiles.library import Library, read_library
 
-    chosen = [_load(args.id)] if args.id else all_profiles(folders=_folders())
+    library = read_library(folders=_folders()) if not args.id else Library((), ())
+    chosen = [_load(args.id)] if args.id else list(library.profiles)
     ran = 0
-    problems: list[dict[str, str]] = []
+    problems: list[dict[str, str]] = [
+        {"where": "library", "what": str(error), "hint": error.hint} for error in library.broken
+    ]
     for profile in chosen:
         report = check_examples(profile)
         ran += report.examples_run
@@ -183,7 +237,7 @@ def _check(args: argparse.Namespace, face: Face) -> int:
 
 
 def _encode(args: argparse.Namespace, face: Face) -> int:
-    from controller.recall import number, say
+    from controller.value_text import number, say
     from hardware.wire.messages import encode
 
     profile = _load(args.id)
@@ -199,8 +253,8 @@ def _encode(args: argparse.Namespace, face: Face) -> int:
 
 def _decode(args: argparse.Namespace, face: Face) -> int:
     from controller.errors import UsageError
-    from controller.recall import number, say
-    from hardware.wire.messages import Change, Parser, Refusal
+    from controller.value_text import number, say
+    from hardware.wire.messages import Accepted, Change, Parser, Refusal, Report, Touch, Unparsed
 
     profile = _load(args.id)
     try:
@@ -214,16 +268,28 @@ def _decode(args: argparse.Namespace, face: Face) -> int:
     heard += parser.flush()
     changes = [{"control": h.control, **number("value", h.value), "raw": h.raw} for h in heard if isinstance(h, Change)]
     refusals = [{"control": h.control, "code": h.code, "text": h.text} for h in heard if isinstance(h, Refusal)]
-    rest = b"".join(h.data for h in heard if not isinstance(h, Change | Refusal))
+    reports: list[dict[str, Any]] = [
+        {"means": h.means, "fields": dict(h.fields)} for h in heard if isinstance(h, Report)
+    ]
+    reports += [{"means": "accepted", "fields": {}} for h in heard if isinstance(h, Accepted)]
+    reports += [
+        {"means": "touched" if h.on else "released", "fields": {"control": h.control}}
+        for h in heard
+        if isinstance(h, Touch)
+    ]
+    rest = b"".join(h.data for h in heard if isinstance(h, Unparsed))
     lines = [
         f"{h.control} = {say(h.value, profile.controls[h.control].unit)} (raw {h.raw})"
         for h in heard
         if isinstance(h, Change)
     ]
     lines += [f"refused: {r['control'] or '?'} {r['text']}" for r in refusals]
+    lines += [" ".join([str(r["means"]), *(f"{name} {value}" for name, value in r["fields"].items())]) for r in reports]
     if rest:
         lines.append(f"not understood: {rest.hex(' ').upper()}")
-    face.data({"changes": changes, "refusals": refusals, "unparsed_hex": rest.hex(" ").upper()}, lines)
+    face.data(
+        {"changes": changes, "refusals": refusals, "reports": reports, "unparsed_hex": rest.hex(" ").upper()}, lines
+    )
     return 0 if not rest else 1
 
 

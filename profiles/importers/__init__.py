@@ -1,0 +1,1 @@
+"""Profiles out of other people's lists."""
