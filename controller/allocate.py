@@ -13,10 +13,11 @@ from controller import desk as desks
 from controller.allocate_bus import plan_bus
 from controller.allocate_strip import Seat, StripPlan, plan_strip, sound_seats
 from controller.allocation import Allocation, Draft, RenderPath, Route
-from controller.desk import DeskStrip, db_to_gain
+from controller.desk import DeskStrip
 from controller.engine_terms import engine_bands, engine_compressor, engine_reverb, strip_gains, strip_settings
 from controller.loops import LoopFacts
-from controller.mix import Mix
+from controller.mix import BUS, Mix
+from controller.move_points import bus_automation, lane_words, strip_automation, with_send
 from dsp.engine import BusSettings
 from hardware.known import Known
 from hardware.rig import Rig
@@ -113,6 +114,7 @@ def allocate(
         bus_itb=bus_itb,
         tail_s=tail,
         bus_gain_db=bus_gain_db,
+        lanes=tuple(draft.lanes),
     )
 
 
@@ -126,7 +128,14 @@ def in_the_box(allocation: Allocation) -> Allocation:
         if p.strip != "box"
     )
     return replace(
-        allocation, path="itb", placements=placements, routes=(), box_pair=None, sums_after_return=False, target={}
+        allocation,
+        path="itb",
+        placements=placements,
+        routes=(),
+        box_pair=None,
+        sums_after_return=False,
+        target={},
+        lanes=(),
     )
 
 
@@ -168,16 +177,30 @@ def _box_only(mix: Mix, channels: Mapping[str, int]) -> Allocation:
         muted = not mix.is_heard(strip)
         hpf = None if strip.hpf_hz == -math.inf else strip.hpf_hz
         gains = strip_gains(strip, mix, width, muted)
-        send = 0.0 if muted else db_to_gain(strip.send_db)
+        send = with_send(strip, mix, muted=muted)
         plans.append(
             strip_settings(
-                strip, width, hpf, engine_bands(strip.eq), engine_compressor(strip.comp), gains, send, on_bus=True
+                strip,
+                width,
+                hpf,
+                engine_bands(strip.eq),
+                engine_compressor(strip.comp),
+                gains,
+                send,
+                on_bus=True,
+                automation=strip_automation(strip, mix, width),
             )
         )
         draft.place(strip.name, "sum", "box", "the project has no rig")
+    for name in (*(strip.name for strip in mix.strips), BUS):
+        for move in mix.moves_of(name).values():
+            draft.place(name, "moves", "box", f"{lane_words(move)}, made by the engine")
     reverb = engine_reverb(mix) if any(p.send > 0.0 for p in plans) else None
     bus = BusSettings(
-        bands=engine_bands(mix.bus.eq), compressor=engine_compressor(mix.bus.comp), fader_db=mix.bus.fader_db
+        bands=engine_bands(mix.bus.eq),
+        compressor=engine_compressor(mix.bus.comp),
+        fader_db=mix.bus.fader_db,
+        automation=bus_automation(mix),
     )
     return Allocation(
         path="itb",

@@ -8,12 +8,11 @@ from collections.abc import Mapping
 from controller import desk as desks
 from controller.allocation import Draft
 from controller.engine_terms import engine_bands, engine_compressor
-from controller.mix import Mix
+from controller.mix import BUS, Mix
+from controller.move_points import bus_automation, bus_lane, highest_db, lane_words
 from dsp.engine import BusSettings
 from hardware.rig import Rig
 from profiles.profile import Profile
-
-BUS = "bus"
 
 
 def plan_bus(
@@ -60,12 +59,26 @@ def plan_bus(
     if bands:
         draft.place(BUS, "eq", "box", "the desk has no bus equaliser")
     fader_db = mix.bus.fader_db
+    move = mix.moves_of(BUS).get("fader_db")
+    automation = bus_automation(mix)
+    moved_where = "box"
     master = desks.master_fader(rig, profiles) if on_desk else None
+    moves_there = move is None or (
+        master is not None
+        and not master[1].by_hand
+        and math.isfinite(fader_db)
+        and highest_db(move, fader_db) <= master[1].high
+    )
+    last = not bands and (compressor is None or on_device) and not box_joins_late
     trim_db = fader_db
-    if master is not None and not bands and (compressor is None or on_device) and not box_joins_late:
+    if master is not None and last and moves_there:
         address, control = master
         reached = float(control.achieved(fader_db))
         if math.isfinite(reached):
+            lane = bus_lane(mix, address, trim_db=fader_db - reached)
+            if lane is not None:
+                draft.lanes.append(lane)
+                moved_where = address
             draft.target[address] = reached
             trim_db = fader_db - reached
             draft.place(BUS, "fader", address, f"digital trim {trim_db:+.2f} dB after the A/D makes up its step")
@@ -73,7 +86,15 @@ def plan_bus(
         address, control = master
         draft.target[address] = float(control.achieved(0.0))
         draft.place(BUS, "fader", "box", "it follows the bus stages in the box; the master fader stays at 0 dB")
-    feeds = BusSettings(bands=bands, compressor=None if on_device else compressor, fader_db=trim_db)
-    itb = BusSettings(bands=bands, compressor=achieved, fader_db=fader_db)
+    if move is not None:
+        how = "made by the engine" if moved_where == "box" else "sent in time with the pass"
+        draft.place(BUS, "moves", moved_where, f"{lane_words(move)}, {how}")
+    feeds = BusSettings(
+        bands=bands,
+        compressor=None if on_device else compressor,
+        fader_db=trim_db,
+        automation=automation if moved_where == "box" else None,
+    )
+    itb = BusSettings(bands=bands, compressor=achieved, fader_db=fader_db, automation=automation)
     makeup_db = achieved.makeup_db if achieved is not None and on_device else 0.0
     return feeds, itb, makeup_db + mix.bus.fader_db - trim_db

@@ -23,8 +23,10 @@ from controller.engine_terms import (
 )
 from controller.loops import LoopFacts
 from controller.mix import Mix, Strip
+from controller.move_points import desk_lanes, lane_words, strip_automation, with_send
 from dsp.engine import Band, Compressor, StripSettings
 from hardware.known import Known
+from hardware.lanes import Lane
 
 NO_SEAT = "the desk has no free strip for it"
 PINNED = "pinned to the box by the mix"
@@ -37,6 +39,17 @@ class StripPlan:
     feed: StripSettings
     itb: StripSettings
     routes: tuple[Route, ...]
+
+
+@dataclass(frozen=True)
+class _Level:
+    """What a desk strip's fader and pan are set to, and the digital trim that makes up the rest."""
+
+    pan: float
+    law_gains: tuple[float, float]
+    wanted_db: float
+    fader_db: float
+    trim_db: float
 
 
 @dataclass(frozen=True)
@@ -79,14 +92,22 @@ def plan_strip(
     bands = engine_bands(strip.eq)
     hpf = None if strip.hpf_hz == -math.inf else strip.hpf_hz
     compressor = engine_compressor(strip.comp)
-    send = 0.0 if muted else db_to_gain(strip.send_db)
+    send = with_send(strip, mix, muted=muted)
+    automation = strip_automation(strip, mix, wanted)
     seats, problem = sound_seats(strips, loops) if len(strips) == wanted else ([], NO_SEAT)
     pinned = strip.place.get("sum", "auto")
     if pinned == "box":
         seats, problem = [], PINNED
+    levels = [_level(strip, mix, wanted, channel, seat) for channel, seat in enumerate(seats)]
+    lanes, obstacle = _lanes(strip, mix, wanted, seats, levels)
+    if obstacle:
+        seats, problem = [], obstacle
+    _say_moves(strip, mix, lanes if seats else [], draft)
     if not seats:
         gains = strip_gains(strip, mix, wanted, muted)
-        settings = strip_settings(strip, wanted, hpf, bands, compressor, gains, send, on_bus=True)
+        settings = strip_settings(
+            strip, wanted, hpf, bands, compressor, gains, send, on_bus=True, automation=automation
+        )
         draft.place(strip.name, "sum", "box", problem)
         return StripPlan(settings, settings, ())
     blocker = (
@@ -115,20 +136,15 @@ def plan_strip(
     routes: list[Route] = []
     itb_gains: list[tuple[float, float]] = []
     achieved_bands = bands
-    for channel, seat in enumerate(seats):
+    for channel, (seat, level) in enumerate(zip(seats, levels, strict=True)):
         desks.seat_neutral(seat.strip, draft.target)
         if desk_hpf is not None:
             desks.set_hpf(seat.strip, draft.target, desk_hpf)
         if desk_bands:
             achieved_bands = desks.set_eq(seat.strip, draft.target, wishes, desk_bands)
-        left, right = channel_gains(strip, mix, wanted, channel)
-        pan, law_gains = desks.pan_for(seat.strip, left, right)
-        level = math.hypot(left, right) / math.hypot(*law_gains)
-        wanted_db = strip.fader_db + gain_to_db(level)
-        fader_db = desks.fader_for(seat.strip, wanted_db)
-        desks.set_level(seat.strip, draft.target, fader_db=fader_db, pan=pan, muted=muted)
-        trim_db = wanted_db - fader_db if math.isfinite(fader_db) else 0.0
-        total = 0.0 if muted else db_to_gain(wanted_db)
+        law_gains, fader_db = level.law_gains, level.fader_db
+        desks.set_level(seat.strip, draft.target, fader_db=fader_db, pan=level.pan, muted=muted)
+        total = 0.0 if muted else db_to_gain(level.wanted_db)
         itb_gains.append((law_gains[0] * total, law_gains[1] * total))
         routes.append(
             Route(
@@ -136,7 +152,7 @@ def plan_strip(
                 channel,
                 seat.strip.output,
                 seat.strip.address,
-                trim_db - seat.gain_db,
+                level.trim_db - seat.gain_db,
                 law_gains[0] * db_to_gain(fader_db),
                 law_gains[1] * db_to_gain(fader_db),
                 muted=muted or not math.isfinite(fader_db),
@@ -144,13 +160,46 @@ def plan_strip(
                 hpf_hz=desk_hpf,
             )
         )
+    draft.lanes += lanes
     _say_strip(strip, seats, routes, hpf, hpf_why, bands, eq_why, compressor, send, draft)
     gains = tuple(itb_gains)
     box_bands = () if desk_bands else bands
     box_hpf = None if desk_hpf is not None else hpf
-    feed = strip_settings(strip, wanted, box_hpf, box_bands, compressor, gains, send, on_bus=False)
-    itb = strip_settings(strip, wanted, hpf, achieved_bands, compressor, gains, send, on_bus=True)
+    feed = strip_settings(
+        strip, wanted, box_hpf, box_bands, compressor, gains, send, on_bus=False, automation=automation
+    )
+    itb = strip_settings(
+        strip, wanted, hpf, achieved_bands, compressor, gains, send, on_bus=True, automation=automation
+    )
     return StripPlan(feed, itb, tuple(routes))
+
+
+def _level(strip: Strip, mix: Mix, wanted: int, channel: int, seat: Seat) -> _Level:
+    left, right = channel_gains(strip, mix, wanted, channel)
+    pan, law_gains = desks.pan_for(seat.strip, left, right)
+    wanted_db = strip.fader_db + gain_to_db(math.hypot(left, right) / math.hypot(*law_gains))
+    fader_db = desks.fader_for(seat.strip, wanted_db)
+    return _Level(pan, law_gains, wanted_db, fader_db, wanted_db - fader_db if math.isfinite(fader_db) else 0.0)
+
+
+def _lanes(
+    strip: Strip, mix: Mix, wanted: int, seats: Sequence[Seat], levels: Sequence[_Level]
+) -> tuple[list[Lane], str]:
+    """Return what the desk's controls do during the song, or why they cannot."""
+    lanes: list[Lane] = []
+    for channel, (seat, level) in enumerate(zip(seats, levels, strict=True)):
+        found = desk_lanes(strip, mix, wanted, channel, seat.strip, trim_db=level.trim_db)
+        if isinstance(found, str):
+            return [], found
+        lanes += found
+    return lanes, ""
+
+
+def _say_moves(strip: Strip, mix: Mix, lanes: Sequence[Lane], draft: Draft) -> None:
+    for what, move in mix.moves_of(strip.name).items():
+        where = "+".join(lane.address for lane in lanes) if what != "send_db" else ""
+        said = f"{lane_words(move)}, {'sent in time with the pass' if where else 'made by the engine'}"
+        draft.place(strip.name, "moves", where or "box", said)
 
 
 def _say_strip(

@@ -7,6 +7,7 @@ from typing import Literal
 
 from dsp.delay import LATENCY_FRAMES
 from dsp.engine import Band, BusSettings, ReverbSettings, StripSettings
+from hardware.lanes import Lane
 from profiles.profile import Value
 
 RenderPath = Literal["analog", "hybrid", "itb"]
@@ -53,7 +54,8 @@ class Allocation:
     hardware can reach, so that a null compares paths and not rounding. ``bus_feeds``/``bus_itb`` likewise.
     ``target`` is the snapshot the rig is recalled to; ``bus_gain_db`` the gain of the desk's bus there (master
     fader, make-up of an outboard compressor), for signals below the compressor's threshold.
-    ``stems`` are the stem files of the strips, in the order of ``feeds`` and ``itb``.
+    ``stems`` are the stem files of the strips, in the order of ``feeds`` and ``itb``. ``lanes`` are the mix's moves
+    that the devices make, in seconds of the song.
     """
 
     path: RenderPath
@@ -70,6 +72,7 @@ class Allocation:
     bus_itb: BusSettings
     tail_s: float
     bus_gain_db: float = 0.0
+    lanes: tuple[Lane, ...] = ()
 
     @property
     def feed_latency_frames(self) -> int:
@@ -85,10 +88,11 @@ class Allocation:
 
 @dataclass
 class Draft:
-    """An allocation under construction: placements as they are decided, and the rig's target."""
+    """An allocation under construction: placements as they are decided, the rig's target, what moves."""
 
     placements: list[Placement] = field(default_factory=list)
     target: dict[str, Value] = field(default_factory=dict)
+    lanes: list[Lane] = field(default_factory=list)
 
     def place(self, strip: str, stage: str, where: str, why: str) -> None:
         """Note where a stage runs, and why there."""

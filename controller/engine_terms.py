@@ -7,7 +7,7 @@ from typing import Literal
 
 from controller.desk import db_to_gain
 from controller.mix import Comp, EqBand, Mix, Strip
-from dsp.engine import Band, Compressor, ReverbSettings, StripSettings
+from dsp.engine import Automation, Band, Compressor, ReverbSettings, StripSettings
 from dsp.stereo import balance_gains, pan_gains
 
 BAND_KINDS: tuple[tuple[str, Literal["low_shelf", "bell", "high_shelf"]], ...] = (
@@ -82,6 +82,7 @@ def strip_settings(
     send: float,
     *,
     on_bus: bool,
+    automation: Automation | None = None,
 ) -> StripSettings:
     """Return a strip's settings with these filters, dynamics and gains."""
     return StripSettings(
@@ -95,4 +96,5 @@ def strip_settings(
         gains=gains,
         send=send,
         on_bus=on_bus,
+        automation=automation,
     )

@@ -22,10 +22,12 @@ SCHEMA = 1
 BANDS = ("lf", "lmf", "hmf", "hf")
 STRIP_STAGES = ("hpf", "eq", "comp", "sum", "send")
 BUS_STAGES = ("eq", "comp", "fader")
+BUS = "bus"
+"""What a move calls the stereo bus."""
 PAN_LAWS_DB = (-2.5, -3.0, -4.5, -6.0)
 BUTTERWORTH_Q = round(math.sqrt(0.5), 4)
 
-_OFF_KEYS = frozenset({"hpf_hz", "fader_db", "send_db", "return_db"})
+_OFF_KEYS = frozenset({"hpf_hz", "fader_db", "send_db", "return_db", "points"})
 _SYNONYMS = {
     "gain": "fader_db",
     "level": "fader_db",
@@ -71,6 +73,7 @@ class Range:
 
 GAIN_DB = Range(-18.0, 18.0, "dB")
 FADER_DB = Range(-120.0, 12.0, "dB", off=True)
+MOVE_S = Range(0.0, 86_400.0, "s")
 HPF_HZ = Range(20.0, 400.0, "Hz", off=True)
 BAND_HZ: Mapping[str, Range] = {
     "lf": Range(20.0, 1_000.0, "Hz"),
@@ -224,6 +227,50 @@ class Reverb(_Checked, frozen=True, kw_only=True, forbid_unknown_fields=True):
     }
 
 
+class Move(_Checked, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How one value of a strip, or of the ``"bus"`` its ``fader_db``, moves during the song.
+
+    ``points`` are [seconds of the song, value], seconds never falling. Before the first and after the last point the
+    value holds. Between them it goes straight, levels in dB; a ``mute`` holds until the next point. The way from or to
+    "off" goes straight by the lowest level there is, −120 dB. Two points at one moment make a jump.
+    """
+
+    strip: str
+    what: Literal["fader_db", "pan", "mute", "send_db"]
+    points: tuple[Any, ...]
+    ranges: ClassVar[Mapping[str, Range]] = {}
+
+    def __post_init__(self) -> None:
+        if self.strip == BUS and self.what != "fader_db":
+            raise KeyValueError(("what",), f'= "{self.what}": the bus has a fader_db only')
+        if not self.points:
+            raise KeyValueError(("points",), "is empty; it needs at least one [seconds, value]")
+        points: list[tuple[float, float | bool]] = []
+        for point in self.points:
+            if not isinstance(point, list | tuple) or len(point) != 2:
+                raise KeyValueError(("points",), "must be a list of [seconds, value]")
+            points.append((self._moment(point[0], points), self._value(point[1])))
+        msgspec.structs.force_setattr(self, "points", tuple(points))
+
+    def _moment(self, at_s: Any, before: list[tuple[float, float | bool]]) -> float:
+        if isinstance(at_s, bool) or not isinstance(at_s, int | float) or at_s not in MOVE_S:
+            raise KeyValueError(("points",), f"at {spoken_value(at_s)}: the first number is seconds, {MOVE_S}")
+        if before and at_s < before[-1][0]:
+            raise KeyValueError(("points",), f"at {at_s:g} s stands behind {before[-1][0]:g} s")
+        return float(at_s)
+
+    def _value(self, value: Any) -> float | bool:
+        if self.what == "mute":
+            if not isinstance(value, bool):
+                raise KeyValueError(("points",), f"= {spoken_value(value)} must be true or false")
+            return value
+        allowed = Strip.ranges[self.what]
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise KeyValueError(("points",), f"= {spoken_value(value)} must be a number, {allowed}")
+        _require(allowed, value, "points")
+        return float(value)
+
+
 class Mix(_Checked, frozen=True, kw_only=True, forbid_unknown_fields=True, dict=True):
     """One mix. ``pan_law_db``: what a centred strip loses in each side, one of ``PAN_LAWS_DB``."""
 
@@ -233,6 +280,7 @@ class Mix(_Checked, frozen=True, kw_only=True, forbid_unknown_fields=True, dict=
     strips: tuple[Strip, ...] = msgspec.field(default=(), name="strip")
     bus: Bus = Bus()
     reverb: Reverb = Reverb()
+    moves: tuple[Move, ...] = msgspec.field(default=(), name="move")
 
     def __post_init__(self) -> None:
         if self.pan_law_db not in PAN_LAWS_DB:
@@ -243,12 +291,38 @@ class Mix(_Checked, frozen=True, kw_only=True, forbid_unknown_fields=True, dict=
             seen[strip.name.casefold()] += 1
             if seen[strip.name.casefold()] > 1:
                 raise KeyValueError(("strip", index, "name"), f'= "{strip.name}" is used twice')
+        self._check_moves()
+
+    def _check_moves(self) -> None:
+        names = [strip.name for strip in self.strips]
+        seen: set[tuple[str, str]] = set()
+        for index, move in enumerate(self.moves):
+            if move.strip == BUS and BUS in names:
+                raise KeyValueError(("move", index, "strip"), '= "bus" is both a strip and the stereo bus; rename it')
+            if move.strip not in (*names, BUS):
+                known = nearest(move.strip, [*names, BUS])
+                raise KeyValueError(("move", index, "strip"), f'= "{move.strip}" is no strip{known}')
+            if (move.strip, move.what) in seen:
+                raise KeyValueError(
+                    ("move", index), f"{move.what} of {move.strip!r} moves twice; put it into one table"
+                )
+            seen.add((move.strip, move.what))
 
     @property
     def path(self) -> Path | None:
         """The file that the mix was read from; a changed copy has none, and it plays no part in comparing mixes."""
         path: Path | None = self.__dict__.get("path")
         return path
+
+    def moves_of(self, name: str) -> dict[str, Move]:
+        """Return what moves of the strip of that name (or of ``"bus"``), by the key that moves.
+
+        A strip that others' solo keeps silent does not move.
+        """
+        strip = next((strip for strip in self.strips if strip.name == name), None)
+        if strip is not None and not strip.solo and any(other.solo for other in self.strips):
+            return {}
+        return {move.what: move for move in self.moves if move.strip == name}
 
     def is_heard(self, strip: Strip) -> bool:
         """Tell whether ``strip`` reaches the bus: not muted, and soloed where any strip is."""

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from controller.mix import Comp, EqBand, Mix, Range, Strip
+    from controller.mix import Comp, EqBand, Mix, Move, Range, Strip
 
 _COLUMN = 34
 
@@ -48,7 +48,23 @@ def mix_text(mix: Mix) -> str:
         "[reverb]",
         *(_ranged(key, getattr(mix.reverb, key), allowed) for key, allowed in Reverb.ranges.items()),
     ]
+    for move in mix.moves:
+        lines += _move_lines(move)
     return "\n".join(lines) + "\n"
+
+
+def _move_lines(move: Move) -> list[str]:
+    points = [f"  [{_toml(at_s)}, {_toml(value)}]," for at_s, value in move.points]
+    return [
+        "",
+        "",
+        "[[move]]",
+        f"strip = {_quoted(move.strip)}",
+        _line("what", move.what, '"fader_db", "pan", "mute" or "send_db"; of the "bus": "fader_db"'),
+        "points = [  # [seconds of the song, value]; straight in between, a mute holds",
+        *points,
+        "]",
+    ]
 
 
 def _strip_lines(strip: Strip) -> list[str]:

@@ -13,7 +13,7 @@ from controller.events import Emit, Finding, Progress
 from controller.feeds import bus_levels
 from controller.wav import WavWriter
 from hardware.errors import AudioDropoutError
-from hardware.seams import AudioStream, Source, Xrun
+from hardware.seams import AudioStream, RunReport, Sink, Source, Xrun
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -31,6 +31,17 @@ class MeteredSource(Source, Protocol):
     """A source that knows the level of every strip in its newest block [dBFS]."""
 
     levels_dbfs: dict[str, float]
+
+
+class Moves(Protocol):
+    """What moves on the rig while a pass is played."""
+
+    def begin(self, start: int) -> Callable[[int], None]:
+        """Bring every control to where it stands at frame ``start`` of the pass; return what a run calls each block.
+
+        The callback takes the frame of the run, from 0 at ``start``.
+        """
+        ...
 
 
 @dataclass(frozen=True)
@@ -103,11 +114,12 @@ def record_pass(
     frames: int,
     latency_frames: int,
     emit: Emit,
+    moves: Moves | None = None,
 ) -> Recording:
     """Play and record ``frames`` frames, then repair what xruns damaged.
 
     ``make_source(start)`` renders the feeds from frame ``start`` on. The recording streams to ``writer``; the
-    repairs are short and come back in memory.
+    repairs are short and come back in memory. ``moves`` begin anew for each repair, where it starts.
 
     Raises
     ------
@@ -122,7 +134,7 @@ def record_pass(
         left = (time.monotonic() - began) * (1 - share) / share if share > 0.02 else None
         emit(Progress(JOB, share, left, "recording", source.levels_dbfs | tape.levels_dbfs))
 
-    report = stream.run(source, tape, frames, progress=progress)
+    report = _run(stream, source, tape, frames, start=0, moves=moves, progress=progress)
     guard = GUARD_BLOCKS * stream.block_frames + latency_frames
     merge = round(MERGE_S * stream.rate_hz)
     regions = damaged_regions(report.xruns, frames=frames, guard=guard, merge=merge)
@@ -130,8 +142,23 @@ def record_pass(
     for begin, end in regions:
         where = f"{begin / stream.rate_hz:.2f}–{end / stream.rate_hz:.2f} s"
         emit(Finding("pass", f"an xrun touched {where}; recording that region again", severity="warning"))
-        patches.append(_repair(stream, make_source, begin, end, frames=frames, guard=guard, where=where))
+        patches.append(_repair(stream, make_source, begin, end, frames=frames, guard=guard, where=where, moves=moves))
     return Recording(report.frames, report.xruns, tuple(patches))
+
+
+def _run(
+    stream: AudioStream,
+    source: Source,
+    sink: Sink,
+    frames: int,
+    *,
+    start: int,
+    moves: Moves | None,
+    progress: Callable[[int], None] | None = None,
+) -> RunReport:
+    if moves is None:
+        return stream.run(source, sink, frames, progress=progress)
+    return stream.run(source, sink, frames, progress=progress, on_block=moves.begin(start))
 
 
 def _repair(
@@ -143,13 +170,14 @@ def _repair(
     frames: int,
     guard: int,
     where: str,
+    moves: Moves | None,
 ) -> Patch:
     fade = round(CROSSFADE_S * stream.rate_hz)
     first, last = max(0, begin - fade), min(frames, end + fade)
     start = max(0, first - round(PREROLL_S * stream.rate_hz))
     for _ in range(TRIES):
         sink = _Region(first - start, last - first, stream.inputs)
-        report = stream.run(make_source(start), sink, last - start + guard)
+        report = _run(stream, make_source(start), sink, last - start + guard, start=start, moves=moves)
         again = damaged_regions(report.xruns, frames=last - start + guard, guard=guard, merge=0)
         if not any(b < last - start and e > first - start for b, e in again):
             return Patch(first, sink.audio, (first > 0, last < frames))

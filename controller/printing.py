@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from controller import files, loops, provenance, recall
+from controller import files, loops, move_record, moves, provenance, recall
 from controller.allocate import allocate, in_the_box
 from controller.allocation import Allocation, RenderPath
 from controller.audiofile import AudioReader
 from controller.desk import return_inputs
-from controller.errors import CalibrationError, DeclinedError, ProjectError
+from controller.errors import CalibrationError, DeclinedError, ProjectError, UsageError
 from controller.events import Accept, Emit, Finding, Progress, Question, Started
 from controller.feeds import BLOCK_FRAMES, FeedSource, bus_levels, check_headroom, strip_levels
 from controller.filing import Format, Print, Render, Title, file_print, write_render
@@ -25,6 +25,7 @@ from controller.passes import Recording, patched, record_pass
 from controller.project import Project, StemReader
 from controller.recall import PlannedRecall
 from controller.reping import Reping, reping
+from controller.rolling import Along, PlannedRolling, Roll, plan_rolling
 from controller.studio import Studio
 from controller.version import VERSION
 from controller.wav import WavWriter
@@ -81,11 +82,14 @@ def print_mix(
     like: RenderPath | None = "analog",
     format_: Format = "24",
     hands_done: bool = False,
+    record_moves: bool = False,
+    roll: Roll | None = None,
 ) -> Print:
     """Render ``mix`` and file the print.
 
     Shows the allocation and what the rig has yet to be recalled to; nothing plays or moves before both were
-    accepted. Whatever was recorded when a pass ends early stays recoverable.
+    accepted. Whatever was recorded when a pass ends early stays recoverable. With ``record_moves`` what hands move on
+    the desk during the pass becomes the moves of a new mix; ``roll`` says what machine runs with it.
 
     Raises
     ------
@@ -95,6 +99,8 @@ def print_mix(
         No calibration, a stale one, or one that the re-ping contradicts.
     MixError, ProjectError, StorageError, HardwareError
         The mix cannot be played, the disk or a device failed.
+    UsageError
+        Something is to run with the pass that the rig lacks, or there is no pass.
     """
     allocation, stored = plan_allocation(project, mix, studio, path, like=like)
     frames = project.frames + math.ceil(allocation.tail_s * project.rate_hz)
@@ -102,6 +108,11 @@ def print_mix(
         emit(Finding("desk", "no strip of this mix runs on the desk; all of it is made in the box", severity="warning"))
     analog = bool(allocation.routes) and studio is not None
     if not analog:
+        if roll is not None or record_moves:
+            raise UsageError(
+                "This print has no pass through the desk: nothing can run with it, and no hand be recorded.",
+                hint="Print with --path analog or hybrid, or leave out --transport, --mtc and --record-moves.",
+            )
         if not accept(Question(f"Print {mix.name} ({path})", tuple(allocation.lines()))):
             raise DeclinedError("The print was not accepted; nothing was written.")
         render = _render_box(project, mix, allocation, frames, emit)
@@ -109,8 +120,10 @@ def print_mix(
     assert studio is not None  # noqa: S101 - analog implies a studio
     stored = sound_calibration(studio, stored, project)
     planned = recall.plan_mix(studio, allocation)
+    moving = moves.plan_moves(studio.profiles, allocation)
+    rolling = plan_rolling(studio, roll)
     title = f"Print {mix.name} ({path}) through {studio.rig.title}"
-    if not accept(Question(title, (*allocation.lines(), *planned.lines()))):
+    if not accept(Question(title, (*allocation.lines(), *moving.lines(), *rolling.lines(), *planned.lines()))):
         raise DeclinedError("The print was not accepted; nothing played or moved.")
     if planned.plan.by_hand and not hands_done:
         raise CalibrationError(
@@ -126,7 +139,9 @@ def print_mix(
         rate_hz=project.rate_hz,
         progress=lambda share: emit(Progress(JOB, share, detail="checking that no feed clips")),
     )
-    render = _render_analog(project, mix, allocation, studio, stored, planned, frames, emit)
+    render = _render_analog(
+        project, mix, allocation, studio, stored, planned, moving, rolling, frames, emit, record_moves
+    )
     return file_print(project, mix, allocation, render, format_=format_, emit=emit)
 
 
@@ -178,8 +193,11 @@ def _render_analog(
     studio: Studio,
     stored: StoredCalibration,
     planned: PlannedRecall,
+    moving: moves.PlannedMoves,
+    rolling: PlannedRolling,
     frames: int,
     emit: Emit,
+    record_moves: bool,
 ) -> Render:
     """Recall, re-ping, record, repair; then trim to the song's start and run the bus stages of the box.
 
@@ -193,9 +211,30 @@ def _render_analog(
         latency = round(ping.latency_samples)
         total = frames + latency + SETTLE_FRAMES
         number, partial = project.claim_print(_origin(mix, allocation.path, studio.rig.name))
-        recording = _record(project, allocation, stream, number, partial, total, latency, emit)
+        desk_frames = ping.latency_samples - moves.return_way_frames(stored.calibration, allocation)
+        riding = moves.Riding(
+            studio, moving, allocation.target, stream, desk_frames=desk_frames, emit=emit, listening=record_moves
+        )
+        recording = _record(
+            project,
+            allocation,
+            stream,
+            riding,
+            rolling.along(studio, riding.in_pass, stream),
+            number,
+            partial,
+            total,
+            latency,
+            emit,
+        )
     snapshot = provenance.store_snapshot(project, studio)
-    facts = {**provenance.rig_facts(studio, stored, snapshot), **_pass_facts(recording, ping, project.rate_hz)}
+    facts = {
+        **provenance.rig_facts(studio, stored, snapshot),
+        **_pass_facts(recording, ping, project.rate_hz),
+        **moving.facts(desk_frames, project.rate_hz),
+    }
+    if record_moves:
+        facts |= move_record.save_moves(project, mix, allocation, studio, riding.heard, emit=emit).facts()
     whole = partial.with_name(f".partial-{number:04d}-whole.wav")
     blocks = _analog_blocks(project, allocation, partial, recording, latency, frames, return_inputs(studio.rig))
     written, peak = write_render(whole, blocks, Title(project.title, mix.name, allocation.path, project.rate_hz))
@@ -206,6 +245,8 @@ def _record(
     project: Project,
     allocation: Allocation,
     stream: AudioStream,
+    riding: moves.Riding,
+    along: Along,
     number: int,
     partial: Path,
     frames: int,
@@ -224,7 +265,9 @@ def _record(
     emit(Started(JOB, f"recording {frames / project.rate_hz:.1f} s into {files.relative(partial)}"))
     writer = WavWriter(partial, rate_hz=project.rate_hz, channels=stream.inputs, subtype="FLOAT")
     try:
-        return record_pass(stream, make_source, writer, frames=frames, latency_frames=latency, emit=emit)
+        return record_pass(
+            stream, make_source, writer, frames=frames, latency_frames=latency, emit=emit, moves=along.in_pass
+        )
     except BaseException:
         kept = writer.frames / project.rate_hz
         recovered = files.relative(project.prints / f"{number:04d}-recovered.wav")
@@ -241,6 +284,8 @@ def _record(
         writer.close()
         for source in sources:
             source.close()
+        along.end(emit)
+        riding.end()
 
 
 def _pass_facts(recording: Recording, ping: Reping, rate_hz: int) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from types import TracebackType
@@ -24,6 +24,7 @@ from dsp.filters import Band, cascade, state_space
 from dsp.space import Reverb, ReverbSettings
 
 __all__ = [
+    "Automation",
     "Band",
     "BusProcessor",
     "BusSettings",
@@ -43,6 +44,13 @@ _WORTH_A_THREAD = 16_384
 
 _MOST_THREADS = 8
 
+Automation = Callable[[NDArray[np.float64]], NDArray[np.float64]]
+"""Gains that move: given K moments since the start [s], the linear gains there. A pure function.
+
+The engine asks for every ``RAMP_FRAMES``-th frame and goes straight from one to the next, so nothing clicks. For a
+strip it returns (K, channels, 3): to left, to right, and the send after those; for a bus (K,), its fader.
+"""
+
 
 @dataclass(frozen=True)
 class StripSettings:
@@ -50,7 +58,8 @@ class StripSettings:
 
     ``gains``: for each of the strip's channels its linear gain to left and to right, with fader, pan and mute already
     in it. ``send``: linear, after those gains, to the reverb. ``on_bus=False``: the strip is summed elsewhere; its
-    ``pre`` output and its send still work. ``trim_db`` within ±60. Raises DspError for values that make no sense.
+    ``pre`` output and its send still work. ``trim_db`` within ±60. ``automation`` takes the place of ``gains`` and
+    ``send``. Raises DspError for values that make no sense.
     """
 
     name: str
@@ -63,6 +72,7 @@ class StripSettings:
     gains: tuple[tuple[float, float], ...] = ((math.sqrt(0.5), math.sqrt(0.5)),)
     send: float = 0.0
     on_bus: bool = True
+    automation: Automation | None = None
 
     def __post_init__(self) -> None:
         if self.channels not in (1, 2):
@@ -79,11 +89,12 @@ class StripSettings:
 
 @dataclass(frozen=True)
 class BusSettings:
-    """The stereo bus: bands, compressor, then the master fader (``fader_db`` −∞..+24)."""
+    """The stereo bus: bands, compressor, then the master fader (``fader_db`` −∞..+24, or ``automation`` instead)."""
 
     bands: tuple[Band, ...] = ()
     compressor: Compressor | None = None
     fader_db: float = 0.0
+    automation: Automation | None = None
 
     def __post_init__(self) -> None:
         if not self.fader_db <= 24.0:
@@ -170,11 +181,12 @@ class MixEngine:
         rate_hz: float,
         threads: int | None = None,
     ) -> None:
-        from dsp.kernels.strip import sum_strips
+        from dsp.kernels.strip import sum_moving_strips, sum_strips
 
         self.strips = tuple(strips)
         self.rate_hz = rate_hz
         self._sum = sum_strips
+        self._sum_moving = sum_moving_strips
         offsets = np.concatenate([[0], np.cumsum([s.channels for s in self.strips], dtype=np.int64)]).astype(int)
         self._planar = np.zeros((int(offsets[-1]), _CHUNK_FRAMES))
         self._buses = np.zeros((4, _CHUNK_FRAMES))
@@ -185,6 +197,11 @@ class MixEngine:
                 for left, right in s.gains
             ]
         ).reshape(-1, 4)
+        self._automated = [
+            (slice(offsets[i], offsets[i + 1]), s, s.automation)
+            for i, s in enumerate(self.strips)
+            if s.automation is not None
+        ]
         self._channels = [
             _Channels(
                 s.channels,
@@ -245,12 +262,26 @@ class MixEngine:
         for start in range(0, frames, _CHUNK_FRAMES):
             stop = min(start + _CHUNK_FRAMES, frames)
             self._strips(blocks, pre, start, stop)
-            self._sum(self._planar, stop - start, self._gains, self._buses)
+            if self._automated:
+                knots, offset = self._moving_gains(stop - start)
+                self._sum_moving(self._planar, stop - start, knots, offset, self._buses)
+            else:
+                self._sum(self._planar, stop - start, self._gains, self._buses)
             if self._reverb is not None:
                 self._reverb.add(self._buses[2:], self._buses[:2], stop - start)
             bus[start:stop] = self._buses[:2, : stop - start].T
             self._position += stop - start
         return MixBlock(pre, bus)
+
+    def _moving_gains(self, frames: int) -> tuple[NDArray[np.float64], int]:
+        """Return every channel's four gains at the knots around the next ``frames`` frames, and where those begin."""
+        at, offset = _knots(self._position, frames)
+        gains = np.repeat(self._gains[:, :, None], len(at), axis=2)
+        for where, strip, automation in self._automated:
+            left, right, send = automation(at / self.rate_hz).T
+            sides = (left * strip.on_bus, right * strip.on_bus, left * send, right * send)
+            gains[where] = np.stack(sides, axis=1)
+        return gains, offset
 
     def _strips(self, blocks: list[NDArray[np.float32]], pre: list[NDArray[np.float32]], start: int, stop: int) -> None:
         def share(indices: list[int]) -> None:
@@ -280,11 +311,24 @@ class MixEngine:
         self.close()
 
 
+def _knots(position: int, frames: int) -> tuple[NDArray[np.int64], int]:
+    """Return the frames between which gains go straight, around ``frames`` frames from ``position``.
+
+    The second number says how many frames after the first of them ``position`` lies.
+    """
+    from dsp.kernels.strip import RAMP_FRAMES
+
+    first, offset = divmod(position, RAMP_FRAMES)
+    last = (position + frames - 1) // RAMP_FRAMES + 1
+    return np.arange(first, last + 1, dtype=np.int64) * RAMP_FRAMES, offset
+
+
 class BusProcessor:
     """The running stereo bus at ``rate_hz``: bands, compressor, fader; float64 inside and out."""
 
     def __init__(self, settings: BusSettings, rate_hz: float) -> None:
         self.settings = settings
+        self._rate_hz = rate_hz
         self._channels = _Channels(
             2,
             rate_hz,
@@ -311,8 +355,12 @@ class BusProcessor:
         for start in range(0, len(x), _CHUNK_FRAMES):
             stop = min(start + _CHUNK_FRAMES, len(x))
             self._channels.run(x[start:stop], self._position, out[start:stop])
+            if self.settings.automation is not None:
+                at, offset = _knots(self._position, stop - start)
+                frames = at[0] + offset + np.arange(stop - start)
+                out[start:stop] *= np.interp(frames, at, self.settings.automation(at / self._rate_hz))[:, None]
             self._position += stop - start
-        if self._fader != 1.0:
+        if self.settings.automation is None and self._fader != 1.0:
             out *= self._fader
         return out
 

@@ -12,6 +12,7 @@ from controller.cli.face import Face, add_common, face_of
 if TYPE_CHECKING:
     from controller.mix import Mix
     from controller.project import Project
+    from controller.rolling import Roll
     from controller.studio import Studio
 
 EXAMPLES = """\
@@ -41,6 +42,18 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--format", choices=["24", "float"], default="24", help="24-bit with dither (default), or 32-bit float"
     )
+    parser.add_argument(
+        "--record-moves", action="store_true", help="what hands move on the desk meanwhile becomes a new mix's moves"
+    )
+    parser.add_argument("--transport", metavar="DEVICE", help="a tape machine that runs with the pass")
+    parser.add_argument("--arm", action="store_true", help="--transport records, too: it overwrites its tape")
+    parser.add_argument("--mtc", metavar="DEVICE", help="send MIDI time code to this device during the pass")
+    parser.add_argument(
+        "--start", metavar="TC", default="00:00:00:00", help="the song's first frame on the machine (default: 0)"
+    )
+    parser.add_argument(
+        "--frame-rate", choices=["24", "25", "29.97df", "30"], default="25", help="of --start and --mtc (default: 25)"
+    )
     parser.add_argument("--hands-done", action="store_true", help="the by-hand controls stand as the sheet says")
     add_common(parser, plan=True)
 
@@ -68,9 +81,11 @@ def run(args: argparse.Namespace) -> int:
             like=None if args.like == "exact" else args.like,
             format_=args.format,
             hands_done=args.hands_done,
+            record_moves=args.record_moves,
+            roll=_roll(args),
         )
     facts = made.facts
-    data = {
+    data: dict[str, Any] = {
         "print": made.number,
         "file": relative(made.file),
         "rate_hz": facts["rate_hz"],
@@ -81,9 +96,24 @@ def run(args: argparse.Namespace) -> int:
         "repairs": facts["repairs"],
         "provenance": relative(made.provenance_file),
         "peak_dbfs": facts["peak_dbfs"],
+        **{key: facts[key] for key in ("moves", "moves_recorded") if key in facts},
     }
     face.data(data, [relative(made.file)])
     return 0
+
+
+def _roll(args: argparse.Namespace) -> Roll | None:
+    """Return what runs with the pass."""
+    from controller.errors import UsageError
+    from controller.rolling import Roll
+    from hardware.timecode import RATES, Timecode
+
+    if args.transport is None and args.mtc is None:
+        if args.arm:
+            raise UsageError("--arm says that a machine may record, and no --transport names one.")
+        return None
+    start = Timecode.parse(args.start, RATES[args.frame_rate])
+    return Roll(machine=args.transport, mtc=args.mtc, start=start, armed=args.arm)
 
 
 def _dry_run(args: argparse.Namespace, face: Face, project: Project, mix: Mix, studio: Studio) -> int:

@@ -19,6 +19,9 @@ F64 = NDArray[np.float64]
 SLICE_FRAMES = 128
 """Frames worked on at once; states are cleaned of denormals whenever the frame number is a multiple of this."""
 
+RAMP_FRAMES = 64
+"""Frames between two knots of a moving gain."""
+
 TINY = 1e-30
 """States below this (−600 dBFS) are set to zero, far above the denormals that would slow the loops down."""
 
@@ -253,3 +256,31 @@ def sum_strips(planar: F64, n: int, gains: F64, bus: F64) -> None:
                 p = planar[c]
                 for i in range(n):
                     b[i] += g * p[i]
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def sum_moving_strips(planar: F64, n: int, knots: F64, offset: int, bus: F64) -> None:
+    """Sum ``planar`` like ``sum_strips``, with gains that go straight from knot to knot.
+
+    ``knots`` (channels, 4, ≥ 2) stand ``RAMP_FRAMES`` apart; the first frame lies ``offset`` frames after knot 0.
+    """
+    for side in range(4):
+        b = bus[side]
+        for i in range(n):
+            b[i] = 0.0
+        for c in range(planar.shape[0]):
+            p = planar[c]
+            start = 0
+            while start < n:
+                knot = (offset + start) // RAMP_FRAMES
+                stop = min(n, (knot + 1) * RAMP_FRAMES - offset)
+                here, there = knots[c, side, knot], knots[c, side, knot + 1]
+                if here == there:
+                    if here != 0.0:
+                        for i in range(start, stop):
+                            b[i] += here * p[i]
+                else:
+                    for i in range(start, stop):
+                        at = (offset + i - knot * RAMP_FRAMES) / RAMP_FRAMES
+                        b[i] += (here + (there - here) * at) * p[i]
+                start = stop

@@ -191,7 +191,7 @@ MODEL_MISTAKES = {
     "unknown key": ("[desk]\nhum = -60", ["desk.hum", "hum_dbfs"]),
     "wrong unit": ('[desk]\nhum_dbfs = "-60 dBFS"', ["desk.hum_dbfs", "-200 to -20 dBFS"]),
     "out of range": ("[desk]\nhum_dbfs = 60", ["desk.hum_dbfs", "60", "-200 to -20 dBFS"]),
-    "unknown fault": ('[[fault]]\nkind = "explode"', ["fault 1", "explode", "dead"]),
+    "unknown fault": ('[[fault]]\nkind = "deaf"', ["fault 1", "deaf", "dead"]),
     "no TOML": ("desk:", ["not valid TOML"]),
 }
 
@@ -248,6 +248,9 @@ class MidiSystem:
     def get_ports(self) -> list[str]:
         return ["Fireface Midi 1"]
 
+    def get_current_api(self) -> int:
+        return 0
+
     def delete(self) -> None: ...
 
 
@@ -263,7 +266,8 @@ def test_a_midi_port_that_does_not_exist_lists_those_that_do(line: Line, monkeyp
     assert said.code == 3
     assert said.err.count('No MIDI output "Desk". There are: "Fireface Midi 1".') == 1
     assert "landed" not in said.err
-    assert set(line.files()) - set(before) <= {"home/rigs/small/state.json"}
+    journal = "home/rigs/small/runs/0001.json"
+    assert set(line.files()) - set(before) <= {"home/rigs/small/state.json", journal}
 
 
 def test_without_jack_the_sentence_says_so(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:

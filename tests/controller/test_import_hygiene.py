@@ -48,7 +48,16 @@ def test_help_needs_the_standard_library_only(tmp_path: Path, words: tuple[str, 
     assert modules_after(tmp_path, *words) & (NUMBERS | SCREENS | DRIVERS | {"msgspec", "platformdirs"}) == set()
 
 
-@pytest.mark.parametrize("words", [("profile", "list"), ("profile", "check"), ("rig", "check"), ("rig", "list")])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("profile", "list"),
+        ("profile", "check"),
+        ("profile", "encode", "room-desk-24", "ch01/fader", "0"),
+        ("rig", "check"),
+        ("rig", "list"),
+    ],
+)
 def test_looking_at_files_loads_no_numbers_no_screen_no_driver(tmp_path: Path, words: tuple[str, ...]) -> None:
     assert modules_after(tmp_path, *words) & (NUMBERS | SCREENS | DRIVERS) == set()
 

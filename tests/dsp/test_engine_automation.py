@@ -1,0 +1,86 @@
+"""Gains that move in the engine: straight between knots 64 frames apart, the same for any block size."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from dsp.engine import BusProcessor, BusSettings, MixEngine, StripSettings
+
+RATE = 48_000.0
+FRAMES = 20_000
+
+
+def fade(at_s):
+    """From 1 at frame 0 to 0 at frame 12 800, then silence."""
+    return np.clip(1.0 - at_s * RATE / 12_800.0, 0.0, 1.0)
+
+
+def stereo_fade(at):
+    gains = np.zeros((len(at), 1, 3))
+    gains[:, 0, 0] = fade(at)
+    gains[:, 0, 1] = 0.5 * fade(at)
+    return gains
+
+
+def mixed(sizes, automation=stereo_fade):
+    x = np.random.default_rng(1).standard_normal((FRAMES, 1)).astype(np.float32)
+    strips = [StripSettings("moving", automation=automation), StripSettings("still", gains=((0.25, 0.5),))]
+    out, at = [], 0
+    with MixEngine(strips, rate_hz=RATE, threads=1) as engine:
+        for size in sizes:
+            block = x[at : at + size]
+            out.append(engine.process([block, block]).bus)
+            at += size
+    return x[:at, 0].astype(np.float64), np.concatenate(out)
+
+
+def test_a_fade_is_the_signal_times_its_straight_line():
+    x, bus = mixed([FRAMES])
+    gain = fade(np.arange(FRAMES) / RATE)
+    np.testing.assert_allclose(bus[:, 0], x * gain + x * 0.25, atol=1e-12)
+    np.testing.assert_allclose(bus[:, 1], x * gain * 0.5 + x * 0.5, atol=1e-12)
+
+
+@pytest.mark.parametrize("sizes", [[1] * 200 + [63, 64, 65, 8192, 8193], [777] * 25])
+def test_moving_gains_are_the_same_for_any_block_size(sizes):
+    _, pieces = mixed(sizes)
+    _, whole = mixed([FRAMES])
+    np.testing.assert_array_equal(pieces, whole[: len(pieces)])
+
+
+def test_a_jump_takes_one_knot_and_never_clicks():
+    def jump(at):
+        gains = np.zeros((len(at), 1, 3))
+        gains[:, 0, :2] = (at * RATE > 6_399.5)[:, None]
+        return gains
+
+    strips = [StripSettings("moving", automation=jump)]
+    with MixEngine(strips, rate_hz=RATE) as engine:
+        bus = engine.process([np.ones((FRAMES, 1), np.float32)]).bus
+    assert np.abs(np.diff(bus[:, 0])).max() <= 1 / 64 + 1e-12
+    assert bus[6_336, 0] == 0.0
+    assert bus[6_400, 0] == 1.0
+
+
+def test_a_moving_send_follows_the_moving_fader():
+    def sending(at):
+        gains = np.ones((len(at), 1, 3))
+        gains[:, 0, 2] = fade(at)
+        return gains
+
+    from dsp.space import ReverbSettings
+
+    x = np.zeros((FRAMES, 1), np.float32)
+    x[15_000] = 1.0  # after the send has closed
+    with MixEngine(
+        [StripSettings("moving", automation=sending, on_bus=False)], reverb=ReverbSettings(), rate_hz=RATE
+    ) as engine:
+        assert np.abs(engine.process([x]).bus).max() == 0.0
+
+
+def test_the_bus_fader_moves_too():
+    x = np.random.default_rng(2).standard_normal((FRAMES, 2))
+    bus = BusProcessor(BusSettings(automation=fade, fader_db=-20.0), RATE)
+    out = np.concatenate([bus.process(x[at : at + 999]) for at in range(0, FRAMES, 999)])
+    np.testing.assert_allclose(out, x * fade(np.arange(FRAMES) / RATE)[:, None], atol=1e-12)
