@@ -12,6 +12,7 @@ from hardware.talks import Talk, Wait, Wire, run_together
 from hardware.wire.messages import (
     Accepted,
     Change,
+    Heard,
     Parser,
     Refusal,
     Report,
@@ -26,8 +27,6 @@ from profiles.errors import ProfileError
 from profiles.profile import Profile
 
 __all__ = ["DeviceLine", "Talk", "Wait", "Wire", "refusal_text", "run_together", "shown", "value_text"]
-
-Heard = Change | Refusal | Unparsed | Accepted | Touch | Report
 
 
 class DeviceLine:

@@ -13,6 +13,7 @@ from profiles.errors import ProfileSyntaxError, ValueRangeError
 from profiles.messages import MessageReader
 from profiles.profile import (
     Command,
+    CommandExample,
     Control,
     Dump,
     Example,
@@ -71,6 +72,7 @@ def build_profile(
     builder = _Builder(table, source, reader, chosen, midi_channel)
     dumps = builder.dumps()
     controls = builder.controls(dumps)
+    commands = builder.commands()
     examples = builder.examples(controls)
     return Profile(
         id=table.id,
@@ -101,13 +103,16 @@ def build_profile(
         keep_alive=builder.keep_alive(),
         identity=builder.identity(),
         dumps=dumps,
-        commands=builder.commands(),
+        commands=commands,
         reports=builder.reports(),
         examples=examples,
+        command_examples=builder.command_examples(commands),
         framing=framing,
         options=chosen,
         option_choices={name: tuple(option.choices) for name, option in table.options.items()},
         path=path,
+        table=table,
+        source=source,
     )
 
 
@@ -373,8 +378,30 @@ class _Builder:
         """Build the examples that hold for the options in force."""
         found = []
         for index, entry in enumerate(self.table.example):
-            if self._holds(dict(entry.when), "example", index):
+            if bool(entry.control) == bool(entry.command) or (entry.value is None) != bool(entry.command):
+                raise self.source.error(
+                    ("example", index),
+                    "an example is of one control and its value, or of one command",
+                    hint="Write control and value, or command and numbers.",
+                )
+            if entry.control and self._holds(dict(entry.when), "example", index):
                 found.append(self._example(index, entry, controls))
+        return tuple(found)
+
+    def command_examples(self, commands: Mapping[str, Command]) -> tuple[CommandExample, ...]:
+        """Build the examples of commands that hold for the options in force."""
+        found = []
+        for index, entry in enumerate(self.table.example):
+            if not entry.command or not self._holds(dict(entry.when), "example", index):
+                continue
+            if entry.command not in commands:
+                hint = nearest(entry.command, commands)
+                raise self.source.error(
+                    ("example", index, "command"), f"there is no command {entry.command!r}", hint=hint
+                )
+            with self.reader.at("example", index):
+                messages = tuple(self.reader.literal(line) for line in entry.bytes)
+            found.append(CommandExample(entry.command, dict(entry.numbers), messages, entry.source))
         return tuple(found)
 
     def _example(self, index: int, entry: schema.ExampleTable, controls: Mapping[str, Control]) -> Example:
@@ -383,6 +410,7 @@ class _Builder:
         if control is None:
             hint = nearest(entry.control, controls)
             raise self.source.error((*keys, "control"), f"there is no control {entry.control!r}", hint=hint)
+        assert entry.value is not None  # noqa: S101 - examples() has seen to it
         value, achieved = (
             given if given != "off" or control.off is None else control.off
             for given in (entry.value, entry.value if entry.achieved is None else entry.achieved)

@@ -124,14 +124,13 @@ def read_library(*, folders: Sequence[Path] = ()) -> Library:
 def variants_of(profile: Profile) -> Iterator[Profile]:
     """Build a profile as it is set up now, then with each other choice of each of its options."""
     yield profile
-    if profile.path is None or not profile.option_choices:
-        return
-    table, source = _read(profile.path)
     for name, choices in profile.option_choices.items():
         for choice in choices:
             if choice != profile.options[name]:
                 options = {**profile.options, name: choice}
-                yield build_profile(table, source, profile.path, options=options, channel=profile.midi_channel)
+                yield build_profile(
+                    profile.table, profile.source, profile.path, options=options, channel=profile.midi_channel
+                )
 
 
 def check_profile(profile: Profile) -> list[ProfileProblem]:

@@ -12,13 +12,13 @@ from typing import Literal
 from profiles import schema
 from profiles.errors import UnknownControlError, ValueRangeError
 from profiles.schema import Ack, Audio, Confidence, Kind, Role, Serial, Transport, Unit, Verification
-from profiles.source import nearest
+from profiles.source import ProfileSource, nearest
 from profiles.taper import NumberTaper, Taper, Value
 from profiles.template import Template
 
 __all__ = [
-    "Ack", "Audio", "Command", "Control", "Dump", "DumpItem", "Example", "Exchange", "Form", "Framing", "Hand",
-    "Identity", "KeepAlive", "Pacing", "Profile", "Refused", "Report", "Serial", "Touching", "Value",
+    "Ack", "Audio", "Command", "CommandExample", "Control", "Dump", "DumpItem", "Example", "Exchange", "Form",
+    "Framing", "Hand", "Identity", "KeepAlive", "Pacing", "Profile", "Refused", "Report", "Serial", "Touching", "Value",
 ]  # fmt: skip
 
 Framing = Literal["midi", "lines", "frames"]
@@ -42,7 +42,7 @@ class Form:
 class Hand:
     """How a control is drawn that only a hand can turn; degrees clockwise from 12 o'clock, marks as (value, label)."""
 
-    kind: Literal["pot", "switch", "detents"]
+    kind: Literal["pot", "switch", "detents", "fader"]
     start_deg: float
     end_deg: float
     marks: tuple[tuple[Value, str], ...]
@@ -315,13 +315,23 @@ class Example:
     when: Mapping[str, str]
 
 
+@dataclass(frozen=True)
+class CommandExample:
+    """One sourced command and its exact bytes."""
+
+    command: str
+    numbers: Mapping[str, int]
+    messages: tuple[bytes, ...]
+    source: str
+
+
 @dataclass(frozen=True, eq=False)
 class Profile:
     """One model of hardware: what it can be told, in which bytes, on which scales, and what a hand must set.
 
     ``verification`` is ``unverified`` for every profile without a sourced example. ``framing`` says what its messages
     are. ``serial`` is None where there is no serial line. ``options`` are the choices in force, ``option_choices`` all
-    there are.
+    there are. ``table`` and ``source`` are the file it was built from.
     """
 
     id: str
@@ -350,10 +360,13 @@ class Profile:
     commands: dict[str, Command]
     reports: tuple[Report, ...]
     examples: tuple[Example, ...]
+    command_examples: tuple[CommandExample, ...]
     framing: Framing
     options: dict[str, str]
     option_choices: dict[str, tuple[str, ...]]
     path: Path | None
+    table: schema.ProfileTable
+    source: ProfileSource
 
     @property
     def text(self) -> bool:

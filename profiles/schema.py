@@ -42,7 +42,7 @@ class Mark(Table, frozen=True):
 class Hand(Table, frozen=True):
     """How a control that only a hand can turn is drawn: where its travel ends, 0° being 12 o'clock, clockwise."""
 
-    kind: Literal["pot", "switch", "detents"] = "pot"
+    kind: Literal["pot", "switch", "detents", "fader"] = "pot"
     start_deg: float = -150.0
     end_deg: float = 150.0
     marks: list[Scalar | Mark] = []
@@ -319,12 +319,15 @@ class ExampleTable(Table, frozen=True):
 
     ``value`` is what is asked, ``achieved`` what the bytes mean where no step hits it. ``reply`` is what the device
     sends for the same setting, where that differs from ``bytes``; ``query`` asks for it. MIDI in hex, serial as text.
+    Of a ``command`` the example gives its ``numbers`` and its bytes.
     """
 
-    control: str
-    value: Scalar
     bytes: list[str]
     source: Annotated[str, msgspec.Meta(min_length=8)]
+    control: str = ""
+    value: Scalar | None = None
+    command: str = ""
+    numbers: dict[str, int] = {}
     achieved: Scalar | None = None
     reply: list[str] = []
     query: list[str] = []

@@ -16,7 +16,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Literal, get_args
 
 from profiles.encoding import Encoding, byte_encoding, text_encoding
@@ -103,7 +103,7 @@ class Template:
     text: bool
     parts: tuple[Part, ...]
 
-    @property
+    @cached_property
     def variables(self) -> frozenset[str]:
         """Names of the variables in the fields."""
         return frozenset(name for part in self.parts if isinstance(part, Field) for name, _ in part.expression.terms)

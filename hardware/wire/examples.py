@@ -6,10 +6,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from hardware.wire.messages import Change, Parser, encode, query, reply_to
+from hardware.wire.messages import Change, Parser, command, encode, query, reply_to
 from profiles.errors import ProfileError
 from profiles.library import ProfileProblem, check_profile, variants_of
-from profiles.profile import Control, Example, Profile, Value
+from profiles.profile import CommandExample, Control, Example, Profile, Value
 
 PRINTED = 5e-4
 """How far a value may lie from the printed one: documents print three decimals."""
@@ -45,6 +45,11 @@ def check_examples(profile: Profile) -> ExampleReport:
             ran.add((example.control, str(example.value), *map(str, example.messages)))
             for what in _run(variant, example, parser.twin()):
                 problems[ProfileProblem(where, what, f"Compare with {example.source}.")] = None
+        for sample in variant.command_examples:
+            ran.add((sample.command, str(sample.numbers), *map(str, sample.messages)))
+            for what in _commanded(variant, sample):
+                where = f"example {sample.command}"
+                problems[ProfileProblem(where, what, f"Compare with {sample.source}.")] = None
         tables: set[int] = set()
         for control in variant.controls.values():
             if control.name in known and _alike(control, known[control.name]):
@@ -76,6 +81,16 @@ def _run(profile: Profile, example: Example, parser: Parser) -> list[str]:
         if len(said) != 1 or not right or not _same(right[0].value, example.achieved):
             found.append(f"{_shown(profile, example.reply)} is read as {said or 'nothing'}")
     return found
+
+
+def _commanded(profile: Profile, sample: CommandExample) -> list[str]:
+    try:
+        sent = command(profile, sample.command, **sample.numbers)
+    except ProfileError as error:
+        return [str(error)]
+    if sent == sample.messages:
+        return []
+    return [f"gives {_shown(profile, sent)}, not {_shown(profile, sample.messages)}"]
 
 
 def _alike(control: Control, other: Control) -> bool:

@@ -189,7 +189,7 @@ class DelimitedFraming:
                     out += [held] if (held := self.flush()) else []
                 self._inside = True
             elif byte == table.end and self._inside:
-                out.append(self.flush())
+                out += [held] if (held := self.flush()) else []
             elif not self._inside:
                 out.append(bytes([byte]))
             elif byte == table.escape and not self._escaping:

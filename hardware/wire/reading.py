@@ -22,6 +22,7 @@ from profiles.template import Template
 _CONTROL_CHANGE = 0xB0
 _PROGRAM_CHANGE = 0xC0
 _DATA_ENTRY = (6, 38)
+_ENTRY = bytes([_DATA_ENTRY[0]])
 _PARAMETER_NUMBERS = {98: (100, 101), 99: (100, 101), 100: (98, 99), 101: (98, 99)}
 """Controllers that select an NRPN or RPN, and those of the other kind that this deselects."""
 _STALE = {
@@ -38,7 +39,7 @@ _Kind = tuple[int | None, int | None, int]
 """A message's first two bytes, where they are fixed, and its length."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Shape:
     """Units that differ only in their fixed bits.
 
@@ -74,22 +75,56 @@ class _Row:
     entries: dict[bytes, list[_Entry]]
 
 
+@dataclass(frozen=True, eq=False)
+class _Layout:
+    """What all units that are stamped from the same messages have in common."""
+
+    places: tuple[tuple[int, int, int], ...]
+    bits: _Bits
+    checked: bool
+
+
 class _Stamps:
-    """Patterns made once for each template and what goes into it: most messages of a strip are those of the next."""
+    """Patterns, layouts and shapes made once: most messages of a strip are those of the next, or look like them."""
 
     def __init__(self) -> None:
         self._names: dict[int, tuple[str, ...]] = {}
         self._made: dict[tuple[int, int, tuple[int | None, ...]], Pattern] = {}
+        self._layouts: dict[tuple[int, ...], _Layout] = {}
+        self._places: dict[tuple[tuple[int, int, int], ...], tuple[tuple[int, int, int], ...]] = {}
+        self._shapes: dict[tuple[tuple[bytes, ...], int], _Shape] = {}
 
     def pattern(self, template: Template, variables: dict[str, int], row: int) -> Pattern:
         """Stamp a template, or find it stamped."""
         names = self._names.get(id(template))
         if names is None:
             names = self._names[id(template)] = tuple(template.variables)
-        key = (id(template), row, tuple(variables.get(name) for name in names))
+        key = (id(template), row, tuple([variables.get(name) for name in names]))
         found = self._made.get(key)
         if found is None:
             found = self._made[key] = stamp(template, variables, row)
+        return found
+
+    def layout(self, unit: Unit, patterns: Sequence[Pattern]) -> _Layout:
+        """Find out where the fixed bytes and the open bits of a unit stand, once for all that are stamped alike."""
+        key = (unit.meaning.control is not None, *map(id, unit.templates))  # the profile keeps its templates alive
+        found = self._layouts.get(key)
+        if found is None:
+            places = tuple(
+                (row, at, mask) for row, pattern in enumerate(patterns) for at, mask in enumerate(pattern.mask) if mask
+            )
+            places = self._places.setdefault(places, places)
+            slots = tuple(slot for pattern in patterns for slot in pattern.slots)
+            checked = any(pattern.checks for pattern in patterns)
+            found = self._layouts[key] = _Layout(places, _bits_of(patterns, slots, unit.meaning), checked)
+        return found
+
+    def shape(self, registers: tuple[bytes, ...], places: tuple[tuple[int, int, int], ...]) -> _Shape:
+        """Make a shape, or find it made; ``places`` are those of a layout."""
+        key = (registers, id(places))
+        found = self._shapes.get(key)
+        if found is None:
+            found = self._shapes[key] = _Shape(registers, places)
         return found
 
 
@@ -131,26 +166,24 @@ class ByteReader:
 
     def _add(self, unit: Unit, stamps: _Stamps, tables: dict[_Kind, dict[_Shape, dict[bytes, list[_Entry]]]]) -> None:
         patterns = tuple(stamps.pattern(template, unit.variables, row) for row, template in enumerate(unit.templates))
-        slots = tuple(slot for pattern in patterns for slot in pattern.slots)
-        checked = any(pattern.checks for pattern in patterns)
-        entry = _Entry(patterns, slots, unit.meaning, checked, _bits_of(patterns, slots, unit.meaning))
         last = patterns[-1]
+        layout = stamps.layout(unit, patterns)
+        slots = tuple(slot for pattern in patterns for slot in pattern.slots)
+        entry = _Entry(patterns, slots, unit.meaning, layout.checked, layout.bits)
         if last.tail is not None:
             self._loose.append(entry)
             return
-        registers = tuple(self._register(pattern.fixed) for pattern in patterns[:-1])
-        places = tuple(
-            (row, at, mask) for row, pattern in enumerate(patterns) for at, mask in enumerate(pattern.mask) if mask
-        )
-        key = bytes(patterns[row].fixed[at] for row, at, _ in places)
-        entry_named = any(pattern.fixed[1:2] == bytes([_DATA_ENTRY[0]]) for pattern in patterns)
+        registers = tuple([self._register(pattern.fixed) for pattern in patterns[:-1]])
+        key = bytes([patterns[row].fixed[at] for row, at, _ in layout.places])
+        entry_named = any(pattern.fixed[1:2] == _ENTRY for pattern in patterns)
         if entry_named and any(name[1:] and name[1] in _PARAMETER_NUMBERS for name in registers):
             # A device without data entry may use the parameter numbers' controllers for something else.
             self._stale = _STALE
         first, second = (last.fixed[at] if last.mask[at : at + 1] == b"\xff" else None for at in (0, 1))
         kind = (first, second if first is not None else None, len(last.fixed))
         shapes = tables.setdefault(kind, {})
-        shapes.setdefault(_Shape(registers, places), {}).setdefault(key, []).append(entry)
+        shape = stamps.shape(registers, layout.places)
+        shapes.setdefault(shape, {}).setdefault(key, []).append(entry)
 
     def feed(self, data: bytes) -> list[Heard]:
         """Take bytes, cut anywhere; return what they mean."""

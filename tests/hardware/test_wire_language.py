@@ -288,6 +288,7 @@ form = [{send = ["88 00 01 03 00 00 10 00 00 {v:s32} {=xor}"], reply = ["88 00 0
     assert hexes(sent) == ["02 88 00 01 1B 83 00 00 10 00 00 00 01 86 A0 BD 03"]
     parser = Parser(profile)
     assert parser.feed(b"\x06" + sent[0]) == [Accepted(), Change("gain", 10.0, 100000)]
+    assert parser.feed(octets("02 03 02 03") + sent[0]) == [Change("gain", 10.0, 100000)]  # empty frames are nothing
 
 
 def test_session_keep_alive_identity_and_touch(tmp_path: Path) -> None:
@@ -401,3 +402,24 @@ form = [{send = ["V{n:2d}{v:2d}"], reply = ["V{n:2d}{v:2d}"]}]
     )
     profile = load(tmp_path, text)
     assert Parser(profile).feed(b"V1207\r\n") == [Change("ch12", 7.0, 7)]
+
+
+def test_a_command_that_becomes_other_bytes_than_its_example_is_a_problem(tmp_path: Path) -> None:
+    text = (
+        MIDI
+        + """
+control = []
+[[command]]
+name = "play"
+send = ["F0 7F 7F 06 02 F7"]
+[[example]]
+command = "play"
+bytes = ["F0 7F 7F 06 02 F7"]
+source = "MIDI Machine Control 1.0, command 02"
+"""
+    )
+    profile = load(tmp_path, text)
+    assert check_examples(profile).examples_run == 1
+    (tmp_path / "one.toml").write_text(text.replace('send = ["F0 7F 7F 06 02', 'send = ["F0 7F 7F 06 03'))
+    (problem,) = check_examples(load_profile(str(tmp_path / "one.toml"))).problems
+    assert "gives F0 7F 7F 06 03 F7, not F0 7F 7F 06 02 F7" in problem.what

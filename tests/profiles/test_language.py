@@ -237,3 +237,14 @@ def test_an_unknown_key_is_named_with_the_nearest_one(tmp_path: Path) -> None:
     with pytest.raises(ProfileError, match=r"one\.toml:\d+: .*lost_after") as caught:
         load(tmp_path, '\n[keep_alive]\nsend = ["90 00 00"]\nevery_s = 1.0\nlost_after = 2.0\n' + LEVEL)
     assert "lost_after_s" in caught.value.hint
+
+
+def test_an_example_is_of_a_control_or_of_a_command(tmp_path: Path) -> None:
+    command = '\n[[command]]\nname = "play"\nsend = ["F0 7F 7F 06 02 F7"]\n'
+    example = '\n[[example]]\ncommand = "play"\nbytes = ["F0 7F 7F 06 02 F7"]\nsource = "MMC, command 02"\n'
+    profile = load(tmp_path, LEVEL + command + example)
+    assert [sample.command for sample in profile.command_examples] == ["play"]
+    with pytest.raises(ProfileSyntaxError, match=r"one\.toml:\d+: example 1, command: there is no command 'plya'"):
+        load(tmp_path, LEVEL + command + example.replace('command = "play"', 'command = "plya"'))
+    with pytest.raises(ProfileSyntaxError, match="of one control and its value, or of one command"):
+        load(tmp_path, LEVEL + command + example + 'control = "level"\n')
