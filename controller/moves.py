@@ -41,9 +41,10 @@ class PlannedMoves:
         lines: list[str] = []
         for device, schedule in self.schedules.items():
             size = sum(setting.size for setting in schedule.settings)
+            lanes = len(schedule.figures)
             lines.append(
-                f"{device} moves during the song: {len(schedule.figures)} lanes, {len(schedule.settings)} settings, "
-                f"{size} bytes, never more than {SHARE:.0%} of its wire."
+                f"{device} moves during the song: {lanes} lane{'' if lanes == 1 else 's'}, "
+                f"{len(schedule.settings)} settings, {size} bytes, never more than {SHARE:.0%} of its wire."
             )
             for lane in schedule.figures:
                 worst = "" if lane.worst is None else f", at most {recall.say(lane.worst, lane.unit).lstrip('+')} off"

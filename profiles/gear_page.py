@@ -18,8 +18,8 @@ _FIRST_SENTENCE = re.compile(r"\.\s(?=[A-Z])")
 _TOP = """\
 # Supported gear
 
-{count} profiles come with the program: {sourced} sourced, {unverified} unverified. **None was tried on the hardware itself.** This
-page is made from them (`python -m profiles.gear_page > docs/gear.md`).
+{count} profiles come with the program: {sourced} sourced, {unverified} unverified. **None was tried on the hardware
+itself.** This page is made from them (`python -m profiles.gear_page > docs/gear.md`).
 
 - **by**: midi and serial are sent by the program; hand is a sheet with drawn knobs. A device can have controls of both.
 - **controls**: as the unit is delivered. Commands set nothing: play, locate, a sign of life.
@@ -29,9 +29,9 @@ page is made from them (`python -m profiles.gear_page > docs/gear.md`).
   With numbers where controls differ.
 - **not covered**: the first sentence of what the profile leaves out; `…` where there is more.
 
-`halfnormal profile show ID` has the rest: the sources by name, remarks, every control with its range. *Generic* gear set
-by hand stands for a class of units: copy its file and correct the marks. The devices of Halfnormal itself are those of
-the virtual room ([virtual-room.md](virtual-room.md)) and a board to build
+`halfnormal profile show ID` has the rest: the sources by name, remarks, every control with its range. *Generic* gear
+set by hand stands for a class of units: copy its file and correct the marks. The devices of Halfnormal itself are those
+of the virtual room ([virtual-room.md](virtual-room.md)) and a board to build
 ([attenuator-board.md](devices/attenuator-board.md)). Nothing that fits? [profiles.md](profiles.md) shows how to write
 a profile, [importing.md](importing.md) how to draft one from a public list or by listening.
 

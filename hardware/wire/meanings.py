@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
 
 from hardware.wire.heard import Accepted, Change, Heard, Refusal, Report, Touch
 from hardware.wire.patterns import Numbers, Slot
@@ -62,20 +63,19 @@ class Meaning:
             return None
 
 
-@dataclass(frozen=True)
-class Unit:
+class Unit(NamedTuple):
     """Messages that belong together, what they are stamped with, and what they mean."""
 
     templates: tuple[Template, ...]
-    variables: dict[str, int] = field(default_factory=dict)
-    meaning: Meaning = field(default_factory=Meaning)
+    variables: Mapping[str, int]
+    meaning: Meaning
 
 
 def units_of(profile: Profile) -> Iterator[Unit]:
     """List everything the device may say, dumps left out."""
     base = {"c": profile.midi_channel - 1}
     for control in profile.controls.values():
-        variables = dict(control.variables)
+        variables = control.variables
         for form in control.forms if control.listened else ():
             if not form.reply:
                 continue
@@ -103,4 +103,4 @@ def units_of(profile: Profile) -> Iterator[Unit]:
         if exchange.expect is not None:
             yield Unit((exchange.expect,), base, Meaning(says=Report("session")))
     yield from (Unit((report.reply,), base, Meaning(says=Report(report.means))) for report in profile.reports)
-    yield from (Unit((template,), base) for template in profile.ignored)
+    yield from (Unit((template,), base, Meaning()) for template in profile.ignored)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from hardware.wire.checksums import checksum
 from hardware.wire.writing import put
@@ -15,8 +16,7 @@ Numbers = dict[str, int | str]
 """What the open fields of a message say, by variable; text and bytes (in hex) as they came."""
 
 
-@dataclass(frozen=True)
-class Slot:
+class Slot(NamedTuple):
     """A field whose number x is open: x = factor · variable + constant; at ``start`` of message ``message`` of a unit.
 
     In bytes ``start`` counts bytes, in text it counts the groups of the line's regular expression.
@@ -30,8 +30,7 @@ class Slot:
     constant: int
 
 
-@dataclass(frozen=True)
-class Pattern:
+class Pattern(NamedTuple):
     """A byte template with everything known put in.
 
     ``fixed`` and ``mask`` have one entry for each byte: the bits that must be as they are. ``slots`` are open,

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from hardware.wire.dumps import DumpReader
 from hardware.wire.framing import Framing, MidiFraming, frame_framing
@@ -54,8 +55,7 @@ _Bits = tuple[tuple[int, int, int, int], ...]
 """Where a number's bits stand in a unit's bytes, put one after the other: byte, shift, mask, shift in the number."""
 
 
-@dataclass(frozen=True, eq=False)
-class _Entry:
+class _Entry(NamedTuple):
     """One unit under its shape; ``bits`` where all that is open is one number, written once."""
 
     patterns: tuple[Pattern, ...]
@@ -94,7 +94,7 @@ class _Stamps:
         self._places: dict[tuple[tuple[int, int, int], ...], tuple[tuple[int, int, int], ...]] = {}
         self._shapes: dict[tuple[tuple[bytes, ...], int], _Shape] = {}
 
-    def pattern(self, template: Template, variables: dict[str, int], row: int) -> Pattern:
+    def pattern(self, template: Template, variables: Mapping[str, int], row: int) -> Pattern:
         """Stamp a template, or find it stamped."""
         names = self._names.get(id(template))
         if names is None:
