@@ -28,7 +28,20 @@ class Framing(Protocol):
         ...
 
 
-class MidiFraming:
+class _Holding:
+    """Holds the beginning of a message until its end arrives."""
+
+    def __init__(self) -> None:
+        self._held = bytearray()
+
+    def flush(self) -> bytes:
+        """Give up what is held of an unended message, and return it."""
+        held = bytes(self._held)
+        self._held.clear()
+        return held
+
+
+class MidiFraming(_Holding):
     """Whole MIDI messages out of bytes (MIDI 1.0 Detailed Specification, "Data format").
 
     Running status is written out in full; real-time bytes are dropped wherever they stand. Bytes that belong to no
@@ -36,7 +49,7 @@ class MidiFraming:
     """
 
     def __init__(self) -> None:
-        self._held = bytearray()
+        super().__init__()
         self._running = 0
 
     def feed(self, data: bytes) -> list[bytes]:
@@ -49,12 +62,6 @@ class MidiFraming:
             if byte < _REAL_TIME:
                 self._step(byte, out)
         return out
-
-    def flush(self) -> bytes:
-        """Give up what is held of an unended message, and return it."""
-        held = bytes(self._held)
-        self._held.clear()
-        return held
 
     def _step(self, byte: int, out: list[bytes]) -> None:
         held = self._held
@@ -81,7 +88,7 @@ def _data_bytes(status: int) -> int:
     return _SYSTEM_COMMON_DATA.get(status, 0) if status >= 0xF0 else 1 if 0xC0 <= status < 0xE0 else 2
 
 
-class LineFraming:
+class LineFraming(_Holding):
     """Lines out of bytes, each given without its end.
 
     A byte that no ASCII protocol sends (a wrong baud rate, a floating line) ends what is held at once, so that noise
@@ -89,8 +96,8 @@ class LineFraming:
     """
 
     def __init__(self, terminator: bytes) -> None:
+        super().__init__()
         self._terminator = terminator
-        self._held = bytearray()
 
     def feed(self, data: bytes) -> list[bytes]:
         """Take bytes; return the lines they complete, in order, empty ones left out."""
@@ -106,22 +113,16 @@ class LineFraming:
                 out.append(self.flush())
         return out
 
-    def flush(self) -> bytes:
-        """Give up what is held of an unended line, and return it."""
-        held = bytes(self._held)
-        self._held.clear()
-        return held
-
     def _noise(self, byte: int) -> bool:
         return not 0x20 <= byte < 0x7F and byte not in b"\t\r\n\x1b" and byte not in self._terminator
 
 
-class FixedFraming:
+class FixedFraming(_Holding):
     """Frames of one length whose first byte can be told from the others (Kramer Protocol 2000: its high bit)."""
 
     def __init__(self, table: FixedFrame) -> None:
+        super().__init__()
         self._table = table
-        self._held = bytearray()
 
     def feed(self, data: bytes) -> list[bytes]:
         """Take bytes; return the frames they complete, in order."""
@@ -141,19 +142,13 @@ class FixedFraming:
                 out.append(self.flush())
         return out
 
-    def flush(self) -> bytes:
-        """Give up what is held of an unended frame, and return it."""
-        held = bytes(self._held)
-        self._held.clear()
-        return held
 
-
-class CountedFraming:
+class CountedFraming(_Holding):
     """Frames whose first byte says how long they are (Sony 9-pin)."""
 
     def __init__(self, table: CountedFrame) -> None:
+        super().__init__()
         self._table = table
-        self._held = bytearray()
 
     def feed(self, data: bytes) -> list[bytes]:
         """Take bytes; return the frames they complete, in order."""
@@ -164,19 +159,13 @@ class CountedFraming:
                 out.append(self.flush())
         return out
 
-    def flush(self) -> bytes:
-        """Give up what is held of an unended frame, and return it."""
-        held = bytes(self._held)
-        self._held.clear()
-        return held
 
-
-class DelimitedFraming:
+class DelimitedFraming(_Holding):
     """Frames between a start and an end byte, with stuffing; they come out without either."""
 
     def __init__(self, table: DelimitedFrame) -> None:
+        super().__init__()
         self._table = table
-        self._held = bytearray()
         self._inside = False
         self._escaping = False
 
@@ -203,10 +192,8 @@ class DelimitedFraming:
 
     def flush(self) -> bytes:
         """Give up what is held of an unended frame, and return it."""
-        held = bytes(self._held)
-        self._held.clear()
         self._inside = self._escaping = False
-        return held
+        return super().flush()
 
 
 def frame_framing(table: FrameTable) -> Framing:
