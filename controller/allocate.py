@@ -91,7 +91,14 @@ def allocate(
         if sums_after:
             draft.place("box", "return", "after the A/D", f"{pair_why}: added to the recorded return")
     bus_feeds, bus_itb, bus_gain_db = plan_bus(
-        mix, rig, profiles, box_joins_late=sums_after, on_desk=bool(routes), draft=draft
+        mix,
+        rig,
+        profiles,
+        path=path,
+        known=known or {},
+        box_joins_late=sums_after,
+        on_desk=bool(routes),
+        draft=draft,
     )
     if routes:
         for idle in chain:

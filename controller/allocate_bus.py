@@ -6,13 +6,15 @@ import math
 from collections.abc import Mapping
 
 from controller import desk as desks
-from controller.allocation import Draft
+from controller.allocation import Draft, RenderPath
 from controller.engine_terms import engine_bands, engine_compressor
 from controller.mix import BUS, Mix
 from controller.move_points import bus_automation, bus_lane, highest_db, lane_words
 from dsp.engine import BusSettings
-from hardware.rig import Rig
-from profiles.profile import Profile
+from hardware.known import Known
+from hardware.recall_plan import same_value
+from hardware.rig import Rig, split_address
+from profiles.profile import Profile, Value
 
 
 def plan_bus(
@@ -20,11 +22,13 @@ def plan_bus(
     rig: Rig,
     profiles: Mapping[str, Profile],
     *,
+    path: RenderPath,
+    known: Mapping[str, Known],
     box_joins_late: bool,
     on_desk: bool,
     draft: Draft,
 ) -> tuple[BusSettings, BusSettings, float]:
-    """Decide where the bus stages run.
+    """Decide where the bus stages run; on the path ``hybrid`` the compressor only where no hand has to set it.
 
     Returns what the box does after the return, what it does on the box path, and the gain of the desk's bus [dB].
     """
@@ -47,10 +51,17 @@ def plan_bus(
                 if isinstance(fitted, str):
                     why = fitted
                     continue
-                achieved, settings = fitted
+                wanted = {f"{insert.device}/{name}": value for name, value in fitted[1].items()} | dict(insert.switch)
+                if (
+                    path == "hybrid"
+                    and mix.bus.place.get("comp", "auto") == "auto"
+                    and hands_needed(rig, profiles, wanted, known)
+                ):
+                    why = "a hand would have to set it, and this path uses none"
+                    continue
+                achieved = fitted[0]
                 on_device = insert.device
-                draft.target.update({f"{insert.device}/{name}": value for name, value in settings.items()})
-                draft.target.update(insert.switch)
+                draft.target.update(wanted)
                 break
         draft.place(BUS, "comp", on_device or "box", "patched into the mix insert" if on_device else why)
     for insert in inserts:
@@ -98,3 +109,18 @@ def plan_bus(
     itb = BusSettings(bands=bands, compressor=achieved, fader_db=fader_db, automation=automation)
     makeup_db = achieved.makeup_db if achieved is not None and on_device else 0.0
     return feeds, itb, makeup_db + mix.bus.fader_db - trim_db
+
+
+def hands_needed(
+    rig: Rig, profiles: Mapping[str, Profile], wanted: Mapping[str, Value], known: Mapping[str, Known]
+) -> bool:
+    """Tell whether a hand has to set any of ``wanted`` (address → value) that is not known to stand right already."""
+    for address, value in wanted.items():
+        device, name = split_address(address)
+        control = profiles[device].controls[name]
+        if not control.by_hand and rig.devices[device].transport != "hand":
+            continue
+        fact = known.get(address)
+        if fact is None or fact.how == "assumed" or not same_value(control, fact.value, value):
+            return True
+    return False

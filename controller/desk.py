@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 BANDS = ("lf", "lmf", "hmf", "hf")
 SHELVES = ("lf", "hf")
 SHELF_Q = math.sqrt(0.5)
+Q_TOLERANCE = 0.02
+"""How far the Q of the mix may be from one that the desk has fixed."""
 FREQ_TOLERANCE = 0.01
 """A pot within 1 % of the wanted frequency or Q counts as standing right: it is what a hand can set by a scale."""
 RATIO_TOLERANCE = 0.15
@@ -170,10 +172,25 @@ def eq_obstacle(strip: DeskStrip, bands: Mapping[str, EqBand]) -> str:
         if not freq.low <= band.freq_hz <= freq.high:
             return f"{name} {band.freq_hz:g} Hz is beyond the desk's {freq.low:g}..{freq.high:g} Hz"
         if q is None:
-            if name in SHELVES and abs(band.q - SHELF_Q) > 0.02:
-                return f"the desk's {name} shelf has a fixed slope (Q 0.71), the mix asks for Q {band.q:g}"
+            obstacle = _fixed_q_obstacle(strip.profile, name, band.q)
+            if obstacle:
+                return obstacle
         elif not q.low <= band.q <= q.high:
             return f"{name} Q {band.q:g} is beyond the desk's {q.low:g}..{q.high:g}"
+    return ""
+
+
+def _fixed_q_obstacle(profile: Profile, name: str, wanted_q: float) -> str:
+    """Return why a band that has no control for its Q is not the mix's; the equaliser stage says what Q it has."""
+    stage = next((stage for stage in profile.audio.stages if stage.name == "eq"), None)
+    declared = stage.parameters if stage is not None else {}
+    is_shelf = name in SHELVES
+    what = "shelf has a fixed slope" if is_shelf else "band has a fixed bandwidth"
+    fixed = declared.get("shelf_q", SHELF_Q) if is_shelf else declared.get("bell_q")
+    if not isinstance(fixed, int | float):
+        return f"the desk's {name} {what}, and its profile does not say which; the mix asks for Q {wanted_q:g}"
+    if abs(wanted_q - fixed) > Q_TOLERANCE:
+        return f"the desk's {name} {what} (Q {fixed:.2g}), the mix asks for Q {wanted_q:g}"
     return ""
 
 
@@ -241,13 +258,16 @@ def fit_compressor(
 ) -> tuple[Compressor, dict[str, Value]] | str:
     """Return the nearest setting of an outboard compressor and what the box must copy, or why it does not fit.
 
-    Thresholds travel from dBFS to dBu by the rig's reference level.
+    Thresholds travel from dBFS to dBu by the rig's reference level; one that is in dB of its own has no place in dBFS.
     """
     from dsp.engine import Compressor as Settings
 
     controls = {role: profile.control_for(role) for role in ("threshold", "ratio", "attack", "release", "makeup")}
     if any(control is None for control in controls.values()):
         return f"{profile.id} lacks a compressor's controls"
+    threshold = controls["threshold"]
+    if threshold is not None and threshold.unit != "dBu":
+        return f"the threshold of {profile.id} is in {threshold.unit}: nobody knows what level in dBu that is"
     wishes = {
         "threshold": wanted.threshold_db + dbu_at_0dbfs,
         "ratio": wanted.ratio,
@@ -261,8 +281,10 @@ def fit_compressor(
         control = controls[role]
         assert control is not None  # noqa: S101 - checked above
         if control.choices:
-            choice = min(control.choices, key=lambda c: abs(math.log(_number(c) / wish)))
-            reached[role], settings[control.name] = _number(choice), control.value_from_text(choice)
+            choice = _nearest_choice(control, wish)
+            if choice is None:
+                return f"no position of its {role} is a number near {wish:g}"
+            reached[role], settings[control.name] = choice
         elif not control.low <= wish <= control.high:
             return f"{role} {wish:g} {control.unit} is beyond its {control.low:g}..{control.high:g}"
         else:
@@ -287,6 +309,32 @@ def fit_compressor(
     return Settings(**fitted), settings
 
 
-def _number(choice: str) -> float:
-    """Return the number a choice such as ``4:1`` or ``30 ms`` begins with."""
-    return float(choice.replace(":", " ").split()[0])
+def _nearest_choice(control: Control, wish: float) -> tuple[float, Value] | None:
+    """Find the position whose number is nearest: levels [dB] by their difference, ratios and times by their ratio.
+
+    Positions that are words, as ``auto``, are never nearest. None where a level lies beyond all positions, or no
+    position is a number.
+    """
+    numbers = {choice: number for choice in control.choices if (number := _number(choice)) is not None}
+    if control.unit in ("dB", "dBu"):
+        if not numbers or not min(numbers.values()) <= wish <= max(numbers.values()):
+            return None
+        best = min(numbers, key=lambda choice: abs(numbers[choice] - wish))
+    else:
+        numbers = {choice: number for choice, number in numbers.items() if number > 0.0}
+        if not numbers or wish <= 0.0:
+            return None
+        best = min(numbers, key=lambda choice: abs(math.log(numbers[choice] / wish)))
+    return numbers[best], control.value_from_text(best)
+
+
+def _number(choice: str) -> float | None:
+    """Return the number a choice such as ``4:1`` or ``30 ms`` begins with (``0.3 s`` in ms); None for a word."""
+    words = choice.replace(":", " ").split()
+    try:
+        number = float(words[0])
+    except (ValueError, IndexError):
+        return None
+    if not math.isfinite(number):
+        return None
+    return number * 1000.0 if words[1:] == ["s"] else number

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 from controller.allocation import Allocation
 from controller.errors import UsageError
+from controller.events import Finding
+from controller.hand_scale import hand_value
 from controller.hands import tick
 from controller.studio import Studio
-from controller.value_text import display_value
 from hardware.known import Known
 from hardware.recall import HandStep, RecallPlan, plan_recall
 from hardware.rig import split_address
@@ -19,10 +20,15 @@ from profiles.profile import Value
 
 @dataclass(frozen=True)
 class PlannedRecall:
-    """The way from what is known of the rig to ``target``: what is sent, what hands do, what it takes."""
+    """The way from what is known of the rig to ``target``: what is sent, what hands do, what it takes.
+
+    ``left_out`` is what was wanted and is no part of it, with the reason; ``remarks`` is what else to know of it.
+    """
 
     target: Mapping[str, Value]
     plan: RecallPlan
+    left_out: tuple[Finding, ...] = ()
+    remarks: tuple[Finding, ...] = ()
 
     @classmethod
     def nothing(cls, target: Mapping[str, Value]) -> PlannedRecall:
@@ -59,7 +65,7 @@ def hand_lines(by_hand: Sequence[HandStep]) -> list[str]:
         section, slash, knob = name.partition("/")
         if step.control.strip is None or not slash:
             section, knob = "", name
-        groups.setdefault((device, knob, display_value(step.control, step.to)), []).append(section)
+        groups.setdefault((device, knob, hand_value(step.control, step.to)), []).append(section)
     return [
         f"by hand: {device} {_spans(sections)}{knob} → {wanted}" for (device, knob, wanted), sections in groups.items()
     ]

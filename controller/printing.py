@@ -206,7 +206,8 @@ def _render_analog(
     recall.demand_ports(studio, planned)
     with studio.stream() as stream:
         planned.confirm_hands(studio)
-        recall.land_plan(studio, planned, emit=emit)
+        origin = recall.RunOrigin(project.root, mix.name, allocation.path)
+        recall.land_plan(studio, planned, emit=emit, origin=origin)
         ping = reping(stream, allocation, stored.calibration, studio, emit=emit)
         latency = round(ping.latency_samples)
         total = frames + latency + SETTLE_FRAMES

@@ -12,20 +12,18 @@ from controller import files
 from controller.loops import StoredCalibration
 from controller.mix import Mix
 from controller.project import Project
+from controller.snapshots import known_now
+from controller.snapshots import store as store_known
 from controller.studio import Studio
-from controller.value_text import number
 from controller.version import VERSION
 from hardware.known import utc_now
 
 
 def store_snapshot(project: Project, studio: Studio) -> Path:
-    """Put what is known of every control of the rig on file as the project's next snapshot."""
-    controls = [
-        {"address": address, **number("value", known.value), "known": known.how, "at": known.at}
-        for address, known in sorted(studio.state.items())
-    ]
-    text = json.dumps({"schema": 1, "rig": studio.rig.name, "taken_at": utc_now(), "controls": controls}, indent=1)
-    return files.create_numbered(project.snapshots, "snapshot.json", text + "\n")
+    """Put what is known of every control of the rig on file as the project's next snapshot; return its file."""
+    stored = store_known(known_now(studio, name="of a print"), project.snapshots)
+    assert stored.path is not None  # noqa: S101 - it is on file
+    return stored.path
 
 
 def rig_facts(studio: Studio, stored: StoredCalibration, snapshot: Path) -> dict[str, Any]:

@@ -9,8 +9,9 @@ from pathlib import Path
 from controller.errors import DeclinedError
 from controller.events import Accept, Done, Emit, Finding, Progress, Question, Started
 from controller.planned import PlannedRecall, hand_lines, plan_mix, plan_target
-from controller.recall_json import as_json, verify_json
+from controller.recall_json import as_json, remarks_json, verify_json
 from controller.runs import Run, RunJournal, RunOrigin, newest_run
+from controller.snapshot_aim import plan_snapshot
 from controller.studio import Studio
 from controller.value_text import number, say
 from hardware.errors import HardwareError, ReplyTimeoutError, TransportError
@@ -40,7 +41,9 @@ __all__ = [
     "number",
     "plan_mix",
     "plan_resume",
+    "plan_snapshot",
     "plan_target",
+    "remarks_json",
     "say",
     "send",
     "send_plan",
@@ -93,8 +96,10 @@ def send_plan(studio: Studio, planned: PlannedRecall, *, emit: Emit, origin: Run
     return outcome
 
 
-def land_plan(studio: Studio, planned: PlannedRecall, *, emit: Emit) -> None:
+def land_plan(studio: Studio, planned: PlannedRecall, *, emit: Emit, origin: RunOrigin | None = None) -> None:
     """Send an accepted plan on which something else depends; see :func:`send_plan`.
+
+    With ``origin`` it is a run of that project: it takes the place of an unfinished one, and can be resumed.
 
     Raises
     ------
@@ -103,7 +108,7 @@ def land_plan(studio: Studio, planned: PlannedRecall, *, emit: Emit) -> None:
     KeyboardInterrupt
         The engineer stopped it.
     """
-    outcome = _send(studio, planned, emit)
+    outcome = _send(studio, planned, emit, origin)
     if outcome.interrupted:
         raise KeyboardInterrupt
     found = failures(studio, outcome)
@@ -179,6 +184,7 @@ def _send(studio: Studio, planned: PlannedRecall, emit: Emit, origin: RunOrigin 
             return None
 
     outcome = run_recall(plan, studio.profiles, ports, studio.clock, state=before, on_step=on_step, reopen=reopen)
+    studio.distrust(outcome.timed_out)
     outcome.apply_to(studio.state)
     for address, result in outcome.results.items():
         if result.state == "not-sent" and result.known is None and address in before:
@@ -202,6 +208,8 @@ def _journal(studio: Studio, planned: PlannedRecall, origin: RunOrigin | None) -
 
 def last_run(studio: Studio, project: Path) -> Run | None:
     """Return the newest run of the project in ``project`` on this rig; ``finished`` says whether all landed.
+
+    A project that was moved since keeps its runs.
 
     Raises
     ------
@@ -241,6 +249,7 @@ def refresh(studio: Studio, target: Mapping[str, Value], *, emit: Emit) -> None:
         return
     emit(Started(JOB, f"asking where {len(unknown)} controls stand"))
     read = take_readback(studio.profiles, studio.ports(), studio.clock, addresses=unknown)
+    studio.distrust(read.timed_out)
     studio.remember(read.values)
 
 
@@ -248,6 +257,7 @@ def verify(studio: Studio, target: Mapping[str, Value], *, emit: Emit) -> Verify
     """Read every readable control of ``target`` again and say which stand elsewhere; nothing moves."""
     emit(Started("verify", studio.rig.title))
     outcome = verify_recall(studio.profiles, target, studio.ports(), studio.clock)
+    studio.distrust(outcome.timed_out)
     studio.remember(outcome.values)
     for mismatch in outcome.mismatches:
         if mismatch.found is None:

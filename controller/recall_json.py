@@ -58,7 +58,17 @@ def as_json(
         "steps": steps,
         "notes": list(plan.notes),
         "withheld": list(plan.withheld),
+        **remarks_json(planned),
         "failed_devices": dict(outcome.failed_devices) if outcome is not None else {},
+    }
+
+
+def remarks_json(planned: PlannedRecall) -> dict[str, list[dict[str, str]]]:
+    """Return what of the target is no part of the recall, and what else there is to know of it."""
+    told = {"left_out": planned.left_out, "remarks": planned.remarks}
+    return {
+        key: [{"where": finding.where, "what": finding.what, "hint": finding.hint} for finding in findings]
+        for key, findings in told.items()
     }
 
 

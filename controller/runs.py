@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 from controller import files
 from controller.errors import ExistsError, StorageError
+from controller.project import FILE as PROJECT_FILE
 from controller.value_text import from_number, number
 from hardware.known import utc_now
 from hardware.recall import RecallOutcome, StepResult
@@ -22,16 +24,21 @@ SAVE_EVERY_S = 0.5
 
 @dataclass(frozen=True)
 class RunOrigin:
-    """What a run is of: the project's folder, the mix's name, and the render path."""
+    """What a run is of: the project's folder, and the mix with its render path, or else the snapshot's file."""
 
     project: Path
-    mix: str
-    path: str
+    mix: str = ""
+    path: str = ""
+    snapshot: Path | None = None
 
 
 @dataclass(frozen=True)
 class Run:
-    """A journal on file. ``finished``: all that was to be sent has landed."""
+    """A journal on file. ``finished``: all that was to be sent has landed.
+
+    It is of a mix on a render path, or of a ``snapshot`` (its file; within the project, as seen from there).
+    ``project`` and ``title`` are the folder and the title that the project had when it ran.
+    """
 
     number: int
     file: Path
@@ -43,6 +50,17 @@ class Run:
     finished: bool
     results: dict[str, dict[str, Any]] = field(default_factory=dict)
     failed_devices: dict[str, str] = field(default_factory=dict)
+    title: str = ""
+    snapshot: str = ""
+
+    @property
+    def what(self) -> str:
+        """What it brings the rig to, in words."""
+        return f"snapshot {Path(self.snapshot).name}" if self.snapshot else f"{self.mix} ({self.path})"
+
+    def origin(self, project: Path) -> RunOrigin:
+        """Return what a run that goes on with this one is of; ``project`` is where the project lies now."""
+        return RunOrigin(project, self.mix, self.path, project / self.snapshot if self.snapshot else None)
 
 
 class RunJournal:
@@ -61,8 +79,8 @@ class RunJournal:
         self._data: dict[str, Any] = {
             "schema": SCHEMA,
             "project": str(origin.project.resolve()),
-            "mix": origin.mix,
-            "path": origin.path,
+            "title": _title(origin.project),
+            **_of_what(origin),
             "target": {address: number("value", value) for address, value in target.items()},
             "started": utc_now(),
             "finished": False,
@@ -112,22 +130,47 @@ def _entry(result: StepResult, state: str) -> dict[str, Any]:
     }
 
 
+def _of_what(origin: RunOrigin) -> dict[str, str]:
+    if origin.snapshot is None:
+        return {"mix": origin.mix, "path": origin.path}
+    file, root = origin.snapshot.resolve(), origin.project.resolve()
+    return {"snapshot": file.relative_to(root).as_posix() if file.is_relative_to(root) else str(file)}
+
+
 def newest_run(folder: Path, project: Path) -> Run | None:
     """Return the newest run of a project, None where it has none.
+
+    A run belongs to the project of its title in its folder; and to the one of its title that was moved: where it ran,
+    no project of this title is left. A project without a title is known by its folder alone.
 
     Raises
     ------
     StorageError
         A journal is damaged or of a newer version; it is left as it is.
     """
-    whose = str(project.resolve())
+    here, title = project.resolve(), _title(project)
     with files.storage_errors(folder, verb="read"):
         found = sorted(folder.glob("[0-9]*.json"), reverse=True) if folder.is_dir() else []
     for file in found:
         run = _load(file)
-        if run.project == whose:
+        if _is_of(run, here, title):
             return run
     return None
+
+
+def _is_of(run: Run, here: Path, title: str) -> bool:
+    if not run.title or not title:
+        return run.project == str(here)
+    return run.title == title and (run.project == str(here) or _title(Path(run.project)) != title)
+
+
+def _title(project: Path) -> str:
+    """Read a project's title; empty where there is none, or no project."""
+    try:
+        title = tomllib.loads((project / PROJECT_FILE).read_text("utf-8-sig")).get("title")
+    except (OSError, ValueError):
+        return ""
+    return title if isinstance(title, str) else ""
 
 
 def _load(file: Path) -> Run:
@@ -148,13 +191,15 @@ def _load(file: Path) -> Run:
             number=int(file.stem),
             file=file,
             project=str(data["project"]),
-            mix=str(data["mix"]),
-            path=str(data["path"]),
+            mix="" if "snapshot" in data else str(data["mix"]),
+            path="" if "snapshot" in data else str(data["path"]),
             target={address: value for address, value in target.items() if value is not None},
             started=str(data["started"]),
             finished=bool(data["finished"]),
             results=dict(data["results"]),
             failed_devices=dict(data["failed_devices"]),
+            title=str(data.get("title", "")),
+            snapshot=str(data.get("snapshot", "")),
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise StorageError(f"The run {files.relative(file)} is damaged.", hint=aside) from error

@@ -191,6 +191,7 @@ def _read_back(
         emit(Progress(JOB, len(learnt) / total, detail=f"{address} {value_text(known.value)}"))
 
     outcome = take_readback(studio.profiles, studio.ports(), studio.clock, addresses=addresses, on_value=on_value)
+    studio.distrust(outcome.timed_out)
     failures: dict[str, HardwareError] = {}
     for device, reason in outcome.failed_devices.items():
         closed = studio.unreachable.get(device)

@@ -17,7 +17,7 @@ from controller.errors import ControllerError
 from controller.snapshot_photo import Photo, PhotoFile, put_photos, remove_photos
 from controller.version import VERSION
 from hardware.known import How, Known, utc_now
-from profiles.profile import Value
+from profiles.profile import Control, Value
 
 if TYPE_CHECKING:
     from controller.studio import Studio
@@ -28,7 +28,7 @@ NOT_READ = "not read this time"
 """The note on a control whose device could have told, and did not or was not asked: the value is an older one."""
 
 _OFF_NOTE = "off (minus infinity)"
-_NAME = re.compile(r"(\d{4,})(?:-snapshot)?\.json")
+_NAME = re.compile(r"(\d{4,})\.json")
 _ASIDE = "It was left as it is; move it away or take it from a backup."
 
 
@@ -122,25 +122,14 @@ class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     unknown: tuple[str, ...]
 
 
-class _PrintEntry(msgspec.Struct, frozen=True):
-    address: str
-    value: float | str | bool | None
-    known: How
-    at: str
-    value_note: str = ""
-
-
-class _PrintFile(msgspec.Struct, frozen=True):
-    """What a print puts beside itself: the rig's known state, without devices and units."""
-
-    rig: str
-    taken_at: str
-    controls: tuple[_PrintEntry, ...]
-
-
 def target_of(snapshot: Snapshot) -> dict[str, Value]:
     """Return what a recall to this snapshot aims at, by address; what is unknown or assumed is left out."""
     return {address: entry.known.value for address, entry in snapshot.controls.items() if entry.known.how != "assumed"}
+
+
+def is_action(control: Control) -> bool:
+    """Tell whether it does something rather than stands somewhere, as storing a preset: no part of a snapshot."""
+    return control.dangerous and not control.readable and not control.by_hand
 
 
 def known_now(
@@ -160,6 +149,8 @@ def known_now(
     unknown: list[str] = []
     for device, profile in studio.profiles.items():
         for control in profile.controls.values():
+            if is_action(control):
+                continue
             address = f"{device}/{control.name}"
             known = studio.state.get(address)
             if known is not None:
@@ -314,8 +305,8 @@ def load(path: Path) -> Snapshot:
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
         raise SnapshotError(f"{where} is damaged: {error}.", hint=_ASIDE) from error
     facts: dict[str, Any] = found if isinstance(found, dict) else {}
-    is_print, schema = "taken_at" in facts, facts.get("schema")
-    if not (is_print or facts.get("kind") == KIND) or not isinstance(schema, int) or isinstance(schema, bool):
+    schema = facts.get("schema")
+    if facts.get("kind") != KIND or not isinstance(schema, int) or isinstance(schema, bool):
         raise SnapshotError(
             f"{where} is no snapshot.",
             hint="Name a file that 'halfnormal snapshot take' wrote; this was left as it is.",
@@ -326,7 +317,7 @@ def load(path: Path) -> Snapshot:
             hint="Update Halfnormal; the file was left as it is.",
         )
     try:
-        return _of_print(found, path) if is_print else _of_file(found, path)
+        return _of_file(found, path)
     except (msgspec.MsgspecError, ValueError) as error:
         raise SnapshotError(f"{where} is damaged: {error}.", hint=_ASIDE) from error
 
@@ -352,22 +343,7 @@ def _of_file(found: Any, path: Path) -> Snapshot:
     )
 
 
-def _of_print(found: Any, path: Path) -> Snapshot:
-    facts = msgspec.convert(found, _PrintFile)
-    name = _NAME.fullmatch(path.name)
-    return Snapshot(
-        number=int(name[1]) if name else 0,
-        name="of a print",
-        at=facts.taken_at,
-        rig=RigFacts(facts.rig),
-        devices={},
-        controls={e.address: Entry(Known(_value(e.address, e), e.known, e.at)) for e in facts.controls},
-        program="",
-        path=path,
-    )
-
-
-def _value(address: str, entry: _Entry | _PrintEntry) -> Value:
+def _value(address: str, entry: _Entry) -> Value:
     if entry.value is not None:
         return entry.value
     if entry.value_note != _OFF_NOTE:

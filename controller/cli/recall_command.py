@@ -1,4 +1,4 @@
-"""Bring the rig to a mix: show the plan, send it, verify it, print the sheet for the hands."""
+"""Bring the rig to a mix or a snapshot: show the plan, send it, verify it, print the sheet for the hands."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 from controller.cli.face import Face, add_common, face_of, table
 
 if TYPE_CHECKING:
+    from controller.allocation import RenderPath
     from controller.project import Project
     from controller.recall import PlannedRecall, Run, RunOrigin
+    from controller.snapshots import Snapshot
     from controller.studio import Studio
 
 ACTIONS = ("plan", "send", "resume", "verify", "hands", "sheet")
@@ -28,6 +30,7 @@ examples:
   halfnormal recall send songs/blue --dry-run        # the bytes, port by port
   halfnormal recall send songs/blue --yes --hands-done
   halfnormal recall send songs/blue --consent pre/ch1/phantom
+  halfnormal recall send songs/blue --snapshot 3
   halfnormal recall resume songs/blue
   halfnormal recall hands songs/blue --done desk/ch07/trim
   halfnormal recall verify songs/blue --json
@@ -42,9 +45,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("action", choices=ACTIONS, metavar="ACTION", help=f"{', '.join(ACTIONS[:-1])} or {ACTIONS[-1]}")
     parser.add_argument("project", type=Path, metavar="PROJECT", help="the project's folder")
     parser.add_argument("--mix", metavar="NAME", help="which mix (default: the newest)")
-    parser.add_argument(
-        "--path", choices=["analog", "hybrid"], default="analog", help="how much goes to the desk (default: analog)"
-    )
+    parser.add_argument("--snapshot", metavar="N", help="a snapshot for the target, by number or file, and not a mix")
+    parser.add_argument("--path", choices=["analog", "hybrid"], help="how much goes to the desk (default: analog)")
     parser.add_argument("--rig", metavar="RIG", help="another rig than the project's")
     parser.add_argument("--hands-done", action="store_true", help="the by-hand controls stand as the sheet says")
     parser.add_argument(
@@ -70,7 +72,6 @@ def run(args: argparse.Namespace) -> int:
     from controller import recall
     from controller.cli import recall_hands
     from controller.errors import UsageError
-    from controller.printing import plan_allocation
     from controller.project import open_project
     from controller.studio import Studio
 
@@ -82,32 +83,57 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(
             f"'recall {args.action}' sends nothing.", hint="--consent belongs to 'recall plan', 'send' and 'resume'."
         )
+    if args.snapshot and (args.mix or args.path):
+        raise UsageError(
+            "--snapshot takes the place of a mix and its path.", hint="Leave out --mix and --path, or --snapshot."
+        )
     face = face_of(args)
     project = open_project(args.project, emit=face.emit)
     with Studio.open(args.rig or project.rig) as studio:
         if args.action == "resume":
             return _resume(args, face, studio, project)
-        mix = project.mix(args.mix)
-        allocation, _ = plan_allocation(project, mix, studio, args.path)
-        planned = recall.plan_mix(studio, allocation, consent=args.consent)
+        planned, origin, what = _plan(args, studio, project)
+        for finding in (*planned.remarks, *planned.left_out):
+            face.emit(finding)
         match args.action:
             case "plan":
                 face.data(recall.as_json(planned), _plan_lines(planned))
                 return 0
             case "sheet":
-                return _sheet(args, face, project, planned)
+                return _sheet(args, face, project, planned, what)
             case "verify":
-                return _verify(args, face, studio, planned)
+                return _verify(args, face, studio, planned, "snapshot" if args.snapshot else "mix")
             case "hands":
                 return recall_hands.run(args, face, studio, planned)
             case _:
-                return _send(args, face, studio, planned, _origin(project, mix.name, args.path))
+                return _send(args, face, studio, planned, origin)
 
 
-def _origin(project: Project, mix: str, path: str) -> RunOrigin:
-    from controller.recall import RunOrigin
+def _plan(args: argparse.Namespace, studio: Studio, project: Project) -> tuple[PlannedRecall, RunOrigin, str]:
+    """Plan the way to the mix or the snapshot that was asked for; say in words which that is."""
+    from controller import recall
 
-    return RunOrigin(project.root, mix, path)
+    if args.snapshot:
+        snapshot = _snapshot(args.snapshot, project)
+        origin = recall.RunOrigin(project.root, snapshot=snapshot.path)
+        what = f"{snapshot.name}, of {snapshot.at}"
+        return recall.plan_snapshot(studio, snapshot, consent=args.consent), origin, what
+    from controller.printing import plan_allocation
+
+    path: RenderPath = args.path or "analog"
+    mix = project.mix(args.mix)
+    allocation, _ = plan_allocation(project, mix, studio, path)
+    planned = recall.plan_mix(studio, allocation, consent=args.consent)
+    return planned, recall.RunOrigin(project.root, mix.name, path), f"{mix.name}, {path}"
+
+
+def _snapshot(ref: str, project: Project) -> Snapshot:
+    from controller.errors import UsageError
+    from controller.snapshots import find, load
+
+    if ref == "now":
+        raise UsageError("The rig stands where it is known to stand now.", hint="--snapshot takes a number or a file.")
+    return find(project.snapshots, int(ref)) if ref.isdecimal() else load(Path(ref))
 
 
 def _resume(args: argparse.Namespace, face: Face, studio: Studio, project: Project) -> int:
@@ -115,8 +141,10 @@ def _resume(args: argparse.Namespace, face: Face, studio: Studio, project: Proje
     from controller import recall
     from controller.errors import UsageError
 
-    if args.mix:
-        raise UsageError("'recall resume' goes on to the target it had.", hint="'recall send --mix' takes another mix.")
+    for option in ("mix", "snapshot", "path"):
+        if getattr(args, option):
+            hint = f"'recall send --{option}' takes another."
+            raise UsageError(f"'recall resume' goes on to the target it had: --{option} has no place there.", hint=hint)
     left = recall.last_run(studio, project.root)
     if left is None or left.finished:
         stands = recall.PlannedRecall.nothing(left.target if left is not None else {})
@@ -124,7 +152,7 @@ def _resume(args: argparse.Namespace, face: Face, studio: Studio, project: Proje
         face.data({**recall.as_json(stands), "resumes": None}, [sentence])
         return 0
     planned = recall.plan_resume(studio, left.target, emit=face.emit, ask=not args.dry_run, consent=args.consent)
-    return _send(args, face, studio, planned, _origin(project, left.mix, left.path), resumes=left)
+    return _send(args, face, studio, planned, left.origin(project.root), resumes=left)
 
 
 def _send(
@@ -154,7 +182,7 @@ def _send(
     return _failed(recall.failures(studio, outcome).values()) or (0 if outcome.ok else 1)
 
 
-def _verify(args: argparse.Namespace, face: Face, studio: Studio, planned: PlannedRecall) -> int:
+def _verify(args: argparse.Namespace, face: Face, studio: Studio, planned: PlannedRecall, what: str) -> int:
     from controller import recall
 
     if args.dry_run:
@@ -171,8 +199,8 @@ def _verify(args: argparse.Namespace, face: Face, studio: Studio, planned: Plann
     ]
     lines = table(rows, ["control", "stands at", "wanted"]) if rows else []
     if outcome.ok:
-        lines = ["● Every control that can be read stands where the mix wants it."]
-    face.data(recall.verify_json(studio, planned.target, outcome), lines)
+        lines = [f"● Every control that can be read stands where the {what} wants it."]
+    face.data({**recall.verify_json(studio, planned.target, outcome), **recall.remarks_json(planned)}, lines)
     return _failed(recall.failures(studio, outcome).values()) or (0 if outcome.ok else 1)
 
 
@@ -183,15 +211,15 @@ def _failed(errors: Any) -> int:
     return max((exit_code(error) or DEVICE for error in errors), default=0)
 
 
-def _sheet(args: argparse.Namespace, face: Face, project: Project, planned: PlannedRecall) -> int:
+def _sheet(args: argparse.Namespace, face: Face, project: Project, planned: PlannedRecall, what: str) -> int:
     from controller import files, recall
     from controller.sheet import sheet_html, sheet_text
 
     data: dict[str, Any] = recall.as_json(planned)
     if args.html and not args.dry_run:
-        files.write_new(args.html, sheet_html(planned.plan.by_hand, title=project.title))
+        files.write_new(args.html, sheet_html(planned.plan.by_hand, title=project.title, subtitle=what))
         data["file"] = files.relative(args.html)
-    face.data(data, [sheet_text(planned.plan.by_hand, title=project.title).rstrip("\n")])
+    face.data(data, [sheet_text(planned.plan.by_hand, title=f"{project.title} ({what})").rstrip("\n")])
     return 0
 
 

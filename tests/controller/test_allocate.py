@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,10 @@ from short_line import SHIPPED_RIG, fader_steps_db, pan_angles
 
 from controller.allocate import allocate, in_the_box
 from controller.allocation import Allocation, RenderPath
+from controller.desk import DeskStrip, eq_obstacle, fit_compressor
 from controller.loops import LoopFacts
 from controller.mix import Bus, Comp, EqBand, Mix, Strip
+from dsp.engine import Compressor
 from hardware.known import Known
 from hardware.rig import Rig, load_rig
 from profiles.library import load_profile
@@ -26,6 +29,7 @@ RIG = load_rig(SHIPPED_RIG)
 PROFILES: Mapping[str, Profile] = {name: load_profile(device.profile_id) for name, device in RIG.devices.items()}
 EQ = {"hmf": EqBand(freq_hz=3_000.0, gain_db=3.1, q=1.0)}
 COMP = Comp(on=True)
+STEPPED = '{kind = "choices", choices = [{value = -20, send = 0}, {value = -4, send = 1}, {value = 0, send = 2}]}'
 BUS_COMP = Comp(on=True, threshold_db=-16.0, ratio=4.0, attack_ms=3.0, release_ms=100.0)
 
 
@@ -256,6 +260,86 @@ def test_a_bus_compressor_that_does_not_fit_stays_in_the_box_and_the_insert_is_o
     assert why in reason
     assert allocation.target["desk/master/insert"] is False
     assert allocation.bus_feeds.compressor == allocation.bus_itb.compressor
+
+
+def edited(profile: Profile, *changes: tuple[str, str], folder: Path) -> Profile:
+    """The profile with some of its text changed, as a user's own copy."""
+    assert profile.path is not None
+    text = profile.path.read_text("utf-8")
+    for old, new in changes:
+        assert old in text
+        text = text.replace(old, new)
+    file = folder / f"{profile.id}.toml"
+    file.write_text(text, "utf-8")
+    return load_profile(str(file))
+
+
+def test_a_bell_of_fixed_bandwidth_takes_only_bands_of_its_q(tmp_path: Path) -> None:
+    """The split console's mids have no Q control; its profile declares Q 0.9 for them."""
+    split = load_profile("split-24-console")
+    untold = edited(split, (", bell_q = 0.9", ""), folder=tmp_path)
+
+    def obstacle(profile: Profile, q: float) -> str:
+        strip = DeskStrip("desk", "ch01", 1, -3.0, profile, 1)
+        return eq_obstacle(strip, {"hmf": EqBand(freq_hz=3_000.0, gain_db=3.0, q=q)})
+
+    assert obstacle(split, 0.9) == ""
+    assert obstacle(split, 2.0) == "the desk's hmf band has a fixed bandwidth (Q 0.9), the mix asks for Q 2"
+    assert "its profile does not say which" in obstacle(untold, 0.9)
+
+
+WANTED = Compressor(threshold_db=-16.0, ratio=4.0, attack_ms=3.0, release_ms=300.0, makeup_db=2.0)
+
+
+def test_a_threshold_in_decibels_of_its_own_keeps_a_compressor_in_the_box() -> None:
+    """The bus compressor's threshold is marked in dB re nobody knows what: 0 dB there is not 0 dBu."""
+    assert "in dB: nobody knows" in str(fit_compressor(load_profile("vca-bus-compressor"), WANTED, 18.0))
+
+
+def with_releases(*names: str, folder: Path) -> Profile:
+    """The outboard compressor with other words at its four release positions (100, 300, 600, 1200 ms)."""
+    words = [
+        (f"{{value = {ms}, send = {code},", f'{{value = "{name}", send = {code},')
+        for name, (ms, code) in zip(names, ((100, 16), (300, 48), (600, 80), (1200, 112)), strict=True)
+    ]
+    untold = [('role = "release"\nunit = "ms"\ndefault = 300', 'role = "release"\nunit = "enum"')]
+    return edited(PROFILES["comp"], *words, *untold, folder=folder)
+
+
+def test_positions_that_are_words_are_not_taken_for_numbers(tmp_path: Path) -> None:
+    fitted = fit_compressor(with_releases("auto", "100 ms", "0.3 s", "1.2 s", folder=tmp_path), WANTED, 18.0)
+    assert not isinstance(fitted, str)
+    assert fitted[1]["release"] == "0.3 s"
+    assert fitted[0].release_ms == 300.0
+    words = with_releases("auto", "fast", "medium", "slow", folder=tmp_path)
+    assert "no position of its release is a number" in str(fit_compressor(words, WANTED, 18.0))
+
+
+def test_a_threshold_of_steps_is_the_nearest_and_none_beyond_its_ends(tmp_path: Path) -> None:
+    """Levels are near by their difference: −3 dBu is nearer to −4 than to 0, and +10 dBu is no step at all."""
+    steps = ('{kind = "linear", raw = [0, 127], value = [-20, 20]}', STEPPED)
+    stepped = edited(PROFILES["comp"], steps, ("default = 20\n", ""), folder=tmp_path)
+    fitted = fit_compressor(stepped, replace(WANTED, threshold_db=-21.0), 18.0)
+    assert not isinstance(fitted, str)
+    assert fitted[1]["threshold"] == -4.0
+    assert fitted[0].threshold_db == -22.0
+    assert "threshold" in str(fit_compressor(stepped, replace(WANTED, threshold_db=-8.0), 18.0))
+
+
+def test_hybrid_takes_a_compressor_set_by_hand_only_where_it_stands_already(tmp_path: Path) -> None:
+    devices = (replace(device, port="hand") if device.name == "comp" else device for device in RIG.device_list)
+    rig = replace(RIG, device_list=tuple(devices))
+    bus = Bus(comp=BUS_COMP)
+    assert said(allocated(vox(), rig=rig, bus=bus), "bus", "comp")[0] == "comp"
+    hybrid = allocated(vox(), rig=rig, bus=bus, path="hybrid")
+    assert said(hybrid, "bus", "comp") == ("box", "a hand would have to set it, and this path uses none")
+    assert not any(address.startswith("comp/threshold") for address in hybrid.target)
+    assert hybrid.bus_feeds.compressor is not None
+    settings = allocated(vox(), rig=rig, bus=bus).target
+    known = {a: Known(v, "by-hand", "2026-01-01T00:00:00Z") for a, v in settings.items() if a.startswith("comp/")}
+    assert said(allocated(vox(), rig=rig, bus=bus, path="hybrid", known=known), "bus", "comp")[0] == "comp"
+    pinned = Bus(comp=BUS_COMP, place={"comp": "comp"})
+    assert said(allocated(vox(), rig=rig, bus=pinned, path="hybrid"), "bus", "comp")[0] == "comp"
 
 
 def test_a_muted_strip_keeps_its_seat_and_its_mute_and_plays_nothing_into_the_mix() -> None:

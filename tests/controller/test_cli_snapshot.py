@@ -141,7 +141,7 @@ def test_list_shows_numbers_names_and_notes(line: Line) -> None:
     line.run("snapshot", "take", "song", "--no-read")
     first, second = line.json("snapshot", "list", "song")["snapshots"]
     assert (first["snapshot"], first["name"], first["rig"]) == ("song/snapshots/0001.json", "verse", "small")
-    assert (first["controls"], first["unknown"], first["photos"]) == (226, 224, 0)
+    assert (first["controls"], first["unknown"], first["photos"]) == (226, 222, 0)
     assert second["name"] == "snapshot 2"
     assert "verse: loud\n" in line.run("snapshot", "list", "song").out
 

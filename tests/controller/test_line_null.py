@@ -300,5 +300,5 @@ def test_a_print_tells_where_it_comes_from_and_changes_nothing_else(line: Line) 
     assert {name for name in left if name.startswith((".", "prints", "snapshots"))} == {
         "prints/0001-analog.wav",
         "prints/0001-analog.json",
-        "snapshots/0001-snapshot.json",
+        "snapshots/0001.json",
     }

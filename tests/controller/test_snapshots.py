@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from cli_line import ROOT, Line
-from snapshot_line import AT, PNG, known, names, of, taken
+from snapshot_line import PNG, known, names, of, taken
 
 from controller import files
 from controller.errors import DiskFullError, StorageError
@@ -20,9 +20,10 @@ from controller.events import Event, Finding, Progress
 from controller.snapshot_diff import diff
 from controller.snapshot_photo import read_photo
 from controller.snapshot_take import Look, plan_take
-from controller.snapshots import NOT_READ, Entry, RigFacts, find, known_now, list_folder, store, target_of
+from controller.snapshots import NOT_READ, Entry, RigFacts, find, is_action, known_now, list_folder, store, target_of
 from controller.studio import Studio
 from hardware.known import Known
+from profiles.library import load_profile
 
 
 @pytest.fixture
@@ -179,21 +180,15 @@ def test_snapshots_are_numbered_and_read_back_as_they_were_written(line: Line, f
     assert (fader["value"], fader["value_note"], fader["how"]) == (None, "off (minus infinity)", "read-back")
 
 
-def test_a_snapshot_shares_its_numbers_with_those_of_prints(folder: Path) -> None:
-    entry = {
-        "address": "desk/ch01/fader",
-        "value": None,
-        "value_note": "off (minus infinity)",
-        "known": "sent",
-        "at": AT,
-    }
-    text = json.dumps({"schema": 1, "rig": "small", "taken_at": AT, "controls": [entry]})
-    files.create_numbered(folder, "snapshot.json", text)
-    assert store(of({"desk/ch01/fader": known(-math.inf)}), folder).number == 2
-    assert [s.number for s in list_folder(folder).snapshots] == [1, 2]
-    printed = find(folder, 1)
-    assert target_of(printed) == {"desk/ch01/fader": -math.inf}
-    assert not diff(printed, find(folder, 2)).differs
+def test_what_only_acts_is_no_part_of_a_snapshot(line: Line, folder: Path) -> None:
+    """Storing and recalling a preset of the matrix are no states; phantom power that can be read is one."""
+    snapshot = taken(folder).snapshot
+    told = {*snapshot.controls, *snapshot.unknown}
+    assert "matrix/out01/tie" in told
+    assert not [address for address in told if address.startswith("matrix/preset/")]
+    octamic = load_profile("rme-octamic-xtc")
+    assert not is_action(octamic.controls["mic1/phantom"])
+    assert is_action(octamic.controls["preset/save"])
 
 
 @pytest.mark.skipif(os.name == "nt", reason="needs a file-size limit")
