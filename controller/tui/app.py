@@ -1,19 +1,17 @@
-"""The console: four screens over one project, everything by keyboard, workflows behind in a thread."""
+"""The console: six screens over one project, everything by keyboard, workflows behind in a thread."""
 
 from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Iterable
-from functools import partial
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, ClassVar
 
-from rich.text import Text
 from textual import on
 from textual.app import App, ComposeResult, SystemCommand
 from textual.binding import Binding, BindingType
-from textual.screen import Screen
+from textual.screen import ModalScreen, Screen
 from textual.widgets import ContentSwitcher, Footer, Static
 
 from controller import calibrate, files, places, report
@@ -22,25 +20,29 @@ from controller.events import Done, Finding, Severity, Started
 from controller.loops import StoredCalibration
 from controller.tui.compare_pane import ComparePane
 from controller.tui.console_pane import ConsolePane
-from controller.tui.dialogs import LeaveDialog, Leaving, MessageDialog, PlanDialog
+from controller.tui.devices_pane import DevicesPane
+from controller.tui.dialogs import PANIC_KEY, LeaveDialog, Leaving, MessageDialog, ValueDialog
+from controller.tui.head import head_text
 from controller.tui.jobs import JobAsks, JobEnded, Jobs, JobSaid, Landed, Stopped, Work
+from controller.tui.keys import commands, key_table
 from controller.tui.levels_view import JobBar
 from controller.tui.palette import THEME
-from controller.tui.pane import Pane
+from controller.tui.pane import Answer, Pane
 from controller.tui.print_pane import PrintPane
 from controller.tui.recall_pane import RecallPane
 from controller.tui.session import KNOWN_ERRORS, PATHS, Session
+from controller.tui.snapshots_pane import SnapshotsPane
 from controller.tui.terminal import quiet_terminal
 
 FRAMES_PER_S = 20
 FALL_DB_PER_S = 36.0
 REST_DBFS = -70.0
 TOAST_S: dict[Severity, float] = {"note": 3.0, "warning": 6.0, "problem": 8.0}
-PANES: tuple[type[Pane], ...] = (ConsolePane, RecallPane, PrintPane, ComparePane)
+PANES: tuple[type[Pane], ...] = (ConsolePane, RecallPane, PrintPane, ComparePane, SnapshotsPane, DevicesPane)
 
 
 class ConsoleApp(App[int]):
-    """Console, recall, print and compare over one :class:`~controller.tui.session.Session`."""
+    """The screens over one :class:`~controller.tui.session.Session`."""
 
     CSS_PATH = "app.tcss"
     TITLE = "Halfnormal"
@@ -51,12 +53,16 @@ class ConsoleApp(App[int]):
         Binding("2", "go('recall')", "Recall", id="app.recall", show=False),
         Binding("3", "go('print')", "Print", id="app.print", show=False),
         Binding("4", "go('compare')", "Compare", id="app.compare", show=False),
+        Binding("5", "go('snapshots')", "Snapshots", id="app.snapshots", show=False),
+        Binding("6", "go('devices')", "Devices", id="app.devices", show=False),
         Binding("p", "path", "Path", id="app.path"),
-        Binding("k,ctrl+s", "save", "Save", id="app.save"),
+        Binding("k", "snapshot", "Snap", id="app.snapshot", tooltip="Snapshot: store where every control stands now"),
+        Binding("K", "snapshot_note", "Snapshot with a note", id="app.snapshot_note", show=False),
         Binding("c,0", "calibrate", "Calibrate", id="app.calibrate", show=False),
         Binding("question_mark,f1", "help", "Keys", id="app.help", key_display="?"),
+        Binding("ctrl+s,f2", "save", "Save", id="app.save", tooltip="Save the mix as the next mix file"),
         Binding("escape", "stop", "Stop the job", id="app.stop", show=False),
-        Binding("exclamation_mark", "stop", "Stop the job", id="app.panic", show=False, priority=True),
+        Binding(PANIC_KEY, "stop", "Stop the job", id="app.panic", show=False, priority=True),
         Binding("q", "quit", "Quit", id="app.quit", show=False),
         Binding("ctrl+q", "quit", "Quit", id="app.quit_always", show=False, priority=True),
     ]
@@ -66,6 +72,7 @@ class ConsoleApp(App[int]):
         self.session = session
         self.jobs = Jobs(self)
         self._levels: dict[str, float] = {}
+        self._asked: Screen[Any] | None = None
         self._detail = ""
         self._said = "? shows the keys of this screen, Ctrl+P finds everything"
 
@@ -95,7 +102,7 @@ class ConsoleApp(App[int]):
 
     @property
     def panes(self) -> list[Pane]:
-        """The four screens."""
+        """All screens."""
         return list(self.query_one(ContentSwitcher).query(Pane))
 
     @property
@@ -114,20 +121,9 @@ class ConsoleApp(App[int]):
         self.call_after_refresh(self._draw_head)
 
     def _draw_head(self) -> None:
-        session, here = self.session, self.query_one(ContentSwitcher).current
-        left = Text(no_wrap=True)
-        for index, kind in enumerate(PANES, 1):
-            chosen = here == kind.HEADING
-            left.append(f" {index} {kind.HEADING} ", "bold #141618 on #e8a33d" if chosen else "#84878a")
-        unsaved = "*" if session.dirty else ""
-        right = f"{session.project.title} · {session.mix_file}{unsaved} · {session.path} · {session.rig} "
-        room = self.size.width - left.cell_len - len(right)
-        if room < 1:
-            right = f"{session.mix_file}{unsaved} · {session.path} "
-            room = max(self.size.width - left.cell_len - len(right), 1)
-        left.append(" " * room)
-        left.append(right, "#cfc9bd")
-        self.query_one("#head", Static).update(left)
+        here = self.query_one(ContentSwitcher).current
+        headings = [kind.HEADING for kind in PANES]
+        self.query_one("#head", Static).update(head_text(headings, here, self.session, self.size.width))
 
     def _draw_job(self) -> None:
         bar, job = self.query_one(JobBar), self.jobs.running
@@ -149,6 +145,10 @@ class ConsoleApp(App[int]):
         self.say(f"{self.jobs.running.title} is running. {otherwise}", "warning")
         return True
 
+    def ask(self, dialog: Callable[[], ModalScreen[Answer]]) -> Answer | None:
+        """Ask from within a job and wait for the answer; None when it was left without one."""
+        return self.jobs.ask(dialog)
+
     def run_job(self, title: str, work: Work, landed: Landed) -> bool:
         """Start a workflow; False, and a toast, when one is running."""
         if self.busy("One job at a time: wait for it, or Esc stops it."):
@@ -169,6 +169,8 @@ class ConsoleApp(App[int]):
         if levels != self._levels:
             self._levels = levels
             self.pane.show_levels(levels)
+        if job is not None:
+            self.pane.show_job()
         self._draw_job()
         if job is None and not levels:
             self._frames.pause()
@@ -193,9 +195,15 @@ class ConsoleApp(App[int]):
     @on(JobAsks)
     def _on_job_asks(self, message: JobAsks) -> None:
         if self.jobs.running is not None and self.jobs.running.stop.is_set():
-            message.answer(False)
+            message.answer(None)
             return
-        self.push_screen(PlanDialog(message.question), lambda answer: message.answer(bool(answer)))
+
+        def take(answer: Any) -> None:
+            self._asked = None
+            message.answer(answer)
+
+        self._asked = message.dialog()
+        self.push_screen(self._asked, take)
 
     @on(JobEnded)
     def _on_job_ended(self, message: JobEnded) -> None:
@@ -264,6 +272,15 @@ class ConsoleApp(App[int]):
         else:
             self.say(f"Nothing to save: {self.session.mix_file} has it all.")
 
+    def action_snapshot(self) -> None:
+        """Store a snapshot of the rig as it stands now."""
+        self.query_one(SnapshotsPane).take()
+
+    def action_snapshot_note(self) -> None:
+        """Store a snapshot of the rig, with a note on it."""
+        note = ValueDialog("A note on the snapshot", "", self.query_one(SnapshotsPane).take_noted)
+        self.push_screen(note)
+
     def action_calibrate(self) -> None:
         """Measure the rig's loops, once the plan was accepted."""
         session = self.session
@@ -295,8 +312,8 @@ class ConsoleApp(App[int]):
     def action_stop(self) -> None:
         """Stop the running job at its next word."""
         if self.jobs.stop():
-            if isinstance(self.screen, PlanDialog):
-                self.screen.dismiss(False)
+            if self._asked is not None and self.screen is self._asked:
+                self._asked.dismiss(None)
             self._draw_job()
 
     def action_help(self) -> None:
@@ -310,14 +327,7 @@ class ConsoleApp(App[int]):
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
         """Offer every binding of every screen."""
-        sources: list[App[Any] | Pane] = [self, *self.panes]
-        for source in sources:
-            heading = source.HEADING.capitalize() if isinstance(source, Pane) else "Everywhere"
-            for binding in bindings_of(source):
-                if binding.id != "app.panic":
-                    title, keys = f"{heading}: {binding.description}", f"key {_keys(self, binding)}"
-                    text = f"{binding.tooltip}, {keys}" if binding.tooltip else keys
-                    yield SystemCommand(title, text, partial(self._from_palette, source, binding))
+        return commands(self, self.panes, self._from_palette)
 
     async def _from_palette(self, source: App[Any] | Pane, binding: Binding) -> None:
         if isinstance(source, Pane):
@@ -343,21 +353,6 @@ class ConsoleApp(App[int]):
     def _leave(self, answer: Leaving | None) -> None:
         if answer == "discard" or (answer == "save" and self.save_mix() is not None):
             self.exit(0)
-
-
-def bindings_of(source: Any) -> list[Binding]:
-    """Return a screen's own bindings, as written."""
-    return [binding for binding in type(source).BINDINGS if isinstance(binding, Binding)]
-
-
-def key_table(app: App[Any], source: Any) -> list[tuple[str, str]]:
-    """Return keys and what they do, one entry a binding."""
-    return [(_keys(app, binding), binding.tooltip or binding.description) for binding in bindings_of(source)]
-
-
-def _keys(app: App[Any], binding: Binding) -> str:
-    singles = [Binding(key.strip(), binding.action) for key in binding.key.split(",")]
-    return " ".join(app.get_key_display(single) for single in singles)
 
 
 def log_file() -> Path:

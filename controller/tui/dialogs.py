@@ -15,6 +15,7 @@ from controller.errors import ControllerError
 from controller.events import Question
 
 Answer = TypeVar("Answer")
+PANIC_KEY = "exclamation_mark"
 Leaving = Literal["save", "discard", "stay"]
 
 _SCROLLING: list[BindingType] = [
@@ -116,6 +117,14 @@ class MessageDialog(TextDialog[None]):
         self.dismiss(None)
 
 
+class Field(Input):
+    """A field of one line. The key that stops everything works in it too, and is not typed."""
+
+    def check_consume_key(self, key: str, character: str | None) -> bool:
+        """Tell whether the field takes a key."""
+        return key != PANIC_KEY and super().check_consume_key(key, character)
+
+
 class ValueDialog(ModalScreen[None]):
     """Takes an exact value; ``take`` sets it, and what it refuses is said under the field."""
 
@@ -131,7 +140,7 @@ class ValueDialog(ModalScreen[None]):
         """Lay out the field."""
         with Vertical(classes="dialog small"):
             yield Label(self.heading, classes="title", markup=False)
-            yield Input(self.value, select_on_focus=True, compact=True)
+            yield Field(self.value, select_on_focus=True, compact=True)
             yield Static("Enter sets it, Esc leaves it", classes="faint", markup=False)
 
     def on_input_submitted(self, event: Input.Submitted) -> None:

@@ -6,14 +6,19 @@ import logging
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from textual.app import App
 from textual.message import Message
+from textual.screen import ModalScreen
 from textual.worker import Worker
 
 from controller.events import Accept, Emit, Event, Finding, Progress, Question, Started
+from controller.tui.dialogs import PlanDialog
 
+Answer = TypeVar("Answer")
+_LOOK_S = 0.5
+"""How often a job that waits for an answer looks whether the screen is still there [s]."""
 Work = Callable[[Emit, Accept], Any]
 Landed = Callable[[Any], None]
 
@@ -31,11 +36,11 @@ class JobSaid(Message):
 
 
 class JobAsks(Message):
-    """A job wants its plan accepted; ``answer`` must be called once."""
+    """A job wants an answer; ``dialog`` makes what asks for it, and ``answer`` must be called once."""
 
-    def __init__(self, question: Question, answer: Callable[[bool], None]) -> None:
+    def __init__(self, dialog: Callable[[], ModalScreen[Any]], answer: Callable[[Any], None]) -> None:
         super().__init__()
-        self.question = question
+        self.dialog = dialog
         self.answer = answer
 
 
@@ -59,6 +64,7 @@ class Job:
     progress: Progress | None = None
     levels_dbfs: dict[str, float] = field(default_factory=dict)
     stop: threading.Event = field(default_factory=threading.Event)
+    interrupt: threading.Event = field(default_factory=threading.Event)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def take(self) -> tuple[Progress | None, dict[str, float]]:
@@ -97,11 +103,44 @@ class Jobs:
         return True
 
     def stop(self) -> bool:
-        """Ask the running job to stop at its next start or progress; False when none is running."""
+        """Ask the running job to stop at its next start or progress; False when none is running.
+
+        Each call interrupts once, as Ctrl-C does: what the job tells while it tidies up does not stop it again.
+        """
         if self.running is None:
             return False
         self.running.stop.set()
+        self.running.interrupt.set()
         return True
+
+    def ask(self, dialog: Callable[[], ModalScreen[Answer]]) -> Answer | None:
+        """Put a question on the screen and wait for its answer; only the running job's thread may call this.
+
+        None when it was left without an answer.
+
+        Raises
+        ------
+        Stopped
+            The job was stopped meanwhile.
+        """
+        job = self.running
+        assert job is not None  # noqa: S101 - only a job calls this
+        answered = threading.Event()
+        answer: Answer | None = None
+
+        def take(value: Answer | None) -> None:
+            nonlocal answer
+            answer = value
+            answered.set()
+
+        self._app.post_message(JobAsks(dialog, take))
+        while not answered.wait(_LOOK_S):
+            if not self._app.is_running:  # nobody is there any more who could answer
+                raise Stopped
+        if job.stop.is_set():
+            job.interrupt.clear()
+            raise Stopped
+        return answer
 
     def ended(self) -> None:
         """Make room for the next job."""
@@ -120,31 +159,23 @@ class Jobs:
                 if isinstance(event, Finding):
                     job.findings.append(event)
                 self._app.post_message(JobSaid(event))
-            # What a workflow finds while it tidies up must not stop it a second time.
-            if job.stop.is_set() and isinstance(event, Started | Progress):
+            if isinstance(event, Started | Progress) and job.interrupt.is_set():
+                job.interrupt.clear()
                 raise Stopped
+
+        def accept(question: Question) -> bool:
+            def dialog() -> ModalScreen[bool]:
+                return PlanDialog(question)
+
+            answer: bool | None = self.ask(dialog)
+            return bool(answer)
 
         error: BaseException | None = None
         try:
-            job.result = work(emit, lambda question: self._ask(job, question))
+            job.result = work(emit, accept)
         except Exception as reason:
             logging.getLogger(__name__).warning("%s ended early", job.title, exc_info=True)
             error = Stopped() if job.stop.is_set() else reason
         except KeyboardInterrupt as reason:
             error = reason
         self._app.post_message(JobEnded(job, error))
-
-    def _ask(self, job: Job, question: Question) -> bool:
-        answered = threading.Event()
-        answer = False
-
-        def take(value: bool) -> None:
-            nonlocal answer
-            answer = value
-            answered.set()
-
-        self._app.post_message(JobAsks(question, take))
-        answered.wait()
-        if job.stop.is_set():
-            raise Stopped
-        return answer

@@ -1,16 +1,20 @@
-"""What the four screens share: the host they live in, and how they show themselves."""
+"""What the screens share: the host they live in, and how they show themselves."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import datetime as dt
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import ClassVar, Protocol
+from typing import ClassVar, Protocol, TypeVar
 
 from textual.containers import Vertical
+from textual.screen import ModalScreen
 
 from controller.events import Severity
 from controller.tui.jobs import Landed, Work
 from controller.tui.session import Session
+
+Answer = TypeVar("Answer")
 
 
 class Host(Protocol):
@@ -26,6 +30,9 @@ class Host(Protocol):
 
     def busy(self, otherwise: str) -> bool:
         """Tell whether a workflow is running, and if so say ``otherwise``."""
+
+    def ask(self, dialog: Callable[[], ModalScreen[Answer]]) -> Answer | None:
+        """Ask from within a job and wait for the answer; None when it was left without one."""
 
     def say(self, text: str, severity: Severity = "note") -> None:
         """Show a toast."""
@@ -58,6 +65,9 @@ class Pane(Vertical):
     def show_session(self) -> None:
         """Draw what the session says now."""
 
+    def show_job(self) -> None:
+        """Draw what a running job has told since the last call; called often."""
+
     def show_levels(self, levels_dbfs: Mapping[str, float]) -> None:
         """Show meter levels by strip name [dBFS]; empty: at rest."""
 
@@ -68,3 +78,15 @@ def clock(seconds: float) -> str:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes}:{rest:02d}"
+
+
+def moment(at: str) -> str:
+    """Write an ISO 8601 moment as the clock on the reader's wall: ``14:05`` today, else ``03 Feb 14:05``."""
+    try:
+        then = dt.datetime.fromisoformat(at).astimezone()
+    except ValueError:
+        return at
+    now = dt.datetime.now().astimezone()
+    if then.date() == now.date():
+        return then.strftime("%H:%M")
+    return then.strftime("%d %b %H:%M" if then.year == now.year else "%d %b %Y")

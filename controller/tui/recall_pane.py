@@ -1,90 +1,91 @@
-"""Screen 2: recall. What the rig has to be brought to, by us and by hand, and what is left."""
+"""Screen 2: recall. What the rig has to be brought to, by us and by hand, how far it has come and what is left."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+import threading
+from collections.abc import Callable
 from typing import ClassVar
 
-from rich.style import Style
+from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
+from textual.containers import Horizontal
 from textual.widgets import Static
 
-from controller import recall
-from controller.events import Accept, Emit
-from controller.recall import PlannedRecall
-from controller.sheet import clock_position, display_value, is_switch, turn_arrow
-from controller.tui.palette import ACCENT, BLUE, BRIGHT, FAINT, GREEN, INK, RED, YELLOW
-from controller.tui.pane import Pane, clock
-from controller.tui.rows_view import Column, Row, RowsView
+from controller import hands, recall
+from controller.errors import ControllerError, hint_of
+from controller.events import Accept, Emit, Event, Progress
+from controller.recall import PlannedRecall, Run, RunOrigin
+from controller.studio import Studio
+from controller.tui.hand_view import HandView
+from controller.tui.pane import Pane, clock, moment
+from controller.tui.recall_items import (
+    COLUMNS,
+    GROUPS,
+    SILENT,
+    Item,
+    Wrong,
+    gather,
+    item_row,
+    live_state,
+    what_went_wrong,
+)
+from controller.tui.rows_view import Row, RowsView
 from controller.tui.session import KNOWN_ERRORS, Plan
-from hardware.known import Known
-from hardware.recall import HandStep, RecallOutcome, VerifyOutcome
-from hardware.recall_plan import same_value
-from hardware.rig import split_address
-from profiles.profile import Control, Value
+from hardware.recall import RecallOutcome, VerifyOutcome
 
-THERE, SENT, ELSEWHERE, SILENT = "●", "◐", "○", "✕"
-LAMPS: Mapping[str, Style] = {THERE: GREEN, SENT: YELLOW, ELSEWHERE: ACCENT, SILENT: RED}
-GROUPS = ("sent by us", "switches to press", "pots to turn")
-
-
-@dataclass(frozen=True)
-class Item:
-    """One control of the recall: where it is, where it shall be, and its lamp."""
-
-    address: str
-    control: Control
-    known: Known | None
-    wanted: Value
-    stage: str
-    lamp: str
-    group: str
-    order: tuple[int, bool, int, int]
-
-    @property
-    def left(self) -> bool:
-        """Whether something remains to be done about it."""
-        return self.lamp in {ELSEWHERE, SILENT}
-
-    def hand_step(self) -> HandStep:
-        """Return it as a step for a hand."""
-        return HandStep(self.address, self.known, self.wanted, self.control)
+DRAWN_FROM_CELLS = 96
+"""From this width on, each row has room for a drawn position [cells]."""
+DIAL_FROM_CELLS = 130
+"""From this width on, the chosen knob is drawn at large beside the list [cells]."""
 
 
 class RecallPane(Pane):
-    """The rig's way to the mix: three groups, one lamp a control."""
+    """The rig's way to the mix: what is sent, what hands do, one lamp a control."""
 
     HEADING = "recall"
     ABOUT = (
-        "Brings the rig to the mix: w sends what can be sent (the plan is shown first), the rest is for your hands, "
-        "strip by strip, so that they cross the desk once. t ticks a control that you have set, v asks the devices "
-        "where they stand.\n"
-        "● there and confirmed · ◐ sent, the device does not answer to it · ○ elsewhere or unknown · "
-        "✕ no answer or refused"
+        "Brings the rig to the mix: w sends what can be sent (the plan is shown first), the rest is for your hands, in "
+        "the order in which they cross the desk once. t ticks a control that you have set, and that is on disk at "
+        "once; v asks the devices where they stand; r goes on with a recall that was left unfinished, towards the "
+        "target it had.\n"
+        "● there and confirmed · ◐ sent, nobody confirmed it · ○ elsewhere or unknown · ✕ no answer, refused, or not "
+        "sent\n"
+        "↻ clockwise, ↺ counter-clockwise, ↑ ↓ a fader, to where on its scale, ± how far beside it is near enough; "
+        "drawn: ○ where it is, ● where it shall be, [ ] the position of a switch"
     )
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("w", "send", "Send", id="recall.send", tooltip="Send what can be sent (asks first)"),
         Binding("v", "verify", "Verify", id="recall.verify", tooltip="Ask the devices where they stand"),
+        Binding("r", "resume", "Resume", id="recall.resume", tooltip="Go on with the recall that was left unfinished"),
         Binding("t", "tick", "Tick", id="recall.tick", tooltip="Tick: it is set by hand"),
-        Binding("T", "tick_all", "Tick all", id="recall.tick_all", tooltip="Tick all that hands set"),
         Binding("n", "next(1)", "Next", id="recall.next", tooltip="Next mismatch"),
         Binding("N", "next(-1)", "Previous mismatch", id="recall.previous", show=False),
         Binding("f", "filter", "Filter", id="recall.filter", tooltip="All controls, or only what is left"),
+        Binding("T", "tick_all", "Tick all", id="recall.tick_all", tooltip="Tick all that hands set", show=False),
     ]
 
     def __init__(self, *args: object, **kwargs: object) -> None:
         super().__init__(*args, **kwargs)  # type: ignore[arg-type]  # handed through as they came
         self.only_left = True
         self.items: tuple[Item, ...] = ()
-        self._silent: dict[str, str] = {}
+        self.unfinished: Run | None = None
+        self.live: dict[str, str] = {}
+        self._told: dict[str, str] = {}
+        self._lock = threading.Lock()
+        self._over = False
+        self._silent: dict[str, Wrong] = {}
+        self._run_of: Studio | None = None
+        self._run_problem = ""
+        self._drawn_for = 0
 
     def compose(self) -> ComposeResult:
-        """Lay out the count and the list."""
+        """Lay out the count, what stopped, the list, and the chosen hand step at large."""
         yield Static(id="recall-count", classes="headline", markup=False)
-        columns = (Column(), Column(), Column("right"), Column(), Column(), Column(grows=True))
-        yield RowsView(columns, id="recall-rows")
+        yield Static(id="recall-stopped", markup=False)
+        with Horizontal(id="recall-body"):
+            yield RowsView(COLUMNS, id="recall-rows")
+            yield HandView(id="hand")
 
     @property
     def view(self) -> RowsView:
@@ -97,75 +98,95 @@ class RecallPane(Pane):
 
     def show_session(self) -> None:
         """Draw the plan."""
-        plan = self.session.plan()
-        self.items = self._gather(plan)
+        plan, studio = self.session.plan(), self.session.studio
+        self._read_run()
+        if self._over:
+            self.live = {}
+        run = self.unfinished
+        wrong = self._silent | (what_went_wrong(run.results) if run is not None else {})
+        recalled = plan.recall if studio is not None else None
+        self.items = gather(studio, recalled, wrong) if studio is not None and recalled is not None else ()
         self.query_one("#recall-count", Static).update(self._count(plan))
-        shown = [item for item in self.items if item.left or not self.only_left]
+        stopped = self.query_one("#recall-stopped", Static)
+        stopped.update(self._stopped())
+        stopped.set_class(bool(self._stopped()), "told")
         rows: list[Row] = []
         for group in GROUPS:
             every = [item for item in self.items if item.group == group]
-            members = [item for item in shown if item.group == group]
+            members = [item for item in every if item.left or not self.only_left or item.address in self.live]
             if members:
                 left = sum(item.left for item in every)
                 rows.append(Row(group, (f"{group} · {left} of {len(every)} left",), heading=True))
                 rows += [self._row(item) for item in members]
         self.view.show(rows, empty=self._empty(plan))
+        self._draw_hand()
 
-    def _gather(self, plan: Plan) -> tuple[Item, ...]:
-        studio = self.session.studio
-        if studio is None or plan.recall is None:
-            return ()
-        stages = {step.address: step.stage for step in plan.recall.plan.steps if step.final}
-        devices = list(studio.profiles)
-        items = []
-        for index, (address, wanted) in enumerate(plan.recall.target.items()):
-            control = studio.control(address)
-            known = studio.state.get(address)
-            goal = control.achieved(wanted)
-            by_hand = control.by_hand
-            group = GROUPS[0] if not by_hand else GROUPS[1] if is_switch(control) else GROUPS[2]
-            order = (devices.index(split_address(address)[0]), control.strip is None, control.strip or 0, index)
-            lamp = self._lamp(address, control, known, goal)
-            stage = stages.get(address, "")
-            items.append(Item(address, control, known, goal, stage, lamp, group, order))
-        return tuple(sorted(items, key=lambda item: item.order))
+    def on_resize(self) -> None:
+        """Draw positions where there is room for them."""
+        self.query_one(HandView).display = self.size.width >= DIAL_FROM_CELLS
+        if self.size.width != self._drawn_for:
+            self._drawn_for = self.size.width
+            self.show_session()
 
-    def _lamp(self, address: str, control: Control, known: Known | None, wanted: Value) -> str:
-        if address in self._silent:
-            return SILENT
-        if known is None or known.how == "assumed" or not same_value(control, known.value, wanted):
-            return ELSEWHERE
-        return SENT if known.how == "sent" else THERE
+    def show_job(self) -> None:
+        """Draw how far each control has come, row by row."""
+        with self._lock:
+            told, self._told = self._told, {}
+        if not told:
+            return
+        self.live |= told
+        items = {item.address: item for item in self.items}
+        for address in told:
+            if address in items:
+                self.view.put(self._row(items[address]))
 
     def _row(self, item: Item) -> Row:
-        known = item.known
-        now = "?" if known is None else display_value(item.control, known.value)
-        wanted = display_value(item.control, item.wanted)
-        if item.control.by_hand and not is_switch(item.control):
-            way = f"{turn_arrow(item.hand_step()) or ' '} {clock_position(item.control.angle_deg(item.wanted))}"
-        else:
-            way = "press" if item.control.by_hand and item.left else item.stage
-        how = self._silent.get(item.address) or ("unknown" if known is None else f"{known.how} {_when(known)}")
-        return Row(
-            item.address,
-            (
-                (item.lamp, LAMPS[item.lamp]),
-                (item.address, INK if item.left else FAINT),
-                (now, INK if item.left else FAINT),
-                (f"→ {wanted}", BRIGHT if item.left else FAINT),
-                (way, BLUE),
-                (how, FAINT),
-            ),
-        )
+        return item_row(item, live=self.live.get(item.address, ""), draw=self.size.width >= DRAWN_FROM_CELLS)
+
+    @on(RowsView.Moved)
+    def _on_moved(self) -> None:
+        self._draw_hand()
+
+    def _draw_hand(self) -> None:
+        chosen = self._chosen()
+        self.query_one(HandView).show(chosen.step if chosen is not None and chosen.by_hand else None)
+
+    def _chosen(self) -> Item | None:
+        return next((item for item in self.items if item.address == self.view.key), None)
+
+    def _read_run(self) -> None:
+        """Read the newest run, once after each job: it may have been left unfinished, by this program or another."""
+        studio = self.session.studio
+        if studio is self._run_of:
+            return
+        self._run_of, self.unfinished, self._run_problem = studio, None, ""
+        if studio is None:
+            return
+        try:
+            run = recall.last_run(studio, self.session.project.root)
+        except ControllerError as error:
+            self._run_problem = f"✕ {error} {hint_of(error)}".rstrip()
+            return
+        self.unfinished = run if run is not None and not run.finished else None
+
+    def _stopped(self) -> str:
+        """Say which run was left unfinished, which devices stopped it, and what to do."""
+        run = self.unfinished
+        if run is None or self.live:
+            return self._run_problem
+        lines = [f"✕ {sentence}" for sentence in run.failed_devices.values()]
+        what = f"recall {run.number} of {run.what}, begun {moment(run.started)}"
+        when = "once what stopped it is put right" if lines else "which was cut short"
+        return "\n".join([*lines, f"→ r resumes {what}, {when}; what has landed is not sent again."])
 
     def _count(self, plan: Plan) -> str:
         if not self.items:
             return "recall"
         left = sum(item.left for item in self.items)
         text = f"{left} of {len(self.items)} left{' (f shows all)' if self.only_left else ''}"
-        hands = sum(item.left and item.control.by_hand for item in self.items)
-        if hands:
-            text += f" · {hands} by hand"
+        by_hand = sum(item.left and item.by_hand for item in self.items)
+        if by_hand:
+            text += f" · {by_hand} by hand"
         if plan.recall is not None and plan.recall.plan.steps:
             steps = plan.recall.plan
             text += f" · w sends {steps.bytes_total} bytes, {clock(steps.seconds_estimated)}"
@@ -212,19 +233,59 @@ class RecallPane(Pane):
         if not planned.plan.steps:
             self.host.say("Nothing is left to send; v asks the devices again.")
             return
+        origin = RunOrigin(self.session.project.root, self.session.mix.name, self.session.path)
+
+        def work(studio: Studio, emit: Emit, accept: Accept) -> RecallOutcome:
+            return self._sent(studio, planned, emit, accept, origin)
+
+        self._run("recall", work)
+
+    def action_resume(self) -> None:
+        """Go on with the recall that was left unfinished, once what is left of it was accepted."""
+        run = self.unfinished
+        if run is None:
+            self.host.say("Nothing is left to resume; w sends what the mix wants.")
+            return
+        origin = run.origin(self.session.project.root)
+
+        def work(studio: Studio, emit: Emit, accept: Accept) -> RecallOutcome:
+            return self._sent(studio, recall.plan_resume(studio, run.target, emit=emit), emit, accept, origin)
+
+        self._run("resume", work)
+
+    def _sent(
+        self, studio: Studio, planned: PlannedRecall, emit: Emit, accept: Accept, origin: RunOrigin
+    ) -> RecallOutcome:
+        """Send a plan, in the job's thread, and leave each control's state for the screen to pick up."""
+        with self._lock:
+            self._told = {step.address: "planned" for step in planned.plan.steps}
+
+        def listening(event: Event) -> None:
+            came = live_state(event) if isinstance(event, Progress) else None
+            if came is not None:
+                with self._lock:
+                    self._told[came[0]] = came[1]
+            emit(event)
+
+        return recall.send(studio, planned, emit=listening, accept=accept, origin=origin)
+
+    def _run(self, title: str, work: Callable[[Studio, Emit, Accept], RecallOutcome]) -> None:
         session = self.session
 
+        def job(emit: Emit, accept: Accept) -> RecallOutcome:
+            try:
+                return session.with_studio(lambda studio: work(studio, emit, accept))
+            finally:
+                with self._lock:
+                    self._told, self._over = {}, True
+
         def landed(outcome: RecallOutcome) -> None:
-            self._silent = {
-                address: f"{result.state} {result.message}".strip()
-                for address, result in outcome.results.items()
-                if result.state in {"refused", "unknown"}
-            }
+            self._silent = {}
+            if outcome.interrupted:
+                self.host.say("Stopped; what has landed is known, r resumes.", "warning")
 
-        def work(emit: Emit, accept: Accept) -> RecallOutcome:
-            return session.with_studio(lambda studio: recall.send(studio, planned, emit=emit, accept=accept))
-
-        self.host.run_job("recall", work, landed)
+        if self.host.run_job(title, job, landed):
+            self._over = False
 
     def action_verify(self) -> None:
         """Ask the devices where they stand; nothing moves."""
@@ -234,7 +295,7 @@ class RecallPane(Pane):
         session, target = self.session, planned.target
 
         def landed(outcome: VerifyOutcome) -> None:
-            self._silent = {m.address: "no answer" for m in outcome.mismatches if m.found is None}
+            self._silent = {m.address: (SILENT, "no answer") for m in outcome.mismatches if m.found is None}
 
         def work(emit: Emit, accept: Accept) -> VerifyOutcome:
             return session.with_studio(lambda studio: recall.verify(studio, target, emit=emit))
@@ -242,45 +303,35 @@ class RecallPane(Pane):
         self.host.run_job("verify", work, landed)
 
     def action_tick(self) -> None:
-        """Take it that the chosen control has been set by hand."""
-        chosen = [item for item in self.items if item.address == self.view.key]
-        if not chosen or not chosen[0].control.by_hand:
-            self.host.say("t ticks a switch or a pot; this one is sent with w.")
+        """Take it that the chosen control has been set by hand; that is on disk at once."""
+        chosen = self._chosen()
+        if chosen is None or not chosen.by_hand:
+            self.host.say("t ticks what a hand sets; this one is sent with w.")
             return
-        self._tick(chosen)
+        if not chosen.left:
+            self.host.say("This one is ticked already.")
+            return
+        self._tick([chosen])
 
     def action_tick_all(self) -> None:
         """Take it that every control has been set by hand."""
-        left = [item for item in self.items if item.left and item.control.by_hand]
+        left = [item for item in self.items if item.left and item.by_hand]
         if not left:
             self.host.say("Nothing is left for your hands.")
             return
-        self._tick(left)
-        self.host.say(
-            f"{len(left)} controls ticked" + (": the virtual hands turned them." if self.session.virtual else ".")
-        )
+        if self._tick(left):
+            turned = ": the virtual hands turned them." if self.session.virtual else "."
+            self.host.say(f"{len(left)} controls ticked{turned}")
 
-    def _tick(self, items: list[Item]) -> None:
-        planned = self.session.plan().recall
-        if planned is None or self.host.busy("Tick when the running job has ended."):
-            return
-        hands = replace(planned.plan, steps=(), by_hand=tuple(item.hand_step() for item in items))
+    def _tick(self, items: list[Item]) -> bool:
+        if self.host.busy("Tick when the running job has ended."):
+            return False
+        steps = [item.step for item in items]
         try:
-            self.session.with_studio(replace(planned, plan=hands).confirm_hands)
+            self.session.with_studio(lambda studio: hands.tick(studio, steps))
             self.session.reopen()
         except KNOWN_ERRORS as error:
             self.host.say(str(error), "problem")
-            return
+            return False
         self.host.changed()
-
-
-def _when(known: Known) -> str:
-    """Write the moment as the clock on the wall of the one who reads it."""
-    import datetime as dt
-
-    try:
-        moment = dt.datetime.fromisoformat(known.at).astimezone()
-    except ValueError:
-        return known.at
-    today = moment.date() == dt.datetime.now().astimezone().date()
-    return moment.strftime("%H:%M" if today else "%d %b %H:%M")
+        return True

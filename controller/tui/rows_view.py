@@ -11,7 +11,7 @@ from rich.segment import Segment
 from rich.style import Style
 from textual import events
 from textual.binding import Binding, BindingType
-from textual.geometry import Size
+from textual.geometry import Region, Size
 from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip as Line
@@ -32,14 +32,18 @@ class Row:
 
 @dataclass(frozen=True)
 class Column:
-    """How a column is laid out; the one that ``grows`` takes or gives what the width has over or lacks."""
+    """How a column is laid out; the one that ``grows`` takes or gives what the width has over or lacks.
+
+    It is never narrower than ``least``: what is put into it later does not move the others.
+    """
 
     align: Literal["left", "right"] = "left"
     grows: bool = False
+    least: int = 0
 
 
 class RowsView(ScrollView, can_focus=True):
-    """Rows in columns. Where there are none, ``empty`` says what to do."""
+    """Rows in columns, or ``empty`` where there are none. The last cell that says anything has the room of the rest."""
 
     DEFAULT_CSS = "RowsView { scrollbar-size-vertical: 1; overflow-x: hidden; }"
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -69,6 +73,7 @@ class RowsView(ScrollView, can_focus=True):
         self._columns = tuple(columns)
         self._rows: tuple[Row, ...] = ()
         self._widths: list[int] = []
+        self._index: dict[str, int] = {}
         self.empty = ""
         self.cursor = 0
 
@@ -86,9 +91,13 @@ class RowsView(ScrollView, can_focus=True):
         """List these rows; the cursor stays on what it stood on, or near it."""
         key = self.key
         self._rows, self.empty = tuple(rows), empty
-        bodies = [row for row in self._rows if not row.heading]
-        count = len(self._columns)
-        self._widths = [max((cell_len(_text(row.cells[i])) for row in bodies), default=0) for i in range(count)]
+        bodies, end = [row for row in self._rows if not row.heading], len(self._columns) - 1
+        self._widths = [
+            max((cell_len(_text(row.cells[i])) for row in bodies if i < self._last(row) or i == end), default=0)
+            for i in range(end + 1)
+        ]
+        self._widths = [max(wide, column.least) for wide, column in zip(self._widths, self._columns, strict=True)]
+        self._index = {row.key: index for index, row in enumerate(self._rows)}
         keys = [row.key for row in self._rows]
         wanted = keys.index(key) if key and key in keys else min(self.cursor, max(len(keys) - 1, 0))
         self.cursor = self._landing(wanted, 1)
@@ -96,11 +105,19 @@ class RowsView(ScrollView, can_focus=True):
         self._keep_in_sight()
         self.refresh()
 
+    def put(self, row: Row) -> None:
+        """Draw one row anew, where one of its key is listed; columns stay as wide as they are."""
+        index = self._index.get(row.key)
+        if index is None:
+            return
+        self._rows = (*self._rows[:index], row, *self._rows[index + 1 :])
+        self.refresh(Region(0, index - round(self.scroll_y), self.size.width, 1))
+
     def stand_on(self, key: str) -> None:
         """Put the cursor on the row of ``key``, where there is one."""
-        for index, row in enumerate(self._rows):
-            if row.key == key and not row.heading:
-                self._stand(index)
+        index = self._index.get(key)
+        if index is not None and not self._rows[index].heading:
+            self._stand(index)
 
     def _landing(self, index: int, direction: int) -> int:
         """Find the nearest row that is no heading, first in ``direction``."""
@@ -168,7 +185,10 @@ class RowsView(ScrollView, can_focus=True):
         here = index == self.cursor
         under = (CURSOR_FOCUSED if self.has_focus else CURSOR) if here else Style()
         segments = [Segment("▌" if here else " ", under + ACCENT)]
-        for cell, column, wide in zip(row.cells, self._columns, self._laid_out(width), strict=True):
+        widths = self._laid_out(width)
+        last = self._last(row)
+        widths[last:] = [sum(widths[last:]) + 2 * (len(widths) - 1 - last)]
+        for cell, column, wide in zip(row.cells, self._columns, widths, strict=False):
             text, style = cell if isinstance(cell, tuple) else (cell, INK)
             if column.align == "right":
                 text = text.rjust(wide)
@@ -176,6 +196,12 @@ class RowsView(ScrollView, can_focus=True):
                 text = set_cell_size(text, wide - 1) + "…"
             segments += [Segment(set_cell_size(text, wide), under + style), Segment("  ", under)]
         return Line(segments).adjust_cell_length(width, under).apply_style(ground)
+
+    def _last(self, row: Row) -> int:
+        """Find the cell that has the room of all that follow: the last that says anything, if aligned left."""
+        end = len(self._columns) - 1
+        last = max((i for i, cell in enumerate(row.cells) if _text(cell)), default=end)
+        return last if self._columns[last].align == "left" else end
 
     def _laid_out(self, width: int) -> list[int]:
         widths = list(self._widths)

@@ -12,10 +12,11 @@ from textual.widgets import Input
 from tui_song import cells, make_song, opened
 
 from controller.mix import load_mix
-from controller.tui.app import ConsoleApp, bindings_of
+from controller.tui.app import ConsoleApp
 from controller.tui.console_pane import ConsolePane, parse_value
 from controller.tui.console_view import ConsoleView, pan_text
 from controller.tui.dialogs import LeaveDialog, MessageDialog, ValueDialog
+from controller.tui.keys import bindings_of
 from controller.tui.rows_view import RowsView
 from controller.tui.session import Session, nudged_db
 
@@ -99,9 +100,9 @@ async def test_saving_makes_the_next_file_and_touches_no_other(song: Path) -> No
     first = song / "mixes" / "mix-1.toml"
     text = first.read_text("utf-8")
     async with opened(song) as (app, pilot):
-        await pilot.press("down", "k")
+        await pilot.press("down", "ctrl+s")
         assert not app.session.dirty
-        await pilot.press("down", "ctrl+s", "k")
+        await pilot.press("down", "f2", "ctrl+s")
     assert first.read_text("utf-8") == text
     assert load_mix(song / "mixes" / "mix-2.toml").strips[0].fader_db == -1.0
     assert load_mix(song / "mixes" / "mix-3.toml").strips[0].fader_db == -2.0

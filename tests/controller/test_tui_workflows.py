@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from textual.widgets import Static
-from tui_song import cells, landed, make_song, opened
+from tui_song import asked, cells, landed, make_song, opened
 
 from controller.errors import CalibrationError
 from controller.events import Accept, Done, Emit, Finding, Progress, Question, Started
@@ -18,7 +18,8 @@ from controller.tui.compare_pane import ComparePane, facts_text
 from controller.tui.depth_view import DepthView
 from controller.tui.dialogs import MessageDialog, PlanDialog
 from controller.tui.print_pane import print_row, provenance_text
-from controller.tui.recall_pane import ELSEWHERE, THERE, RecallPane
+from controller.tui.recall_items import ELSEWHERE, THERE
+from controller.tui.recall_pane import RecallPane
 from controller.tui.rows_view import RowsView
 
 
@@ -36,8 +37,7 @@ async def test_recall_asks_sends_and_leaves_only_the_hands(song: Path) -> None:
         assert {item.lamp for item in pane.items} == {ELSEWHERE}
         hands = [item.address for item in pane.items if item.control.by_hand]
         await pilot.press("w")
-        await pilot.pause()
-        assert isinstance(app.screen, PlanDialog)
+        await asked(app, pilot, PlanDialog)
         assert not app.session.studio.state  # type: ignore[union-attr]  # nothing moved before the answer
         await pilot.press("y")
         await landed(app, pilot)
@@ -49,7 +49,7 @@ async def test_recall_asks_sends_and_leaves_only_the_hands(song: Path) -> None:
 async def test_a_declined_recall_moves_nothing(song: Path) -> None:
     async with opened(song) as (app, pilot):
         await pilot.press("2", "w")
-        await pilot.pause()
+        await asked(app, pilot, PlanDialog)
         await pilot.press("n")
         await landed(app, pilot)
         assert app.session.studio is not None
@@ -76,7 +76,11 @@ async def test_a_tick_is_known_by_hand_and_turns_the_virtual_pot(song: Path) -> 
 async def test_hands_walk_the_desk_once(song: Path) -> None:
     async with opened(song) as (app, pilot):
         await pilot.press("2")
-        strips = [item.control.strip for item in app.query_one(RecallPane).items if item.group == "pots to turn"]
+        pane, plan = app.query_one(RecallPane), app.session.plan().recall
+        assert plan is not None
+        hands = [item for item in pane.items if item.by_hand]
+        assert [item.address for item in hands] == [step.address for step in plan.plan.by_hand]
+        strips = [item.control.strip for item in hands]
         assert strips == sorted(strips, key=lambda strip: strip or 99)
         assert len(set(strips)) > 1
 
@@ -96,7 +100,7 @@ async def test_next_mismatch_passes_over_what_is_there(song: Path) -> None:
 async def test_verify_finds_what_somebody_moved(song: Path) -> None:
     async with opened(song) as (app, pilot):
         await pilot.press("2", "T", "w")
-        await pilot.pause()
+        await asked(app, pilot, PlanDialog)
         await pilot.press("y")
         await landed(app, pilot)
         assert not any(item.left for item in app.query_one(RecallPane).items)
@@ -116,8 +120,7 @@ async def test_verify_finds_what_somebody_moved(song: Path) -> None:
 async def test_a_song_is_printed_in_the_box_and_nulled_by_keyboard(song: Path) -> None:
     async with opened(song) as (app, pilot):
         await pilot.press("down", "p", "p", "3", "R")
-        await pilot.pause()
-        assert isinstance(app.screen, PlanDialog)
+        await asked(app, pilot, PlanDialog)
         await pilot.press("y")
         await landed(app, pilot)
         (first,) = app.session.prints()
@@ -127,7 +130,7 @@ async def test_a_song_is_printed_in_the_box_and_nulled_by_keyboard(song: Path) -
         assert isinstance(app.screen, MessageDialog)
         assert "mix-2.toml" in app.screen.text
         await pilot.press("escape", "R")
-        await pilot.pause()
+        await asked(app, pilot, PlanDialog)
         await pilot.press("y")
         await landed(app, pilot)
         await pilot.press("4")
@@ -212,6 +215,29 @@ async def test_a_stopped_job_says_what_it_kept_and_is_no_error(song: Path) -> No
         assert any("4.1 s are kept" in toast.message for toast in app._notifications)
 
 
+async def test_one_press_interrupts_once_and_lets_the_job_tidy_up(song: Path) -> None:
+    began, tidied = threading.Event(), []
+
+    def work(emit: Emit, accept: Accept) -> str:
+        began.set()
+        try:
+            while True:
+                emit(Progress("recall", 0.5))
+        except KeyboardInterrupt:
+            emit(Started("recall", "looking where everything stands"))
+            emit(Progress("recall", 1.0))
+            tidied.append(True)
+        return "known"
+
+    results: list[object] = []
+    async with opened(song) as (app, pilot):
+        app.run_job("recall", work, results.append)
+        await asyncio.to_thread(began.wait)
+        await pilot.press("escape")
+        await landed(app, pilot)
+        assert (tidied, results) == ([True], ["known"])
+
+
 async def test_panic_also_answers_an_open_plan_with_no(song: Path) -> None:
     answers: list[bool] = []
 
@@ -220,8 +246,7 @@ async def test_panic_also_answers_an_open_plan_with_no(song: Path) -> None:
 
     async with opened(song) as (app, pilot):
         app.run_job("print", work, lambda result: None)
-        await pilot.pause()
-        assert isinstance(app.screen, PlanDialog)
+        await asked(app, pilot, PlanDialog)
         await pilot.press("exclamation_mark")
         await landed(app, pilot)
         assert answers == []

@@ -5,14 +5,16 @@ from __future__ import annotations
 import atexit
 import shutil
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from textual.pilot import Pilot
+from textual.screen import Screen
 
+import hardware
 from controller.mix import Comp, EqBand, Mix, Strip, save_new_mix
 from controller.project import create_project
 from controller.tui.app import ConsoleApp
@@ -20,6 +22,7 @@ from controller.tui.session import Session
 from controller.wav import WavWriter
 
 RATE_HZ = 48_000
+Dialog = TypeVar("Dialog", bound=Screen[Any])
 STEMS = ("kick", "hats", "lead")
 
 
@@ -54,9 +57,11 @@ def _song() -> Path:
 
 
 @asynccontextmanager
-async def opened(song: Path, *, size: tuple[int, int] = (80, 24)) -> AsyncIterator[tuple[ConsoleApp, Pilot[Any]]]:
+async def opened(
+    song: Path, *, size: tuple[int, int] = (80, 24), rig: str | None = None
+) -> AsyncIterator[tuple[ConsoleApp, Pilot[Any]]]:
     """Open the console on ``song`` and hand out the program and a pair of hands."""
-    session = Session.open(song)
+    session = Session.open(song, rig=rig)
     app = ConsoleApp(session)
     app.animation_level = "none"
     try:
@@ -71,6 +76,35 @@ async def landed(app: ConsoleApp, pilot: Pilot[Any]) -> None:
     """Wait until the running workflow has come home and the screen has heard of it."""
     await app.jobs.wait()
     await pilot.pause()
+
+
+async def asked(app: ConsoleApp, pilot: Pilot[Any], dialog: type[Dialog]) -> Dialog:
+    """Wait until the running workflow has put a question of this kind on the screen."""
+    for _ in range(2000):
+        if isinstance(app.screen, dialog) and app.screen.is_mounted:
+            await pilot.pause()
+            return app.screen
+        await pilot.pause()
+    raise AssertionError(f"no {dialog.__name__} came, but {app.screen}")
+
+
+def write_rig(home: Path, name: str, *, faults: Sequence[str] = (), **ports: str) -> None:
+    """Write a rig like the demo's under ``name``: ``faults`` are the keys of a ``[[fault]]`` each, ``ports`` others."""
+    text = (
+        (Path(hardware.__file__).parent / "rigs" / "demo.toml")
+        .read_text("utf-8")
+        .replace('name = "demo"', f'name = "{name}"')
+    )
+    for device, port in ports.items():
+        assert f'port = "room:{device}"' in text
+        text = text.replace(f'port = "room:{device}"', f'port = "{port}"')
+    folder = home / "rigs"
+    folder.mkdir(parents=True, exist_ok=True)
+    if faults:
+        model = "schema = 1\n" + "".join(f"[[fault]]\n{fault}\n" for fault in faults)
+        (folder / f"{name}-model.toml").write_text(model, encoding="utf-8")
+        text = text.replace('model = ""', f'model = "{name}-model.toml"')
+    (folder / f"{name}.toml").write_text(text, encoding="utf-8")
 
 
 def cells(app: ConsoleApp) -> str:
