@@ -20,13 +20,17 @@ class Started:
 
 @dataclass(frozen=True)
 class Progress:
-    """``done`` runs from 0 to 1; ``seconds_left`` is None when nobody can tell."""
+    """``done`` runs from 0 to 1; ``seconds_left`` is None when nobody can tell.
+
+    ``control``: the address of a control that came a step further, and the state it came to.
+    """
 
     job: str
     done: float
     seconds_left: float | None = None
     detail: str = ""
     levels_dbfs: dict[str, float] = field(default_factory=dict)
+    control: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True)

@@ -173,7 +173,8 @@ def _send(studio: Studio, planned: PlannedRecall, emit: Emit, origin: RunOrigin 
     def on_step(step: StepDone) -> None:
         share = step.done / max(step.total, 1)
         left = plan.seconds_estimated * (1 - share)
-        emit(Progress(JOB, share, left, f"{step.step.address} {step.state}"))
+        address = step.step.address
+        emit(Progress(JOB, share, left, f"{address} {step.state}", control=(address, step.state)))
         if journal is not None:
             journal.note(step.step.address, step.result, step.state)
 

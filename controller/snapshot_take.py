@@ -164,7 +164,7 @@ def take(
             Finding(
                 JOB,
                 f"{len(unanswered)} by-hand controls are unknown: nobody told where they stand",
-                "Answer with --ask, or with --set ADDRESS=VALUE.",
+                "Take another and answer what it asks, or tell it by --set ADDRESS=VALUE.",
             )
         )
     draft = known_now(

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, cast, get_args
+from typing import Any
 
 from rich.style import Style
 
-from controller.events import Progress
 from controller.hand_scale import arrow, hand_value, is_switch, place_words, tolerance_text
 from controller.planned import PlannedRecall
 from controller.studio import Studio
@@ -18,7 +17,6 @@ from controller.tui.pane import moment
 from controller.tui.rows_view import Cell, Column, Row
 from hardware.known import Known
 from hardware.recall import HandStep, in_walking_order, same_value
-from hardware.recall_run import LiveState
 from hardware.rig import split_address
 from profiles.profile import Control, Value
 
@@ -43,7 +41,6 @@ WIDEST = max(len(words) for _, words in list(LIVE.values())[:5])
 COLUMNS = (Column(), Column(), Column("right"), Column(), Column(), Column(), Column(grows=True, least=WIDEST))
 """Lamp, address, now, target, way, drawn position, state; the state of what is sent, undrawn, takes that room too."""
 _WRONG_STATES = ("refused", "mismatch", "unknown", "not-sent")
-_STATES: tuple[str, ...] = get_args(LiveState)
 Wrong = tuple[str, str]
 """The lamp of a control that something went wrong with, and in words what."""
 
@@ -158,12 +155,6 @@ def _state(item: Item) -> str:
     if item.wrong and item.left:
         return item.wrong
     return "unknown" if item.known is None else f"{item.known.how} {moment(item.known.at)}"
-
-
-def live_state(progress: Progress) -> tuple[str, LiveState] | None:
-    """Read which control came to which state from what a recall tells; None where it tells something else."""
-    address, _, state = progress.detail.rpartition(" ")
-    return (address, cast("LiveState", state)) if address and state in _STATES else None
 
 
 def what_went_wrong(results: Mapping[str, Mapping[str, Any]]) -> dict[str, Wrong]:

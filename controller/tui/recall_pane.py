@@ -27,7 +27,6 @@ from controller.tui.recall_items import (
     Wrong,
     gather,
     item_row,
-    live_state,
     what_went_wrong,
 )
 from controller.tui.rows_view import Row, RowsView
@@ -261,10 +260,10 @@ class RecallPane(Pane):
             self._told = {step.address: "planned" for step in planned.plan.steps}
 
         def listening(event: Event) -> None:
-            came = live_state(event) if isinstance(event, Progress) else None
-            if came is not None:
+            if isinstance(event, Progress) and event.control is not None:
+                address, state = event.control
                 with self._lock:
-                    self._told[came[0]] = came[1]
+                    self._told[address] = state
             emit(event)
 
         return recall.send(studio, planned, emit=listening, accept=accept, origin=origin)

@@ -15,7 +15,6 @@ from controller import recall
 from controller.events import Emit, Event, Progress
 from controller.tui.app import ConsoleApp
 from controller.tui.dialogs import MessageDialog, PlanDialog
-from controller.tui.recall_items import live_state
 from controller.tui.recall_pane import RecallPane
 from controller.tui.rows_view import RowsView
 from hardware.known import Known
@@ -63,7 +62,7 @@ class Gate:
         def held(studio: Any, planned: Any, *, emit: Emit, **more: Any) -> Any:
             def slowly(event: Event) -> None:
                 emit(event)
-                came = live_state(event) if isinstance(event, Progress) else None
+                came = event.control if isinstance(event, Progress) else None
                 if came is not None and came[1] in self.open and not self.reached[came[1]].is_set():
                     self.reached[came[1]].set()
                     self.open[came[1]].wait(30)
