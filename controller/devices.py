@@ -74,6 +74,7 @@ def examine(studio: Studio, *, emit: Emit = silent) -> RigHealth:
     emit(Started(JOB, f"asking {len(ports)} of the {len(studio.rig.devices)} devices of {studio.rig.title}"))
     found = ask_health(studio.profiles, ports, studio.clock)
     strangers = studio.meet({name: health.identity for name, health in found.items() if health.identity is not None})
+    studio.distrust([name for name, health in found.items() if any(each.kind == "silent" for each in health.troubles)])
     for name, stranger in strangers.items():
         found[name] = replace(found[name], troubles=(*found[name].troubles, _trouble(stranger)))
     devices = []

@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from controller import places
 from controller.errors import UsageError
 from hardware.seams import BytePort, Clock, SystemClock, Token
 from profiles.profile import Profile, Serial
@@ -56,9 +55,9 @@ def open_ear(
         clock = entered.clock
         port: BytePort = entered.open_port(where)
     elif kind == "midi":
-        from hardware.ports.midi import open_midi
+        from hardware.ports.midi import open_midi_input
 
-        port = open_midi(where, receive_name=receive_name or None, clock=clock)
+        port = open_midi_input(receive_name or where, clock=clock)
     else:
         port = _open_serial(where, profile, clock)
     try:
@@ -75,11 +74,12 @@ def _new_room() -> InProcessRoom:
 
 
 def _open_serial(where: str, profile: Profile | None, clock: Clock) -> BytePort:
+    from controller.studio import served_line
     from hardware.ports.serial import open_serial
 
     line = profile.serial if profile is not None and profile.serial is not None else Serial()
     return open_serial(
-        str(places.run_folder() / where[1:]) if where.startswith("@") else where,
+        str(served_line(where[1:])) if where.startswith("@") else where,
         baud=line.baud,
         bytesize=line.bits,
         parity=line.parity,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -142,7 +142,7 @@ class Studio:
             return open_midi(where, receive_name=device.receive or None, bytes_per_s=pace, clock=self.clock)
         from hardware.ports.serial import open_serial
 
-        path = str(_served_line(where[1:])) if where.startswith("@") else where
+        path = str(served_line(where[1:])) if where.startswith("@") else where
         line = profile.serial or Serial()
         return open_serial(
             path,
@@ -195,6 +195,18 @@ class Studio:
             if not isinstance(self.unreachable.get(other), OtherUnitError):
                 self.unreachable.pop(other, None)
         return port
+
+    def distrust(self, names: Iterable[str]) -> None:
+        """Close the MIDI ports of devices that were silent; the next :meth:`ports` opens them anew.
+
+        A port that was away while nobody looked is there again under its name, but no longer connected to the one that
+        is open, and all it shows is silence. Serial ports stay open: they say so, and opening one restarts some boards.
+        """
+        midi = [name for name in names if self.rig.devices[name].transport == "midi"]
+        for name in {other for first in midi for other in self._together(first)}:
+            port = self._ports.pop(name, None)
+            if port is not None:
+                port.close()
 
     def _check_unit(self, name: str, port: BytePort) -> None:
         from hardware.device_health import ask_health
@@ -300,8 +312,8 @@ class Studio:
         self.close()
 
 
-def _served_line(name: str) -> Path:
-    """Find the line that a served room announces under ``name``."""
+def served_line(name: str) -> Path:
+    """Find the line that a served room announces under ``name``, also when it is back as ``name-2``."""
     folder = places.run_folder()
     there = [entry.name for entry in folder.iterdir()] if folder.is_dir() else []
     return folder / _known_again(name, there)

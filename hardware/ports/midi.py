@@ -6,19 +6,18 @@ mido does what it is good at: telling whether bytes are exactly one MIDI message
 
 from __future__ import annotations
 
-import atexit
 import contextlib
 import ctypes
 import os
-import sys
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
 from hardware.errors import DisconnectedError, PortBusyError, PortNotFoundError, TransportError
+from hardware.ports import jack_ends
 from hardware.ports.midi_names import NoSuchPortError, match_port
+from hardware.ports.sysex import SysexAssembler
 from hardware.seams import Clock, SystemClock, Token
 
 API_VARIABLE = "HALFNORMAL_MIDI_API"
@@ -36,9 +35,6 @@ _API_CONSTANTS = {
     "core": "API_MACOSX_CORE",
     "winmm": "API_WINDOWS_MM",
 }
-# What libjack says when the server of an open client ends, and at no other time.
-_JACK_GONE = ("Server is not running", "Cannot read socket", "JackSocketClientChannel read fail")
-_jack_ends = 0
 
 
 @dataclass(frozen=True)
@@ -77,6 +73,8 @@ def open_midi(
 ) -> MidiPort:
     """Open the MIDI port of that name, to send and, where it has an input side too, to receive.
 
+    One that only sends to us, a keyboard, is opened by :func:`open_midi_input`.
+
     Parameters
     ----------
     name
@@ -111,8 +109,7 @@ def open_midi(
             with contextlib.suppress(NoSuchPortError):
                 in_name = _match(name, receiver, "input")
         if in_name is not None:
-            receiver.ignore_types(sysex=False, timing=True, active_sense=True)
-            _connect(receiver, in_name, "from")
+            _listen_on(receiver, in_name)
         else:
             receiver.delete()
             receiver = None
@@ -129,6 +126,26 @@ def open_midi(
         bytes_per_s=bytes_per_s,
         clock=clock or SystemClock(),
     )
+
+
+def open_midi_input(name: str, *, clock: Clock | None = None) -> MidiPort:
+    """Open a MIDI input to listen to it; there need not be an output of that name, and nothing can be sent.
+
+    ``name`` means a port as in :func:`open_midi`; ``clock`` stamps what arrives, the system's when None.
+
+    Raises
+    ------
+    PortNotFoundError, PortBusyError, TransportError
+        As :func:`open_midi`.
+    """
+    receiver = _client("in", CLIENT_NAME)
+    try:
+        in_name = _match(name, receiver, "input")
+        _listen_on(receiver, in_name)
+    except BaseException:
+        receiver.delete()
+        raise
+    return MidiPort(name, None, receiver, partners=(None, in_name), bytes_per_s=None, clock=clock or SystemClock())
 
 
 def open_virtual_midi(client: str, *, clock: Clock | None = None) -> MidiPort:
@@ -159,49 +176,17 @@ def open_virtual_midi(client: str, *, clock: Clock | None = None) -> MidiPort:
     return MidiPort(client, sender, receiver, partners=(None, None), bytes_per_s=None, clock=clock or SystemClock())
 
 
-class SysexAssembler:
-    """Puts messages back together that a MIDI system delivered in pieces."""
-
-    def __init__(self) -> None:
-        self._held = bytearray()
-
-    def feed(self, piece: Sequence[int]) -> list[bytes]:
-        """Whole messages that ``piece`` completes.
-
-        System real-time bytes (F8h and above) inside a SysEx are dropped, as a device may interleave them. A SysEx
-        that another message cuts short comes out as it is, without its F7h: the wire's parser names it.
-        """
-        data = bytes(piece)
-        if not data:
-            return []
-        if not self._held:
-            if data[0] == 0xF0 and data[-1] != 0xF7:
-                self._held += bytes(byte for byte in data if byte < 0xF8)
-                return []
-            return [bytes(byte for byte in data if byte < 0xF8) if data[0] == 0xF0 else data]
-        if data[0] >= 0xF8:
-            return []
-        if 0x80 <= data[0] != 0xF7:
-            broken, self._held = bytes(self._held), bytearray()
-            return [broken, *self.feed(data)]
-        self._held += bytes(byte for byte in data if byte < 0xF8)
-        if self._held[-1] != 0xF7:
-            return []
-        whole, self._held = bytes(self._held), bytearray()
-        return [whole]
-
-
 class MidiPort:
-    """One open MIDI port: implements `hardware.seams.BytePort`. Made by `open_midi` and `open_virtual_midi`.
+    """One open MIDI port: implements `hardware.seams.BytePort`. Made by the ``open`` functions of this module.
 
-    ``partners`` are the system's names of what we are connected to (output, input); None where nothing is watched.
-    ``bytes_per_s`` None sends without pacing.
+    ``sender`` None only listens, ``receiver`` None only sends. ``partners`` are the system's names of what we are
+    connected to (output, input); None where nothing is watched. ``bytes_per_s`` None sends without pacing.
     """
 
     def __init__(
         self,
         name: str,
-        sender: Any,
+        sender: Any | None,
         receiver: Any | None,
         *,
         partners: tuple[str | None, str | None],
@@ -213,11 +198,12 @@ class MidiPort:
         self.name = name
         self.partners = partners
         self._parse = mido.Message.from_bytes
-        self._sender: Any | None = sender
+        self._sender = sender
         self._receiver = receiver
+        self._only_listens = sender is None
         self._bytes_per_s = bytes_per_s
         self._clock = clock
-        self._jack_ends_before = _jack_ends
+        self._jack_ends_before = jack_ends.count()
         self._free_at = 0.0
         self._seen_at = clock.monotonic()
         self._assembler = SysexAssembler()
@@ -230,7 +216,7 @@ class MidiPort:
         Raises
         ------
         TransportError
-            ``data`` is not exactly one whole message (running status and pieces are refused).
+            ``data`` is not exactly one whole message (running status and pieces are refused), or the port only listens.
         DisconnectedError
             The port vanished, or it is closed.
         """
@@ -246,7 +232,27 @@ class MidiPort:
                 self._clock.sleep(self._free_at - now)
                 now = self._clock.monotonic()
             self._free_at = max(now, self._free_at) + len(data) / self._bytes_per_s
-        self._check_presence(sender)
+        self._check_presence()
+        self._hand_over(sender, data)
+
+    def send_raw(self, data: bytes) -> None:
+        """Send bytes as they are, at once: what a bad wire makes of messages need not be one.
+
+        What does not begin with F0h leaves in pieces of three bytes, more of which rtmidi does not take.
+
+        Raises
+        ------
+        TransportError
+            The port only listens.
+        DisconnectedError
+            The port vanished, or it is closed.
+        """
+        sender = self._open_sender()
+        size = len(data) if data[:1] == b"\xf0" else 3
+        for start in range(0, len(data), max(size, 1)):
+            self._hand_over(sender, data[start : start + size])
+
+    def _hand_over(self, sender: Any, data: bytes) -> None:
         try:
             sender.send_message(data)
         except OSError as error:
@@ -262,13 +268,13 @@ class MidiPort:
         """
         deadline = self._clock.monotonic() + timeout_s
         while True:
-            sender = self._open_sender()
+            self._check_open()
             if tokens := self._collect():
                 return tokens
             left = deadline - self._clock.monotonic()
             if left <= 0:
                 return []
-            self._check_presence(sender)
+            self._check_presence()
             self._clock.sleep(min(_POLL_S, left))
 
     def close(self) -> None:
@@ -311,14 +317,21 @@ class MidiPort:
             tokens += [Token(at_s, data) for data in self._assembler.feed(message)]
         return tokens
 
-    def _open_sender(self) -> Any:
-        if self._sender is None:
+    def _check_open(self) -> None:
+        if self._sender is None and self._receiver is None:
             raise DisconnectedError(f'MIDI port "{self.name}" is closed.', hint="Open it again.")
+
+    def _open_sender(self) -> Any:
+        self._check_open()
+        if self._only_listens:
+            raise TransportError(
+                f'MIDI port "{self.name}" was opened to listen; nothing can be sent on it.',
+                hint="Give the device a port that has an output.",
+            )
         return self._sender
 
-    def _check_presence(self, sender: Any) -> None:
-        out_name, in_name = self.partners
-        if out_name is None:
+    def _check_presence(self) -> None:
+        if self.partners == (None, None):
             return
         if self._server_ended():
             raise self._vanished()
@@ -326,14 +339,13 @@ class MidiPort:
         if now - self._seen_at < _PRESENCE_S:
             return
         self._seen_at = now
-        if out_name not in sender.get_ports():
-            raise self._vanished()
-        if in_name is not None and self._receiver is not None and in_name not in self._receiver.get_ports():
-            raise self._vanished()
+        for client, partner in zip((self._sender, self._receiver), self.partners, strict=True):
+            if client is not None and partner is not None and partner not in client.get_ports():
+                raise self._vanished()
 
     def _server_ended(self) -> bool:
         """Whether JACK ended since we opened; the graph it leaves in shared memory still lists every port."""
-        return _jack_ends != self._jack_ends_before
+        return jack_ends.count() != self._jack_ends_before
 
     def _vanished(self) -> DisconnectedError:
         return DisconnectedError(
@@ -344,6 +356,11 @@ class MidiPort:
 def _match(name: str, client: Any, direction: str) -> str:
     counted = client.get_current_api() == _rtmidi().API_WINDOWS_MM
     return match_port(name, client.get_ports(), direction, counted=counted)
+
+
+def _listen_on(receiver: Any, port: str) -> None:
+    receiver.ignore_types(sysex=False, timing=True, active_sense=True)
+    _connect(receiver, port, "from")
 
 
 def _connect(client: Any, port: str, label: str) -> None:
@@ -401,30 +418,5 @@ def _rtmidi() -> Any:
         raise TransportError(
             f"python-rtmidi does not load: {error}", hint="Install it again: `pip install python-rtmidi`."
         ) from error
-    _listen_to_jack()
+    jack_ends.listen()
     return rtmidi
-
-
-def _jack_message(text: bytes | None) -> None:
-    global _jack_ends
-    said = (text or b"").decode("utf-8", "replace")
-    if any(gone in said for gone in _JACK_GONE):
-        _jack_ends += 1
-
-
-_jack_callback = ctypes.CFUNCTYPE(None, ctypes.c_char_p)(_jack_message)
-
-
-def _listen_to_jack() -> None:
-    """Keep what the JACK library of rtmidi's wheel would print on the screen; it is also how a server's end shows."""
-    if sys.platform != "linux":
-        return
-    with contextlib.suppress(OSError, AttributeError):
-        maps = Path("/proc/self/maps").read_text("utf-8", "replace")
-        harmless = ctypes.cast(ctypes.CDLL(None).strlen, ctypes.c_void_p)
-        for path in {line[73:] for line in maps.splitlines() if "libjack" in line}:
-            library = ctypes.CDLL(path)
-            library.jack_set_error_function(_jack_callback)
-            library.jack_set_info_function(harmless)
-            # JACK's threads may outlive the interpreter, so at its end nothing of ours may be called.
-            atexit.register(library.jack_set_error_function, harmless)

@@ -127,12 +127,13 @@ def open_serial(
     name = str(path)
     adapter = usb_adapter(name)
     device = find_usb_serial(adapter) if adapter is not None else name
+    has_bits = not _is_pseudo_terminal(device)
     try:
         line = serial.Serial(
             device,
             baudrate=baud,
-            bytesize=bytesize,
-            parity=_PARITY_LETTER[parity],
+            bytesize=bytesize if has_bits else 8,
+            parity=_PARITY_LETTER[parity if has_bits else "none"],
             stopbits=stopbits,
             timeout=0,
             write_timeout=_WRITE_TIMEOUT_S,
@@ -143,6 +144,14 @@ def open_serial(
     except ValueError as error:
         raise TransportError(
             f'"{name}" takes no such line settings: {error}.', hint="See the baud rate in the profile."
+        ) from error
+    except Exception as error:
+        # pyserial lets termios' own error through, which is none of the above and does not exist on Windows.
+        if type(error).__module__ != "termios":
+            raise
+        raise TransportError(
+            f'"{name}" does not take {baud} baud, {bytesize} bits, {parity} parity, {stopbits:g} stop bits.',
+            hint="Not every adapter can do parity or odd rates: take another, or see the profile's line settings.",
         ) from error
     bits = 1 + bytesize + (parity != "none") + stopbits
     return SerialPort(line, name, bytes_per_s=baud / bits, terminator=terminator, clock=clock or SystemClock())
@@ -226,6 +235,14 @@ class SerialPort:
         return DisconnectedError(
             f'Serial port "{self.name}" vanished.', hint="Check the cable or adapter, then resume the recall."
         )
+
+
+def _is_pseudo_terminal(device: str) -> bool:
+    """Whether it is one of Linux's, which carry bytes and refuse to be set to a parity or to less than eight bits."""
+    try:
+        return Path(device).resolve().is_relative_to("/dev/pts")
+    except (OSError, RuntimeError):  # links that lead in a circle
+        return False
 
 
 def _open_failed(error: Exception, name: str) -> TransportError:

@@ -22,8 +22,11 @@ from hardware.room.bounded_input import BoundedMidiInput
 from hardware.room.decoder import Value, hand_number, hand_switch, no_such_knob
 
 INPUTS = 32
-REQUEST_S = 0.020
-"""How long the console is deaf to requests after one that it answers [s] (what remote programs in use leave free)."""
+REQUEST_S = 0.015
+"""How long the console is deaf to requests after one that it answers [s].
+
+Remote programs in use leave 20 ms free, and a MIDI driver delivers each message some milliseconds early or late.
+"""
 
 INPUT_FADER_POINTS = ((1, -138.0), (15, -96.0), (33, -78.0), (223, -40.0), (424, -19.95), (1023, 10.0))
 """Position (10 bits) and dB of an input fader, straight in dB between; 0 is −∞."""

@@ -75,18 +75,7 @@ class MidiLine:
     def pump(self, now_s: float) -> None:
         """Let leave what the line has carried by ``now_s`` [s]."""
         while self._pending and self._pending[0][0] <= now_s:
-            self._send_as_it_is(self._pending.popleft()[1])
-
-    def _send_as_it_is(self, data: bytes) -> None:
-        """Hand over bytes that need not be a message: `MidiPort.send` takes whole ones only, a bad wire does not care.
-
-        rtmidi takes three bytes at most of what does not begin with F0.
-        """
-        sender = self._port._sender
-        while data and sender is not None:
-            size = len(data) if data[0] == 0xF0 else 3
-            sender.send_message(data[:size])
-            data = data[size:]
+            self._port.send_raw(self._pending.popleft()[1])
 
     def close(self) -> None:
         """Take the ports away; harmless when called twice."""

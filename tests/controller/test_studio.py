@@ -38,6 +38,22 @@ def test_devices_on_one_port_share_it_on_channels_of_their_own(gear: Gear) -> No
     assert all(cable.closed for cable in gear.opened)
 
 
+def test_the_midi_port_of_a_silent_device_is_opened_anew_with_all_that_stand_on_it(gear: Gear) -> None:
+    gear.plugged = {"UM-ONE": {1: (11, 1), 2: (22, 1)}, "Other": {1: (33, 1)}}
+    gear.add("bam", "midi:UM-ONE")
+    gear.add("bim", "midi:UM-ONE", "channel = 2")
+    gear.add("alone", "midi:Other")
+    with Studio.open(gear.rig) as studio:
+        before = studio.ports()
+        studio.distrust(["bam"])
+        assert [cable.closed for cable in gear.opened] == [True, False]
+        after = studio.ports()
+        assert [cable.name for cable in gear.opened] == ["UM-ONE", "Other", "UM-ONE"]
+        assert after["alone"] is before["alone"]
+        assert getattr(after["bam"], "wire", None) is getattr(after["bim"], "wire", after["bim"])
+    assert all(cable.closed for cable in gear.opened)
+
+
 def test_a_port_that_came_back_serves_again_with_the_same_unit(gear: Gear) -> None:
     gear.plugged = {"UM-ONE": {1: (11, 1)}}
     gear.add("bam", "midi:UM-ONE")

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from hardware.errors import DisconnectedError, PortNotFoundError, TransportError
 from hardware.ports import midi
-from hardware.ports.midi import MidiPortName, SysexAssembler, list_midi_ports, open_midi
+from hardware.ports.midi import MidiPortName, list_midi_ports, open_midi, open_midi_input, open_virtual_midi
+from hardware.ports.sysex import SysexAssembler
 from hardware.seams import VirtualClock
 
 CC = bytes([0xB0, 7, 100])
@@ -58,6 +59,9 @@ class FakeClient:
 
     def open_port(self, index: int, label: str) -> None:
         self.system.opened.append(self.names[index])
+
+    def open_virtual_port(self, name: str) -> None:
+        self.system.opened.append(name)
 
     def ignore_types(self, **which: bool) -> None:
         self.system.ignoring = which
@@ -194,6 +198,56 @@ def test_a_reply_side_that_vanished_ends_the_wait(system: FakeRtmidi, clock: Vir
     system.ins.clear()
     with pytest.raises(DisconnectedError):
         port.receive(10.0)
+
+
+def test_a_keyboard_without_an_input_of_its_own_is_listened_to(system: FakeRtmidi, clock: VirtualClock) -> None:
+    port = open_midi_input("other", clock=clock)
+    assert system.opened == ["Other:out"]
+    assert system.ignoring["sysex"] is False
+    system.arriving.append(([0x90, 60, 100], 0.0))
+    assert [token.data for token in port.receive(1.0)] == [bytes([0x90, 60, 100])]
+    for send in (port.send, port.send_raw):
+        with pytest.raises(TransportError, match='"other" was opened to listen'):
+            send(CC)
+    assert not system.sent
+    port.close()
+    port.close()
+    assert system.alive == 0
+    with pytest.raises(DisconnectedError, match="closed"):
+        port.receive(0.0)
+
+
+def test_a_keyboard_that_is_unplugged_is_a_vanished_port(system: FakeRtmidi, clock: VirtualClock) -> None:
+    port = open_midi_input("Other", clock=clock)
+    system.ins.remove("Other:out")
+    with pytest.raises(DisconnectedError, match='"Other" vanished'):
+        port.receive(10.0)
+
+
+def test_an_input_that_is_missing_lists_the_inputs(system: FakeRtmidi) -> None:
+    with pytest.raises(PortNotFoundError, match=r'No MIDI input "Comp". There are: "Room desk reply:out", "Other:out"'):
+        open_midi_input("Comp")
+    assert system.alive == 0
+
+
+@pytest.mark.parametrize(
+    ("data", "pieces"),
+    [
+        (bytes([6, 0x20]), [bytes([6, 0x20])]),  # running status
+        (bytes([0xB0, 0xF8, 7, 0xF8, 100]), [bytes([0xB0, 0xF8, 7]), bytes([0xF8, 100])]),  # real-time bytes inside
+        (bytes([0xF0, 0x7D, 1, 2, 3]), [bytes([0xF0, 0x7D, 1, 2, 3])]),  # a SysEx that does not end
+        (b"", []),
+    ],
+)
+def test_bytes_that_are_no_message_leave_as_they_are(
+    system: FakeRtmidi, clock: VirtualClock, data: bytes, pieces: list[bytes]
+) -> None:
+    port = open_virtual_midi("Desk", clock=clock)
+    port.send_raw(data)
+    assert system.sent == [(0.0, piece) for piece in pieces]
+    port.close()
+    with pytest.raises(DisconnectedError, match="closed"):
+        port.send_raw(CC)
 
 
 def test_a_closed_port_says_so(system: FakeRtmidi) -> None:

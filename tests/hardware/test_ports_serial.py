@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -59,6 +60,36 @@ def test_every_bit_of_a_frame_counts(monkeypatch: pytest.MonkeyPatch, settings: 
 
     monkeypatch.setattr(pyserial, "Serial", lambda *arguments, **options: object())
     assert open_serial("line", **settings).bytes_per_s == pytest.approx(bytes_per_s)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="pseudo-terminals of Linux")
+def test_a_pseudo_terminal_stands_for_a_line_of_any_parity_at_its_pace(tmp_path: Path) -> None:
+    """It cannot be set to a parity itself; a link to it is followed."""
+    near, far = os.openpty()
+    try:
+        (tmp_path / "tape").symlink_to(os.ttyname(far))
+        port = open_serial(tmp_path / "tape", baud=38_400, parity="odd")
+        assert port.bytes_per_s == pytest.approx(38_400 / 11)
+        port.send(bytes([0x20, 0x01, 0x21]))
+        assert os.read(near, 16) == bytes([0x20, 0x01, 0x21])
+        port.close()
+    finally:
+        os.close(near)
+        os.close(far)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no termios")
+def test_line_settings_that_an_adapter_cannot_do_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    import termios
+
+    import serial as pyserial
+
+    def refuse(*arguments: object, **options: object) -> None:
+        raise termios.error(22, "Invalid argument")
+
+    monkeypatch.setattr(pyserial, "Serial", refuse)
+    with pytest.raises(TransportError, match='"line" does not take 38400 baud, 7 bits, odd parity, 2 stop bits'):
+        open_serial("line", baud=38_400, bytesize=7, parity="odd", stopbits=2)
 
 
 @pytest.fixture
