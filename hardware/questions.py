@@ -12,6 +12,9 @@ from hardware.talks import Talk
 from hardware.wire.messages import Change, Refusal
 from profiles.profile import Profile
 
+SILENT_QUESTIONS = 2
+"""After so many unanswered questions in a row a device counts as gone."""
+
 
 @dataclass(frozen=True)
 class Question:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from hardware.device_line import DeviceLine, refusal_text
 from hardware.errors import BadReplyError, RefusedError, ReplyTimeoutError
 from hardware.known import Known, utc_now
-from hardware.questions import Question, ask_all, questions_for
+from hardware.questions import SILENT_QUESTIONS, Question, ask_all, questions_for
 from hardware.recall_plan import same_value
 from hardware.rig import split_address
 from hardware.seams import BytePort, Clock
@@ -66,7 +66,8 @@ def take_readback(
 ) -> ReadOutcome:
     """Ask the devices where their readable controls stand; without ``addresses``, all of them. Nothing moves.
 
-    Devices are asked side by side; one that does not answer stops alone and is named.
+    Devices are asked side by side; one that does not answer stops alone and is named. One that leaves a control out and
+    tells the others (another firmware, a control that its model lacks) is asked for all of them, and named after that.
     """
     wanted = set(addresses) if addresses is not None else None
     values: dict[str, Known] = {}
@@ -76,22 +77,46 @@ def take_readback(
     wires = wires_of(ports)
 
     def talk(line: DeviceLine, controls: Sequence[str]) -> Talk:
+        untold: dict[str, str] = {}
+        silent = told = 0
+
         def on_answer(control: str, change: Change) -> None:
+            nonlocal silent, told
+            silent = 0
+            told += 1
             address = f"{line.name}/{control}"
             values[address] = Known(change.value, "read-back", timestamp())
             on_value(address, values[address])
 
         def on_refusal(question: Question | None, refusal: Refusal) -> None:
-            where = f"{line.name}/{question.controls[0]}" if question else "where it stands"
-            raise RefusedError(f"refused to tell {where} ({refusal_text(refusal)})")
+            if question is None:
+                raise RefusedError(f"refused to tell where it stands ({refusal_text(refusal)})")
+            untold.update(dict.fromkeys(question.controls, f"refused to tell ({refusal_text(refusal)})"))
+
+        def on_missing(question: Question, error: Exception) -> None:
+            nonlocal silent
+            silent += 1
+            if silent >= SILENT_QUESTIONS or not told:
+                raise error
+            untold.update(dict.fromkeys(question.controls, str(error)))
 
         queries = ((control, query(line.profile, control), 0) for control in controls)
         line.culprit = controls[0]
         try:
             yield from line.begin()
-            yield from ask_all(line, questions_for(line.profile, queries), on_answer=on_answer, on_refusal=on_refusal)
+            yield from ask_all(
+                line,
+                questions_for(line.profile, queries),
+                on_answer=on_answer,
+                on_refusal=on_refusal,
+                on_missing=on_missing,
+            )
         except (ReplyTimeoutError, BadReplyError) as error:
             raise type(error)(f"{error}, asked for {line.name}/{line.culprit}") from error
+        for control, why in untold.items():
+            others = f", and {len(untold) - 1} more of {len(controls)}" if len(untold) > 1 else ""
+            kind = RefusedError if why.startswith("refused") else ReplyTimeoutError
+            raise kind(f"{why}, asked for {line.name}/{control}{others}; what it did tell is known")
 
     for name, profile in profiles.items():
         controls = [

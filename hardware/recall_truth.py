@@ -8,15 +8,13 @@ from dataclasses import dataclass, field
 from hardware.device_line import DeviceLine
 from hardware.errors import HardwareError, ReplyTimeoutError
 from hardware.known import Known
-from hardware.questions import Question, ask_all, questions_for
+from hardware.questions import SILENT_QUESTIONS, Question, ask_all, questions_for
 from hardware.talks import Talk
 from hardware.wire.messages import Change, Refusal, query
 from profiles.errors import ProfileError
 
 ROUNDS = 3
 """How often a device is read again before nothing that it says is believed."""
-_SILENT_QUESTIONS = 2
-"""After so many unanswered questions in a row a device counts as gone."""
 
 
 @dataclass
@@ -100,7 +98,7 @@ def _read(
     def on_missing(question: Question, error: Exception) -> None:
         nonlocal silent
         silent += 1
-        if silent >= _SILENT_QUESTIONS:
+        if silent >= SILENT_QUESTIONS:
             raise ReplyTimeoutError(str(error))
 
     queries = ((name, query(line.profile, name), _length(line, name)) for name in names)

@@ -385,3 +385,19 @@ def test_a_silent_device_does_not_keep_the_others_from_being_read() -> None:
     read = take_readback(PROFILES, ports, clock, addresses=["desk/ch01/fader", "matrix/out01/tie"])
     assert "desk/ch01/fader" in read.values
     assert "E14" in read.failed_devices["matrix"]
+
+
+def test_a_control_that_the_device_does_not_know_leaves_the_others_read() -> None:
+    clock, desk = VirtualClock(), DeskDouble()
+    answer = desk.respond
+
+    def without_third_fader(data: bytes) -> list[bytes]:
+        return [] if data == midi("F0 7D 48 4E 10 10 02 F7") else answer(data)
+
+    port = WiredDevice(clock, without_third_fader)
+    read = take_readback({"desk": PROFILES["desk"]}, {"desk": port}, clock)
+    readable = sum(control.readable for control in PROFILES["desk"].controls.values())
+    assert len(read.values) == readable - 1
+    assert "desk/ch03/fader" not in read.values
+    assert "asked for desk/ch03/fader" in read.failed_devices["desk"]
+    assert read.timed_out == {"desk"}
