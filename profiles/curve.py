@@ -27,6 +27,10 @@ class Curve(ABC):
     def raw(self, value: float) -> float:
         """Code of a value, with its fraction."""
 
+    def values(self) -> list[float]:
+        """Value of every code from the lowest to the highest."""
+        return [self.value(raw) for raw in range(self.low, self.high + 1)]
+
 
 @dataclass(frozen=True)
 class Line(Curve):
@@ -42,6 +46,11 @@ class Line(Curve):
     def raw(self, value: float) -> float:
         """Code of a value, with its fraction."""
         return self.low + (self.high - self.low) * (value - self.first) / (self.last - self.first)
+
+    def values(self) -> list[float]:
+        """Value of every code, as :meth:`value` gives it."""
+        first, reach, steps = self.first, self.last - self.first, self.high - self.low
+        return [first + reach * step / steps for step in range(steps + 1)]
 
 
 @dataclass(frozen=True)
@@ -63,6 +72,13 @@ class Points(Curve):
         index = min(max(index, 1), len(self.points) - 1)
         (below, low), (above, high) = self.points[index - 1], self.points[index]
         return below + (above - below) * (value - low) / (high - low)
+
+    def values(self) -> list[float]:
+        """Value of every code, as :meth:`value` gives it."""
+        found: list[float] = []
+        for (below, low), (above, high) in itertools.pairwise(self.points):
+            found += [low + (high - low) * (raw - below) / (above - below) for raw in range(below, above)]
+        return [*found, self.value(self.high)]
 
 
 @dataclass(frozen=True)

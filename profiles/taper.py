@@ -100,10 +100,9 @@ class NumberTaper(Taper):
 
     @cached_property
     def _listed(self) -> list[float]:
-        low, high = self.curve.low, self.curve.high
-        if high - low >= _MOST_LISTED:
+        if self.curve.high - self.curve.low >= _MOST_LISTED:
             return []
-        values = [self.curve.value(raw) for raw in range(low, high + 1)]
+        values = self.curve.values()
         return values if values[-1] > values[0] else values[::-1]
 
     @property

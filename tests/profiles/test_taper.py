@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from profiles import taper_schema as schema
+from profiles.curve import make_curve
 from profiles.errors import ProfileSyntaxError, ValueRangeError
 from profiles.library import read_library
 from profiles.profile import Control
@@ -188,3 +189,11 @@ def test_falling_points(points: list[tuple[int, float]], value: float) -> None:
     taper = make_taper(schema.PointsTaper(points=points), "dB")
     assert taper.from_raw(taper.to_raw(value)) == value
     assert problems_of(taper) == []
+
+
+def test_the_values_of_all_codes_are_those_of_each() -> None:
+    line = make_curve(schema.LinearTaper(raw=(-3, 1000), value=(-1.0, 7.3)))
+    points = make_curve(schema.PointsTaper(points=[(1, -138.0), (15, -96.0), (33, -78.0), (1023, 10.0)]))
+    pot = make_curve(schema.LogTaper(raw=(0, 127), value=(20.0, 20000.0)))
+    for curve in (line, points, pot):
+        assert curve.values() == [curve.value(raw) for raw in range(curve.low, curve.high + 1)]
