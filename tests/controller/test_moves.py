@@ -95,7 +95,7 @@ def test_the_plan_that_is_shown_names_the_lane_and_the_box_makes_the_same_move_e
     said = "\n".join(line.asked[-1].lines)
     assert "desk/ch01/fader" in said
     assert "fader_db 1–4 s, 4 points, sent in time with the pass" in said
-    assert "moves during the song: 1 lanes" in said
+    assert "moves during the song: 1 lane, " in said
 
 
 def test_after_the_pass_the_fader_is_back_and_the_known_state_is_the_rooms(line: Line) -> None:
