@@ -31,8 +31,15 @@ class Device(Protocol):
         ...
 
 
+LONGEST_EXCLUSIVE = 256
+"""Longest system-exclusive message that firmware takes, its F7 included [bytes]: its buffer is of a fixed size."""
+
+
 class MidiInput:
-    """Cuts a MIDI byte stream into whole messages, with running status (MIDI 1.0 detailed specification 4.2.1)."""
+    """Cuts a MIDI byte stream into whole messages, with running status (MIDI 1.0 detailed specification 4.2.1).
+
+    A system-exclusive message longer than ``LONGEST_EXCLUSIVE`` is dropped.
+    """
 
     def __init__(self) -> None:
         self._status = 0
@@ -47,9 +54,10 @@ class MidiInput:
                 continue
             if self._exclusive is not None:
                 if byte < 0x80:
-                    self._exclusive.append(byte)
+                    if len(self._exclusive) < LONGEST_EXCLUSIVE:  # one byte more than fits tells that it did not fit
+                        self._exclusive.append(byte)
                     continue
-                if byte == 0xF7:
+                if byte == 0xF7 and len(self._exclusive) < LONGEST_EXCLUSIVE:
                     messages.append(bytes(self._exclusive) + b"\xf7")
                 self._exclusive = None
                 if byte == 0xF7:

@@ -15,8 +15,7 @@ from __future__ import annotations
 
 import re
 
-from hardware.room.bounded_input import BoundedMidiInput
-from hardware.room.decoder import Value, hand_number, hand_switch, no_such_knob
+from hardware.room.decoder import MidiInput, Value, hand_number, hand_switch, no_such_knob
 
 STRIPS = 8
 FADER_MAX = 0x3FFF
@@ -39,7 +38,7 @@ class HuiDecoder:
         self._msb: list[int | None] = [None] * STRIPS
         self._zone: int | None = None
         self._pinged_s: float | None = None
-        self._input = BoundedMidiInput()
+        self._input = MidiInput()
 
     def present(self, at_s: float) -> bool:
         """Tell whether a host has pinged within ``PRESENCE_S`` before ``at_s`` [s]."""

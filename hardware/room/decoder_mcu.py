@@ -16,8 +16,7 @@ from __future__ import annotations
 
 import re
 
-from hardware.room.bounded_input import BoundedMidiInput
-from hardware.room.decoder import Value, hand_number, hand_switch, no_such_knob
+from hardware.room.decoder import MidiInput, Value, hand_number, hand_switch, no_such_knob
 
 STRIPS = 8
 MASTER = 8
@@ -40,7 +39,7 @@ class McuDecoder:
         self._steps = [0] * (STRIPS + 1)
         self._touches = [False] * (STRIPS + 1)
         self._lamps = {what: [False] * STRIPS for what in _FIRST_NOTE}
-        self._input = BoundedMidiInput()
+        self._input = MidiInput()
 
     def banner(self) -> bytes:
         """Make the message that the surface sends when its power comes on: the answer to a device query."""

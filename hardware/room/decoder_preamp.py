@@ -17,8 +17,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from hardware.room.bounded_input import BoundedMidiInput
-from hardware.room.decoder import Value, hand_number, hand_switch, no_such_knob
+from hardware.room.decoder import MidiInput, Value, hand_number, hand_switch, no_such_knob
 
 MICS = 8
 GROUPS = 4
@@ -48,7 +47,7 @@ class PreampDecoder:
         self._device = device
         self._mics = [_Mic() for _ in range(MICS)]
         self._changed: set[int] = set()
-        self._input = BoundedMidiInput()
+        self._input = MidiInput()
 
     def receive(self, data: bytes, at_s: float | None = None) -> list[bytes]:
         """Take MIDI bytes, cut anywhere; return the answers to the two requests."""

@@ -18,8 +18,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from hardware.room.bounded_input import BoundedMidiInput
-from hardware.room.decoder import Value, hand_number, hand_switch, no_such_knob
+from hardware.room.decoder import MidiInput, Value, hand_number, hand_switch, no_such_knob
 
 INPUTS = 32
 REQUEST_S = 0.015
@@ -86,7 +85,7 @@ class SysexDeskDecoder:
         self.heard = 0
         self.lost = 0
         self._device = midi_channel - 1
-        self._input = BoundedMidiInput()
+        self._input = MidiInput()
         self._answered_s = -math.inf
         self._parameters: dict[_Address, _Parameter] = {
             (*where, channel): parameter for channel in range(INPUTS) for where, parameter in _STRIP.items()
