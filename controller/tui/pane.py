@@ -37,6 +37,9 @@ class Host(Protocol):
     def say(self, text: str, severity: Severity = "note") -> None:
         """Show a toast."""
 
+    def action_go(self, name: str) -> None:
+        """Go to a screen."""
+
     def changed(self) -> None:
         """Draw everything that depends on the mix, the path or the rig."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,7 +47,10 @@ Wrong = tuple[str, str]
 
 @dataclass(frozen=True)
 class Item:
-    """One control of the recall. ``wrong`` says in words what went wrong with it last."""
+    """One control of the recall. ``wrong`` says in words what went wrong with it last.
+
+    ``withheld``: it is dangerous, and left out of the plan until somebody consents.
+    """
 
     address: str
     control: Control
@@ -57,6 +60,7 @@ class Item:
     lamp: str
     group: str
     wrong: str = ""
+    withheld: bool = False
 
     @property
     def left(self) -> bool:
@@ -74,8 +78,13 @@ class Item:
         return HandStep(self.address, self.known, self.wanted, self.control)
 
 
-def gather(studio: Studio, planned: PlannedRecall, wrong: Mapping[str, Wrong]) -> tuple[Item, ...]:
-    """List every control of a recall, strip by strip: what is sent, then what hands set, in the order of the plan."""
+def gather(
+    studio: Studio, planned: PlannedRecall, wrong: Mapping[str, Wrong], *, consent: Collection[str] = ()
+) -> tuple[Item, ...]:
+    """List every control of a recall, strip by strip: what is sent, then what hands set, in the order of the plan.
+
+    ``consent`` names the dangerous ones that the plan contains all the same.
+    """
     stages = {step.address: step.stage for step in planned.plan.steps if step.final}
     withheld = set(planned.plan.withheld)
     items: dict[str, Item] = {}
@@ -84,6 +93,10 @@ def gather(studio: Studio, planned: PlannedRecall, wrong: Mapping[str, Wrong]) -
         hands = control.by_hand or studio.rig.devices[split_address(address)[0]].transport == "hand"
         goal = control.achieved(planned.target[address])
         lamp, words = wrong.get(address, (ELSEWHERE, ""))
+        if address in withheld:
+            words = "left out: c consents"
+        elif address in consent:
+            words = "goes with your consent"
         items[address] = Item(
             address=address,
             control=control,
@@ -92,7 +105,8 @@ def gather(studio: Studio, planned: PlannedRecall, wrong: Mapping[str, Wrong]) -
             stage="dangerous" if address in withheld else stages.get(address, ""),
             lamp=_lamp(control, known, goal, lamp),
             group=BY_HAND if hands else BY_US,
-            wrong="left out: it is dangerous, and needs --consent" if address in withheld else words,
+            wrong=words,
+            withheld=address in withheld,
         )
     walking = [items[step.address] for step in in_walking_order(item.step for item in items.values())]
     return tuple(item for group in GROUPS for item in walking if item.group == group)

@@ -16,9 +16,11 @@ from controller import hands, recall
 from controller.errors import ControllerError, hint_of
 from controller.events import Accept, Emit, Event, Progress
 from controller.recall import PlannedRecall, Run, RunOrigin
+from controller.snapshots import Snapshot
 from controller.studio import Studio
 from controller.tui.hand_view import HandView
-from controller.tui.pane import Pane, clock, moment
+from controller.tui.pane import Pane, clock
+from controller.tui.recall_aim import snapshot_of
 from controller.tui.recall_items import (
     COLUMNS,
     GROUPS,
@@ -29,9 +31,11 @@ from controller.tui.recall_items import (
     item_row,
     what_went_wrong,
 )
+from controller.tui.recall_words import ConsentDialog, aim_text, empty_text, left_out_rows, stopped_text, telling
 from controller.tui.rows_view import Row, RowsView
 from controller.tui.session import KNOWN_ERRORS, Plan
 from hardware.recall import RecallOutcome, VerifyOutcome
+from hardware.rig import split_address
 
 DRAWN_FROM_CELLS = 96
 """From this width on, each row has room for a drawn position [cells]."""
@@ -47,7 +51,8 @@ class RecallPane(Pane):
         "Brings the rig to the mix: w sends what can be sent (the plan is shown first), the rest is for your hands, in "
         "the order in which they cross the desk once. t ticks a control that you have set, and that is on disk at "
         "once; v asks the devices where they stand; r goes on with a recall that was left unfinished, towards the "
-        "target it had.\n"
+        "target it had. R on the snapshots screen recalls a snapshot instead, and m goes back to the mix. What is "
+        "dangerous is left out: c on it asks for your consent, which is for the next sending only.\n"
         "● there and confirmed · ◐ sent, nobody confirmed it · ○ elsewhere or unknown · ✕ no answer, refused, or not "
         "sent\n"
         "↻ clockwise, ↺ counter-clockwise, ↑ ↓ a fader, to where on its scale, ± how far beside it is near enough; "
@@ -61,6 +66,8 @@ class RecallPane(Pane):
         Binding("n", "next(1)", "Next", id="recall.next", tooltip="Next mismatch"),
         Binding("N", "next(-1)", "Previous mismatch", id="recall.previous", show=False),
         Binding("f", "filter", "Filter", id="recall.filter", tooltip="All controls, or only what is left"),
+        Binding("c", "consent", "Consent", id="recall.consent", tooltip="Consent to a dangerous control", show=False),
+        Binding("m", "to_mix", "Mix", id="recall.mix", tooltip="From a snapshot back to the mix", show=False),
         Binding("T", "tick_all", "Tick all", id="recall.tick_all", tooltip="Tick all that hands set", show=False),
     ]
 
@@ -81,6 +88,7 @@ class RecallPane(Pane):
     def compose(self) -> ComposeResult:
         """Lay out the count, what stopped, the list, and the chosen hand step at large."""
         yield Static(id="recall-count", classes="headline", markup=False)
+        yield Static(id="recall-aim", markup=False)
         yield Static(id="recall-stopped", markup=False)
         with Horizontal(id="recall-body"):
             yield RowsView(COLUMNS, id="recall-rows")
@@ -97,18 +105,24 @@ class RecallPane(Pane):
 
     def show_session(self) -> None:
         """Draw the plan."""
-        plan, studio = self.session.plan(), self.session.studio
+        plan, studio, aim = self.session.recall_plan(), self.session.studio, self.session.aim
         self._read_run()
         if self._over:
             self.live = {}
         run = self.unfinished
         wrong = self._silent | (what_went_wrong(run.results) if run is not None else {})
         recalled = plan.recall if studio is not None else None
-        self.items = gather(studio, recalled, wrong) if studio is not None and recalled is not None else ()
+        self.items = ()
+        if studio is not None and recalled is not None:
+            self.items = gather(studio, recalled, wrong, consent=aim.allowed(recalled.target))
         self.query_one("#recall-count", Static).update(self._count(plan))
-        stopped = self.query_one("#recall-stopped", Static)
-        stopped.update(self._stopped())
-        stopped.set_class(bool(self._stopped()), "told")
+        for name, text in (
+            ("#recall-aim", aim_text(aim, recalled, self.session.mix_file)),
+            ("#recall-stopped", self._stopped()),
+        ):
+            told = self.query_one(name, Static)
+            told.update(text)
+            told.set_class(bool(text), "told")
         rows: list[Row] = []
         for group in GROUPS:
             every = [item for item in self.items if item.group == group]
@@ -117,6 +131,7 @@ class RecallPane(Pane):
                 left = sum(item.left for item in every)
                 rows.append(Row(group, (f"{group} · {left} of {len(every)} left",), heading=True))
                 rows += [self._row(item) for item in members]
+        rows += left_out_rows(recalled)
         self.view.show(rows, empty=self._empty(plan))
         self._draw_hand()
 
@@ -173,10 +188,7 @@ class RecallPane(Pane):
         run = self.unfinished
         if run is None or self.live:
             return self._run_problem
-        lines = [f"✕ {sentence}" for sentence in run.failed_devices.values()]
-        what = f"recall {run.number} of {run.what}, begun {moment(run.started)}"
-        when = "once what stopped it is put right" if lines else "which was cut short"
-        return "\n".join([*lines, f"→ r resumes {what}, {when}; what has landed is not sent again."])
+        return stopped_text(run)
 
     def _count(self, plan: Plan) -> str:
         if not self.items:
@@ -186,6 +198,9 @@ class RecallPane(Pane):
         by_hand = sum(item.left and item.by_hand for item in self.items)
         if by_hand:
             text += f" · {by_hand} by hand"
+        withheld = sum(item.withheld for item in self.items)
+        if withheld:
+            text += f" · {withheld} withheld (c)"
         if plan.recall is not None and plan.recall.plan.steps:
             steps = plan.recall.plan
             text += f" · w sends {steps.bytes_total} bytes, {clock(steps.seconds_estimated)}"
@@ -196,6 +211,8 @@ class RecallPane(Pane):
             return f"The rig cannot be read:\n{self.session.rig_error}\nUntil then the mix runs in the box."
         if plan.error:
             return f"{plan.error}\n{plan.hint}"
+        if self.session.aim.snapshot is not None:
+            return empty_text(self.session.aim.snapshot, known=bool(self.items))
         if not self.items:
             return f"The path {self.session.path} moves nothing.\np chooses analog or hybrid."
         return "Everything stands where the mix wants it.\nv asks the devices again, f shows all controls, 3 prints."
@@ -218,7 +235,7 @@ class RecallPane(Pane):
         self.host.say("Nothing is left." if not left else "This is the only one left.")
 
     def _planned(self) -> PlannedRecall | None:
-        plan = self.session.plan()
+        plan = self.session.recall_plan()
         if plan.recall is None or not plan.recall.target:
             self.host.say(self._empty(plan), "warning")
             return None
@@ -230,12 +247,16 @@ class RecallPane(Pane):
         if planned is None:
             return
         if not planned.plan.steps:
-            self.host.say("Nothing is left to send; v asks the devices again.")
+            withheld = "Only what is dangerous is left to send; c on it asks for your consent."
+            nothing = "Nothing is left to send; v asks the devices again."
+            self.host.say(withheld if planned.plan.withheld else nothing)
             return
-        origin = RunOrigin(self.session.project.root, self.session.mix.name, self.session.path)
+        session, aim = self.session, self.session.aim
+        origin = aim.origin(RunOrigin(session.project.root, session.mix.name, session.path))
+        allowed = aim.allowed(planned.target)
 
         def work(studio: Studio, emit: Emit, accept: Accept) -> RecallOutcome:
-            return self._sent(studio, planned, emit, accept, origin)
+            return self._sent(studio, planned, emit, telling(accept, planned, origin, allowed), origin)
 
         self._run("recall", work)
 
@@ -243,14 +264,63 @@ class RecallPane(Pane):
         """Go on with the recall that was left unfinished, once what is left of it was accepted."""
         run = self.unfinished
         if run is None:
-            self.host.say("Nothing is left to resume; w sends what the mix wants.")
+            self.host.say("Nothing is left to resume; w sends what is wanted here.")
+            return
+        if self.host.busy("Resume when it has ended."):
             return
         origin = run.origin(self.session.project.root)
 
-        def work(studio: Studio, emit: Emit, accept: Accept) -> RecallOutcome:
-            return self._sent(studio, recall.plan_resume(studio, run.target, emit=emit), emit, accept, origin)
+        allowed = self.session.aim.allowed(run.target)
 
+        def work(studio: Studio, emit: Emit, accept: Accept) -> RecallOutcome:
+            planned = recall.plan_resume(studio, run.target, emit=emit, consent=allowed)
+            return self._sent(studio, planned, emit, telling(accept, planned, origin, allowed), origin)
+
+        self._aim(snapshot_of(run, origin))
         self._run("resume", work)
+
+    def action_to_mix(self) -> None:
+        """Go back from a snapshot to what the mix wants."""
+        if self.session.aim.snapshot is None:
+            self.host.say("This is the way to the mix; R on the snapshots screen recalls a snapshot.")
+        elif not self.host.busy("Go back when it has ended."):
+            self._aim(None)
+
+    def _aim(self, snapshot: Snapshot | None) -> None:
+        self.session.aim.take(snapshot)
+        self.session.replan()
+        self.host.changed()
+
+    def action_consent(self) -> None:
+        """Ask whether the chosen dangerous control may be sent next time; on one consented to, take that back."""
+        item, studio, consent = self._chosen(), self.session.studio, self.session.aim.consent
+        planned = self.session.recall_plan().recall
+        if studio is None or planned is None or self.host.busy("Consent when it has ended."):
+            return
+        if item is None or not (item.withheld or item.address in consent):
+            self._go_to_withheld()
+            return
+        address, wanted = item.address, planned.target[item.address]
+
+        def given(answer: bool | None) -> None:
+            consent.pop(address, None)
+            if answer:
+                consent[address] = wanted
+            self.session.replan()
+            self.host.changed()
+
+        if item.withheld:
+            self.app.push_screen(ConsentDialog(item, studio.profiles[split_address(address)[0]]), given)
+        else:
+            given(False)
+
+    def _go_to_withheld(self) -> None:
+        found = next((item.address for item in self.items if item.withheld), None)
+        if found is None:
+            self.host.say("Nothing dangerous is left out here; 0 calibrates the rig.")
+            return
+        self.view.stand_on(found)
+        self.host.say(f"{found} is dangerous and left out: c once more asks for your consent.")
 
     def _sent(
         self, studio: Studio, planned: PlannedRecall, emit: Emit, accept: Accept, origin: RunOrigin
@@ -285,6 +355,8 @@ class RecallPane(Pane):
 
         if self.host.run_job(title, job, landed):
             self._over = False
+            self.session.aim.consent.clear()
+            self.session.replan()
 
     def action_verify(self) -> None:
         """Ask the devices where they stand; nothing moves."""

@@ -20,6 +20,7 @@ from controller.printing import plan_allocation
 from controller.project import Project, open_project
 from controller.recall import PlannedRecall, plan_mix
 from controller.studio import Studio
+from controller.tui.recall_aim import RecallAim
 from dsp.errors import DspError
 from hardware.errors import HardwareError
 from profiles.errors import ProfileError
@@ -60,7 +61,9 @@ class Session:
     found: list[Finding] = field(default_factory=list)
     _undo: list[Mix] = field(default_factory=list)
     _redo: list[Mix] = field(default_factory=list)
+    aim: RecallAim = field(default_factory=RecallAim)
     _plan: Plan | None = None
+    _recall: Plan | None = None
 
     @classmethod
     def open(cls, folder: Path, *, rig: str | None = None) -> Session:
@@ -98,7 +101,7 @@ class Session:
         if self.studio is not None:
             self.studio.close()
         self.studio = Studio.open(self.rig)
-        self._plan = None
+        self.replan()
 
     def with_studio(self, work: Callable[[Studio], Result]) -> Result:
         """Open the rig for one job and hand it to ``work``; its ports close afterwards."""
@@ -131,7 +134,8 @@ class Session:
         """Take another render path; False where there is no rig for it."""
         if path != "itb" and self.studio is None:
             return False
-        self.path, self._plan = path, None
+        self.path = path
+        self.replan()
         return True
 
     def strip(self, index: int) -> Strip:
@@ -180,7 +184,7 @@ class Session:
 
     def _take(self, mix: Mix) -> None:
         self.mix = self.saved if self.saved is not None and mix == self.saved else mix
-        self._plan = None
+        self.replan()
 
     def undo(self) -> bool:
         """Take the last step back; False when there is none."""
@@ -226,6 +230,24 @@ class Session:
         except KNOWN_ERRORS as error:
             return Plan(error=str(error), hint=hint_of(error))
         return Plan(allocation, recalled)
+
+    def recall_plan(self) -> Plan:
+        """Return the way to what the recall screen aims at: a snapshot, or the mix as :meth:`plan` has it."""
+        studio, aim = self.studio, self.aim
+        if studio is None or (aim.snapshot is None and not aim.consent):
+            return self.plan()
+        if self._recall is None:
+            allocation = self.plan().allocation if aim.snapshot is None else None
+            try:
+                planned = aim.planned(studio, allocation)
+                self._recall = Plan(allocation, planned) if planned is not None else self.plan()
+            except KNOWN_ERRORS as error:
+                self._recall = Plan(error=str(error), hint=hint_of(error))
+        return self._recall
+
+    def replan(self) -> None:
+        """Plan anew when next asked: the mix, the path, the rig, the aim or a consent has changed."""
+        self._plan = self._recall = None
 
     def calibration(self) -> StoredCalibration | None:
         """Return the rig's newest calibration, None where it has none that can be read."""

@@ -35,8 +35,8 @@ class SnapshotsPane(Pane):
     ABOUT = (
         "Where every control of the rig stood at one moment, each with how that is known. k stores one on any screen: "
         "devices are asked where they stand, then you are asked for what only eyes can tell; nothing moves. Enter "
-        "shows the chosen one, Space marks it, d compares the two marked ones, or one with what is known now. "
-        "Snapshots are never changed or deleted.\n"
+        "shows the chosen one, Space marks it, d compares the two marked ones, or one with what is known now. R goes "
+        "to the recall screen with the way to the chosen one. Snapshots are never changed or deleted.\n"
         "● told by the device or by a hand · ◐ sent, nobody confirmed it · ○ assumed or unknown · ✕ not read\n"
         "≠ changed · − only in the first · + only in the second"
     )
@@ -44,8 +44,9 @@ class SnapshotsPane(Pane):
         Binding("enter", "show", "Show", id="snapshots.show", tooltip="Show the chosen snapshot"),
         Binding("space", "mark", "Mark", id="snapshots.mark", tooltip="Mark it for comparing"),
         Binding("d", "diff", "Compare", id="snapshots.diff", tooltip="Compare two marked ones, or one with now"),
+        Binding("R", "recall", "Recall", id="snapshots.recall", tooltip="Recall the rig to it (the plan comes first)"),
         Binding("n", "show_now", "Now", id="snapshots.now", tooltip="Show what is known now"),
-        Binding("tab,shift+tab", "other", "Other list", id="snapshots.other"),
+        Binding("tab,shift+tab", "other", "Other list", id="snapshots.other", show=False),
     ]
 
     def __init__(self, *args: object, **kwargs: object) -> None:
@@ -207,6 +208,18 @@ class SnapshotsPane(Pane):
         same = f"No difference: all {found.same} controls that both know stand the same."
         self.detail.show(diff_rows(found), empty=same)
         self.detail.action_edge(-1)
+
+    def action_recall(self) -> None:
+        """Go to the recall screen with the way to the chosen snapshot; nothing is sent."""
+        snapshot = self.chosen()
+        if snapshot is None or self.host.busy("Recall a snapshot when it has ended."):
+            return
+        if self.session.studio is None:
+            self.host.say("There is no readable rig to recall.", "warning")
+            return
+        self.session.aim.take(snapshot)
+        self.session.replan()
+        self.host.action_go("recall")
 
     def action_other(self) -> None:
         """Go to the other list."""
