@@ -106,7 +106,8 @@ def _there_and_back(profile: Profile, control: Control, codes: Sequence[int], pa
             encoded = encode(profile, control.name, control.from_raw(raw))
         except ProfileError as error:
             return [str(error)]
-        reply = reply_to(profile, control.name, encoded.raw)
+        alike = any(form.reply is form.send and form.low <= raw <= form.high for form in control.forms)
+        reply = encoded.messages if alike else reply_to(profile, control.name, encoded.raw)
         if control.listened and reply:
             said = [item for message in reply for item in parser.feed(message)]
             if Change(control.name, encoded.value, encoded.raw) not in said:

@@ -26,6 +26,7 @@ _DATA_ENTRY = (6, 38)
 _ENTRY = bytes([_DATA_ENTRY[0]])
 _PARAMETER_NUMBERS = {98: (100, 101), 99: (100, 101), 100: (98, 99), 101: (98, 99)}
 """Controllers that select an NRPN or RPN, and those of the other kind that this deselects."""
+_SELECTORS = frozenset(bytes([selector]) for selector in _PARAMETER_NUMBERS)
 _STALE = {
     bytes((_CONTROL_CHANGE | channel, selector)): tuple(
         bytes((_CONTROL_CHANGE | channel, other)) for other in (*_DATA_ENTRY, *others)
@@ -82,6 +83,7 @@ class _Layout:
     places: tuple[tuple[int, int, int], ...]
     bits: _Bits
     checked: bool
+    selects: bool
 
 
 class _Stamps:
@@ -116,7 +118,8 @@ class _Stamps:
             places = self._places.setdefault(places, places)
             slots = tuple(slot for pattern in patterns for slot in pattern.slots)
             checked = any(pattern.checks for pattern in patterns)
-            found = self._layouts[key] = _Layout(places, _bits_of(patterns, slots, unit.meaning), checked)
+            selects = any(pattern.fixed[1:2] in _SELECTORS for pattern in patterns[:-1])
+            found = self._layouts[key] = _Layout(places, _bits_of(patterns, slots, unit.meaning), checked, selects)
         return found
 
     def shape(self, registers: tuple[bytes, ...], places: tuple[tuple[int, int, int], ...]) -> _Shape:
@@ -165,22 +168,22 @@ class ByteReader:
         """Controllers that mean nothing by themselves."""
 
     def _add(self, unit: Unit, stamps: _Stamps, tables: dict[_Kind, dict[_Shape, dict[bytes, list[_Entry]]]]) -> None:
-        patterns = tuple(stamps.pattern(template, unit.variables, row) for row, template in enumerate(unit.templates))
+        patterns = tuple([stamps.pattern(template, unit.variables, row) for row, template in enumerate(unit.templates)])
         last = patterns[-1]
         layout = stamps.layout(unit, patterns)
-        slots = tuple(slot for pattern in patterns for slot in pattern.slots)
+        slots = tuple([slot for pattern in patterns for slot in pattern.slots])
         entry = _Entry(patterns, slots, unit.meaning, layout.checked, layout.bits)
         if last.tail is not None:
             self._loose.append(entry)
             return
         registers = tuple([self._register(pattern.fixed) for pattern in patterns[:-1]])
         key = bytes([patterns[row].fixed[at] for row, at, _ in layout.places])
-        entry_named = any(pattern.fixed[1:2] == _ENTRY for pattern in patterns)
-        if entry_named and any(name[1:] and name[1] in _PARAMETER_NUMBERS for name in registers):
+        if registers and layout.selects and any(pattern.fixed[1:2] == _ENTRY for pattern in patterns):
             # A device without data entry may use the parameter numbers' controllers for something else.
             self._stale = _STALE
-        first, second = (last.fixed[at] if last.mask[at : at + 1] == b"\xff" else None for at in (0, 1))
-        kind = (first, second if first is not None else None, len(last.fixed))
+        first = last.fixed[0] if last.mask[0] == 0xFF else None
+        second = last.fixed[1] if first is not None and last.mask[1:2] == b"\xff" else None
+        kind = (first, second, len(last.fixed))
         shapes = tables.setdefault(kind, {})
         shape = stamps.shape(registers, layout.places)
         shapes.setdefault(shape, {}).setdefault(key, []).append(entry)
