@@ -144,7 +144,7 @@ def test_six_hundred_controls_take_no_more_than_five_per_cent_over_the_wires_own
     assert outcome.ok
     assert not outcome.doubts
     assert outcome.seconds <= 1.05 * wire_seconds(plan)
-    # Bytes one after another, as the issue of a wire that does only one thing at a time counts them.
+    # And no longer than a wire would need that carries one byte at a time, both ways together.
     every = sum(2 * lengths(step.messages) + lengths(step.query) for step in plan.steps) / DIN_BYTES_PER_S
     assert outcome.seconds <= every
     assert outcome.seconds == pytest.approx(plan.seconds_estimated, rel=0.1)
