@@ -20,6 +20,15 @@ _STAMP = re.compile(r"\{([a-z]+)(?::0[1-9])?\}")
 _RESERVED = frozenset(("v", "c", "code"))
 
 
+def holds(when: Mapping[str, str | list[str]], chosen: Mapping[str, str]) -> bool:
+    """Tell whether every option has one of the wanted choices."""
+    return all(chosen.get(name) in _listed(wanted) for name, wanted in when.items())
+
+
+def _listed(wanted: str | list[str]) -> list[str]:
+    return [wanted] if isinstance(wanted, str) else wanted
+
+
 @dataclass(frozen=True)
 class Options:
     """The options of a profile and the choices in force."""
@@ -31,7 +40,7 @@ class Options:
     def hold(self, when: Mapping[str, str | list[str]], *keys: str | int) -> bool:
         """Tell whether something applies to the options in force."""
         for name, wanted in when.items():
-            choices = [wanted] if isinstance(wanted, str) else wanted
+            choices = _listed(wanted)
             if name not in self.table.options:
                 hint = nearest(name, self.table.options) or f"Add [options.{name}]."
                 raise self.source.error((*keys, "when"), f"there is no option {name!r}", hint=hint)
@@ -39,9 +48,7 @@ class Options:
                 if choice not in self.table.options[name].choices:
                     hint = nearest(choice, self.table.options[name].choices)
                     raise self.source.error((*keys, "when"), f"{name} has no choice {choice!r}", hint=hint)
-        return all(
-            self.chosen[name] in ([wanted] if isinstance(wanted, str) else wanted) for name, wanted in when.items()
-        )
+        return holds(when, self.chosen)
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from profiles.build import build_profile
+from profiles.build_controls import holds
 from profiles.errors import ProfileError, ProfileSyntaxError, UnknownProfileError
 from profiles.profile import Profile
 from profiles.reading import read_profile_table
-from profiles.schema import ProfileTable
 from profiles.source import ProfileSource, nearest
 from profiles.taper import Taper, problems_of
 
@@ -50,13 +50,13 @@ def load_profile(
         path = Path(ref)
         if not path.is_file():
             raise UnknownProfileError(f"There is no profile file {ref}.", hint="Check the path.")
+        source = _source(path)
     else:
         known = _by_id(folders)
         if ref not in known:
             raise UnknownProfileError(f"There is no profile {ref!r}.", hint=nearest(ref, known))
-        path = known[ref]
-    table, source = _read(path)
-    return build_profile(table, source, path, options=options, channel=channel)
+        path, source = known[ref]
+    return build_profile(read_profile_table(source), source, path, options=options, channel=channel)
 
 
 @dataclass(frozen=True)
@@ -79,9 +79,9 @@ def list_library(*, folders: Sequence[Path] = ()) -> tuple[list[Summary], list[P
     """
     broken: list[ProfileError] = []
     found: list[Summary] = []
-    for path in _by_id(folders, broken).values():
+    for _, source in _by_id(folders, broken).values():
         try:
-            table, _ = _read(path)
+            table = read_profile_table(source)
         except ProfileError as error:
             broken.append(error)
             continue
@@ -89,10 +89,7 @@ def list_library(*, folders: Sequence[Path] = ()) -> tuple[list[Summary], list[P
         count = sum(
             math.prod(last - first + 1 for first, last in control.repeat.values())
             for control in table.control
-            if all(
-                delivered.get(name) in ([wanted] if isinstance(wanted, str) else wanted)
-                for name, wanted in control.when.items()
-            )
+            if holds(control.when, delivered)
         )
         verification = table.verification if table.example else "unverified"
         transports = tuple(table.transports)
@@ -112,10 +109,9 @@ def read_library(*, folders: Sequence[Path] = ()) -> Library:
     """Load every profile; one of the user's stands in for a shipped one of the same id."""
     found: list[Profile] = []
     broken: list[ProfileError] = []
-    for path in _by_id(folders, broken).values():
+    for path, source in _by_id(folders, broken).values():
         try:
-            table, source = _read(path)
-            found.append(build_profile(table, source, path))
+            found.append(build_profile(read_profile_table(source), source, path))
         except ProfileError as error:
             broken.append(error)
     return Library(tuple(sorted(found, key=lambda profile: profile.id)), tuple(broken))
@@ -151,33 +147,26 @@ def _taper_problems(taper: Taper) -> list[str]:
     return found[:3] + ([f"and {len(found) - 3} more codes like these"] if len(found) > 3 else [])
 
 
-def _by_id(folders: Sequence[Path], broken: list[ProfileError] | None = None) -> dict[str, Path]:
-    """Find every profile's file; one that cannot be read goes to ``broken``, or stops where that is None."""
-    found: dict[str, Path] = {}
+def _by_id(folders: Sequence[Path], broken: list[ProfileError] | None = None) -> dict[str, tuple[Path, ProfileSource]]:
+    """Find every profile's file and text; one that cannot be read goes to ``broken``, or stops where that is None."""
+    found: dict[str, tuple[Path, ProfileSource]] = {}
     for folder in (*folders, SHIPPED):
         for path in sorted(folder.rglob("*.toml")):
             try:
-                found.setdefault(_id_of(path), path)
+                source = _source(path)
             except ProfileSyntaxError as error:
                 if broken is None:
                     raise
                 broken.append(error)
+                continue
+            # Found without reading all of it as TOML; a file without an id goes by its name.
+            match = _ID.search(source.text)
+            found.setdefault(match[1] if match else path.stem, (path, source))
     return found
 
 
-def _id_of(path: Path) -> str:
-    """Read a file's id without reading all of it as TOML; a file without one goes by its name."""
-    match = _ID.search(_text_of(path))
-    return match[1] if match else path.stem
-
-
-def _text_of(path: Path) -> str:
+def _source(path: Path) -> ProfileSource:
     try:
-        return path.read_text(encoding="utf-8")
+        return ProfileSource(str(path), path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise ProfileSyntaxError(f"{path} cannot be read as text: {error}.", hint="Repair or remove it.") from error
-
-
-def _read(path: Path) -> tuple[ProfileTable, ProfileSource]:
-    source = ProfileSource(str(path), _text_of(path))
-    return read_profile_table(source), source

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from hardware.wire.heard import Accepted, Change, Heard, Refusal, Report, Touch
-from hardware.wire.patterns import Numbers, Slot
+from hardware.wire.patterns import Numbers, Slot, solved
 from profiles.errors import ValueRangeError
 from profiles.profile import Control, Profile
 from profiles.template import Template
@@ -48,11 +48,8 @@ class Meaning:
 
     def tell_number(self, number: int, slot: Slot) -> Heard | None:
         """Say what it means when the bits of its one open field are put together to ``number``."""
-        encoding = slot.encoding
-        if encoding.signed and number >> encoding.total - 1:
-            number -= 1 << encoding.total
-        raw, rest = divmod(number - slot.constant, slot.factor)
-        return None if rest or self.control is None else self._change(self.control, raw)
+        raw = solved(slot, number)
+        return None if raw is None or self.control is None else self._change(self.control, raw)
 
     def _change(self, control: Control, raw: int) -> Change | None:
         if not self.low <= raw <= self.high:

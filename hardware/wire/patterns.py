@@ -198,28 +198,27 @@ def take(slots: Sequence[Slot], messages: Sequence[bytes]) -> Numbers | None:
     """
     if len(slots) == 1 and slots[0].encoding.family == "bits":
         slot = slots[0]
-        bits = _gathered(slot.encoding, messages[slot.message], slot.start)
-        number = _solved(slot, _signed(slot.encoding, bits))
+        number = solved(slot, _gathered(slot.encoding, messages[slot.message], slot.start))
         return None if number is None else {slot.variable: number}
     found: Numbers = {}
-    halves: dict[tuple[str, int, int, int, bool], tuple[int, int]] = {}
+    halves: dict[tuple[str, int, int, int, bool], tuple[Slot, int, int]] = {}
     for slot in slots:
         encoding, message = slot.encoding, messages[slot.message]
         if encoding.family == "bits":
             key = (slot.variable, slot.factor, slot.constant, encoding.total, encoding.signed)
             bits = _gathered(encoding, message, slot.start)
-            before, covered = halves.get(key, (0, 0))
+            first, before, covered = halves.get(key, (slot, 0, 0))
             if (before ^ bits) & covered & encoding.covered:
                 return None
-            halves[key] = before | bits, covered | encoding.covered
+            halves[key] = first, before | bits, covered | encoding.covered
             continue
         field = message[slot.start : slot.start + encoding.size]
         said = _said(slot, field)
         if said is None or found.setdefault(slot.variable, said) != said:
             return None
-    for (variable, factor, constant, total, signed), (bits, _) in halves.items():
-        number = _divided((bits - (1 << total) if signed and bits >> total - 1 else bits) - constant, factor)
-        if number is None or found.setdefault(variable, number) != number:
+    for slot, bits, _ in halves.values():
+        number = solved(slot, bits)
+        if number is None or found.setdefault(slot.variable, number) != number:
             return None
     return found
 
@@ -257,13 +256,12 @@ def _gathered(encoding: Encoding, message: bytes, start: int) -> int:
     return bits
 
 
-def _signed(encoding: Encoding, bits: int) -> int:
-    return bits - (1 << encoding.total) if encoding.signed and bits >> encoding.total - 1 else bits
+def solved(slot: Slot, bits: int) -> int | None:
+    """Find the variable of an open field whose bits are put together; None where no whole number gives them."""
+    encoding = slot.encoding
+    return _solved(slot, bits - (1 << encoding.total) if encoding.signed and bits >> encoding.total - 1 else bits)
 
 
 def _solved(slot: Slot, number: int) -> int | None:
-    return _divided(number - slot.constant, slot.factor)
-
-
-def _divided(number: int, factor: int) -> int | None:
-    return None if number % factor else number // factor
+    whole, rest = divmod(number - slot.constant, slot.factor)
+    return None if rest else whole

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -288,12 +289,15 @@ class ByteReader:
 
 def _row(shape: _Shape, entries: dict[bytes, list[_Entry]]) -> _Row:
     """Make a shape ready: places within a message become places within the whole unit."""
-    starts = [0]
-    for pattern in next(iter(entries.values()))[0].patterns[:-1]:
-        starts.append(starts[-1] + len(pattern.fixed))
+    starts = _starts(next(iter(entries.values()))[0].patterns)
     masks = bytes(mask for *_, mask in shape.places)
     places = tuple(starts[row] + at for row, at, _ in shape.places)
     return _Row(shape.registers, places, b"" if set(masks) <= {0xFF} else masks, entries)
+
+
+def _starts(patterns: Sequence[Pattern]) -> list[int]:
+    """Tell where each message of a unit begins when they are put one after the other."""
+    return [0, *itertools.accumulate(len(pattern.fixed) for pattern in patterns[:-1])]
 
 
 def _bits_of(patterns: Sequence[Pattern], slots: Sequence[Slot], meaning: Meaning) -> _Bits:
@@ -305,9 +309,7 @@ def _bits_of(patterns: Sequence[Pattern], slots: Sequence[Slot], meaning: Meanin
     several = len(alike) > 1 or sum(covered) >= 1 << slots[0].encoding.total  # or the same bits in two places
     if several or any(slot.encoding.family != "bits" for slot in slots):
         return ()
-    starts = [0]
-    for pattern in patterns[:-1]:
-        starts.append(starts[-1] + len(pattern.fixed))
+    starts = _starts(patterns)
     return tuple(
         (starts[slot.message] + slot.start + group.byte, group.shift, (1 << group.width) - 1, group.low)
         for slot in slots

@@ -148,14 +148,3 @@ def _digits(encoding: Encoding, number: int) -> bytes:
         text = text.rjust(encoding.width - (len(sign) if encoding.size else 0), "0")
         return f"{sign}{text}".encode("ascii")
     return f"{sign}{text}".rjust(encoding.width).encode("ascii")
-
-
-def write(template: Template, variables: Mapping[str, int]) -> bytes:
-    """Write one message once.
-
-    Raises
-    ------
-    ProfileError
-        A number does not fit its field, or a variable is not given.
-    """
-    return Writer(template, variables).write({})
