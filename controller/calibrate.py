@@ -24,7 +24,7 @@ from controller.events import Accept, Done, Emit, Finding, Progress, Question, S
 from controller.loops import Calibration, LoopFacts, Problem, StoredCalibration
 from controller.studio import Studio
 from controller.version import VERSION
-from dsp.measure.levels import level_dbfs
+from dsp.levels import level_dbfs
 from dsp.measure.loop import GAIN_DEFINITION, LATENCY_DEFINITION, NOISE_DEFINITION, noise_floor_dbfs
 from hardware.errors import AudioError, SilentInputError
 from hardware.seams import AudioStream

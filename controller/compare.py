@@ -16,7 +16,7 @@ from controller.wav import WavWriter
 from hardware.known import utc_now
 
 if TYPE_CHECKING:
-    from dsp.measure.nulltest import NullResult
+    from dsp.null.nulltest import NullResult
 
 JOB = "null"
 DEFAULT_TOLERANCE_DB = -60.0
@@ -53,7 +53,7 @@ def null(
     NoAlignment
         The two have nothing in common.
     """
-    from dsp.measure.nulltest import null_test
+    from dsp.null.nulltest import null_test
 
     emit(Started(JOB, f"{files.relative(a)} against {files.relative(b)}"))
     first, rate_a = read_audio(a)
@@ -129,7 +129,7 @@ def _bands(result: NullResult, rate_hz: int) -> list[dict[str, float | None]]:
     """Return depth, programme and residual level of every third octave."""
     import numpy as np
 
-    from dsp.measure.bands import third_octave_levels
+    from dsp.null.bands import third_octave_levels
 
     programme, residual = (
         third_octave_levels(np.asarray(x, np.float64).T, rate_hz=rate_hz) for x in (result.aligned_b, result.residual)
@@ -141,8 +141,8 @@ def _bands(result: NullResult, rate_hz: int) -> list[dict[str, float | None]]:
 
 
 def _as_json(result: NullResult, a: Path, b: Path, residual: Path, rate_hz: int, tolerance_db: float) -> dict[str, Any]:
-    from dsp.measure.levels import level_dbfs
-    from dsp.measure.nulltest import DELAY_DEFINITION, NULL_DEFINITION
+    from dsp.levels import level_dbfs
+    from dsp.null.nulltest import DELAY_DEFINITION, NULL_DEFINITION
 
     level = level_dbfs(result.residual)
     depth = result.null_depth_db

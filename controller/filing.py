@@ -18,7 +18,7 @@ from controller.mix import Mix
 from controller.project import Project
 from controller.wav import Bext, WavWriter
 from dsp.dither import Ditherer
-from dsp.measure.levels import decibels
+from dsp.levels import decibels
 from hardware.known import utc_now
 
 if TYPE_CHECKING:

@@ -10,8 +10,19 @@ import msgspec
 
 from controller import files
 from controller.errors import CalibrationFileError
+from controller.figures import Figure
 
-SCHEMA = 1
+SCHEMA = 2
+"""2 added figures and responses; files of schema 1 are read as they are."""
+
+
+class StoredResponse(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A loop's complex response, input re output: ``re`` and ``im`` at ``hz``, ``sd`` of either; latency included."""
+
+    hz: tuple[float, ...]
+    re: tuple[float, ...]
+    im: tuple[float, ...]
+    sd: tuple[float, ...]
 
 
 class LoopFacts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -35,6 +46,9 @@ class LoopFacts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     strip_found: str | None
     ok: bool
     why: str = ""
+    figures: dict[str, Figure] = {}
+    """By the keys of `controller.figures.KINDS`; only what was measured."""
+    response: StoredResponse | None = None
 
 
 class Problem(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -57,6 +71,12 @@ class Calibration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     loops: tuple[LoopFacts, ...]
     problems: tuple[Problem, ...]
     schema: int = SCHEMA
+    parts: tuple[str, ...] = ()
+    """What was measured; empty in files of schema 1."""
+    figures: dict[str, Figure] = {}
+    """What belongs to the rig as a whole, as the clock's drift."""
+    source: str = ""
+    """The recording it was read from; empty when it was measured live."""
 
     def by_output(self) -> dict[int, LoopFacts]:
         """Return the loops by interface output."""

@@ -22,7 +22,7 @@ from controller.events import Emit, Finding, Started
 from controller.loops import Calibration
 from controller.studio import Studio
 from dsp.filters import cascade
-from dsp.measure.levels import level_dbfs
+from dsp.levels import level_dbfs
 from hardware.seams import AudioStream
 
 if TYPE_CHECKING:

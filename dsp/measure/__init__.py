@@ -1,1 +1,1 @@
-"""Probes, loops, alignment and the null test."""
+"""Probes, loops, and what single tones tell of a path."""

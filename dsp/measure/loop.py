@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dsp.errors import DspError, ShapeError
-from dsp.measure.levels import dbfs_from_rms
+from dsp.levels import dbfs_from_rms
 from dsp.measure.probe import HIGH_HZ, LOW_HZ, Comb
 
 Floats = NDArray[np.float64]

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dsp.errors import DspError
-from dsp.measure.levels import decibels, rms_from_dbfs
+from dsp.levels import decibels, rms_from_dbfs
 
 LOW_HZ = 20.0
 HIGH_HZ = 20_000.0

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from dsp.measure.bands import third_octave_levels
+from dsp.null.bands import third_octave_levels
 
 RATE = 48_000
 

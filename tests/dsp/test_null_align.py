@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dsp.errors import NoAlignment
-from dsp.measure.align import Alignment, refine
-from dsp.measure.reader import filtered, read
-from dsp.measure.search import coarse_delay, first_guess
+from dsp.null.align import Alignment, refine
+from dsp.null.reader import filtered, read
+from dsp.null.search import coarse_delay, first_guess
 
 RATE = 48_000
 

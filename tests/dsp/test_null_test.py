@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from dsp.errors import DspError, NoAlignment, ShapeError
-from dsp.measure.nulltest import null_test
+from dsp.null.nulltest import null_test
 
 RATE = 48_000
 SECONDS = 3

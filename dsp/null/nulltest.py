@@ -13,13 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dsp.errors import DspError, NoAlignment, ShapeError
-from dsp.measure.align import Alignment, refine
-from dsp.measure.bands import Profile, depth_over_time, third_octave_depth
-from dsp.measure.findings import Event, find_events, find_slips, quiet_noise
-from dsp.measure.levels import decibels, rms_from_dbfs
-from dsp.measure.matching import Match, fit_match, hidden_drift
-from dsp.measure.reader import read
-from dsp.measure.search import Guess, first_guess
+from dsp.levels import decibels, rms_from_dbfs
+from dsp.null.align import Alignment, refine
+from dsp.null.bands import Profile, depth_over_time, third_octave_depth
+from dsp.null.findings import Event, find_events, find_slips, quiet_noise
+from dsp.null.matching import Match, fit_match, hidden_drift
+from dsp.null.reader import read
+from dsp.null.search import Guess, first_guess
 
 Floats = NDArray[np.float64]
 Samples = NDArray[np.float32]

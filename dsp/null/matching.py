@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from dsp.measure.reader import filtered
+from dsp.null.reader import filtered
 
 Floats = NDArray[np.float64]
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from dsp.measure.bands import frame_rms
-from dsp.measure.search import block_delays
+from dsp.null.bands import frame_rms
+from dsp.null.search import block_delays
 
 Floats = NDArray[np.float64]
 

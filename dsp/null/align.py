@@ -2,7 +2,7 @@
 
 ``a`` is the reference and ``b`` the recording; arrays here are (channels, frames) float64. The model is
 ``b_c(n) = g_c·a_c(n − delay − drift·n) + noise``. The reference is read between its samples, the recording never is:
-its noise and its faults stay what they are. From a first guess (:mod:`dsp.measure.search`) Gauss-Newton on delay, drift
+its noise and its faults stay what they are. From a first guess (:mod:`dsp.null.search`) Gauss-Newton on delay, drift
 and gains together finds what in white noise is the most likely answer (Kay, *Estimation Theory*, 1993, section 7).
 """
 
@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dsp.errors import NoAlignment
-from dsp.measure.reader import HALF_TAPS, read
-from dsp.measure.search import Span
+from dsp.null.reader import HALF_TAPS, read
+from dsp.null.search import Span
 
 Floats = NDArray[np.float64]
 

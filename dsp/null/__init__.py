@@ -1,0 +1,1 @@
+"""The null test: align two recordings, subtract, explain what is left."""
