@@ -2,7 +2,7 @@
 
 Signal path: D/A → wiring → strip (trim, polarity, high-pass, EQ, strip noise, mute, fader) → pan pots, with a leak
 into the neighbours' → sum, bus noise, hum, saturation → insert through matrix and compressor → master fader → delay →
-A/D noise → A/D.
+couplings → A/D noise → A/D.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from hardware.room import filters, kernels, laws
 from hardware.room.decoder_comp import CompDecoder
 from hardware.room.decoder_desk import MASTER, STRIPS, DeskDecoder, StripPanel
 from hardware.room.decoder_matrix import VOLUME_MAX, MatrixDecoder
+from hardware.room.faults import Fault
 from hardware.room.model import ConverterModel, RoomModel
 
 TAPS = 128
@@ -119,6 +120,7 @@ class Circuit:
         self._progress = np.full(STRIPS, self._glide + self._tail, dtype=np.int64)
         self._master_progress = np.full(1, self._glide, dtype=np.int64)
         self.position = 0
+        self._strikes: list[tuple[int, int, float]] = []
         self._fresh = True
         self._forget()
         self._totals: NDArray[np.float64] = np.zeros((4, 2))
@@ -146,13 +148,18 @@ class Circuit:
         self._hum_table = hum / math.sqrt(float(np.mean(hum[:-1] ** 2)))
         self._hum_rms = noise_rms(desk.hum_dbfs)
         self._hum_cycles = desk.mains_hz / rate_hz
-        self._wiring = np.arange(STRIPS, dtype=np.int64)
+        self._wiring = np.stack([np.arange(STRIPS), np.full(STRIPS, kernels.NOTHING)], axis=1)
         self._error_db = [desk.gain_spread_db * _uniform(model.seed, 1000 + strip) for strip in range(STRIPS)]
         self._fault_gain = [1.0] * STRIPS
         for fault in model.faults:
             strips = [channel - 1 for channel in fault.channels]
             if fault.kind == "swapped":
                 self._wiring[strips] = self._wiring[strips[::-1]]
+            elif fault.kind == "split":  # the first output feeds both strips, the second none
+                self._wiring[strips[1]] = self._wiring[strips[0]]
+            elif fault.kind in ("summed", "shorted"):
+                self._wiring[strips[0], 1] = self._wiring[strips[1], 0]
+                self._wiring[strips[1]] = self._wiring[strips[0]] if fault.kind == "shorted" else kernels.NOTHING
             elif fault.kind == "fader_off":
                 self._error_db[strips[0]] += fault.db
             elif fault.kind in ("dead", "inverted"):
@@ -164,10 +171,14 @@ class Circuit:
         """How far each strip's gain is off its scale [dB]: its share of the spread, and a fader fault."""
         return tuple(self._error_db)
 
-    @property
-    def wiring(self) -> tuple[int, ...]:
-        """Interface output (from 1) that really feeds each strip."""
-        return tuple(int(source) + 1 for source in self._wiring)
+    def strike_later(self, fault: Fault) -> None:
+        """Pull a cable (gain 0) or let a strip's gain jump, ``seconds`` of audio from now on."""
+        gain = 0.0 if fault.kind == "pulled" else laws.linear(fault.db)
+        self._strikes.append((self.position + round(fault.seconds * self._rate_hz), fault.channels[0] - 1, gain))
+
+    def heal(self) -> None:
+        """Plug pulled cables in again, and let gains jump back."""
+        self._strikes.clear()
 
     def _forget(self) -> None:
         """Empty every filter, delay line and envelope."""
@@ -175,6 +186,7 @@ class Circuit:
         self._blocked = np.zeros(2)
         self._envelope = np.zeros(1)
         self._loop = np.zeros((5, 2))
+        self._coupled = np.zeros((len(self._model.converters.coupling_hz), 2, 2))
         converters: ConverterModel = self._model.converters
         skews = converters.skew_samples + (0.0,) * (STRIPS - len(converters.skew_samples))
         skewed = any(skews)
@@ -316,6 +328,8 @@ class Circuit:
         planar = np.empty((STRIPS, frames))
         sums, parts, bus = np.empty((6, frames)), np.empty((8, frames)), np.empty((2, frames))
         self._clipped += kernels.take_in(block, self._wiring, planar)
+        for at, strip, gain in self._strikes:
+            planar[strip, max(0, at - self.position) :] *= gain
         for strip, line in enumerate(self._before):
             line.process(planar[strip].copy(), planar[strip])
         kernels.strips(
@@ -332,6 +346,8 @@ class Circuit:
         )  # fmt: skip
         for side, line in enumerate(self._after):
             line.process(bus[side].copy(), bus[side])
+        for corner_hz, state in zip(self._model.converters.coupling_hz, self._coupled, strict=True):
+            kernels.couple(bus, math.tan(math.pi * corner_hz / self._rate_hz), state)
         self._clipped += kernels.give_out(
             bus, self.position, self._keys[_AD_KEY:], self._ad_noise, self._totals, out
         )  # fmt: skip

@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from hardware.errors import HardwareError
-from hardware.room.faults import FAULT_KEYS, IN_THE_CIRCUIT, MATRIX_ONLY, MIDI_ONLY, SERIAL_ONLY, Fault
+from hardware.room.faults import DURING_AUDIO, FAULT_KEYS, IN_THE_CIRCUIT, MATRIX_ONLY, MIDI_ONLY, SERIAL_ONLY, Fault
 
 if TYPE_CHECKING:
     from hardware.room.decoder import Device, Value
@@ -66,7 +66,7 @@ def random_faults(
     names = sorted(name.removeprefix(f"{device}/") for name in controls)
     subject = room.device(device)
     other_wire = SERIAL_ONLY if room.transports[device] == "midi" else MIDI_ONLY
-    unfit = {*IN_THE_CIRCUIT, *MATRIX_ONLY, *other_wire, "vanish", *leave_out}
+    unfit = {*IN_THE_CIRCUIT, *DURING_AUDIO, *MATRIX_ONLY, *other_wire, "vanish", *leave_out}
     if not hasattr(subject, "refusing"):
         unfit.add("nak")
     if not any(_can_hold(subject, name) for name in names):

@@ -25,7 +25,7 @@ FaultKind = Literal[
     "fader_off", "dead", "swapped", "inverted", "nak", "silent_serial", "garbage_serial", "vanish",
     "drop_byte", "double_byte", "late_reply", "no_reply", "other_reply", "wrong_address", "stuck", "liar", "moved",
     "held", "port_gone", "power_cycle", "running_status", "real_time", "pieces", "ping_missed", "serial_break",
-    "wrong_baud",
+    "wrong_baud", "split", "summed", "shorted", "pulled", "jump",
 ]  # fmt: skip
 
 
@@ -41,7 +41,7 @@ class Fault:
     after_messages : how many whole messages the device hears, from the throwing on, before the fault strikes.
     at_byte : how many bytes more pass unharmed in the direction meant.
     count : how many bytes, replies or messages are hit; 0 for good. None: what the kind does by itself.
-    seconds : how late, or how long away [s].
+    seconds : how late, how long away, or how much audio passes before it strikes [s].
     to : whether the bytes on their way to the ``device`` or to the ``program`` are hit.
     value : where a hand moves the control.
     other : the control whose state or address a wrong answer carries; empty: the next of its kind.
@@ -115,6 +115,11 @@ FAULT_KEYS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "ping_missed": (("device",), (*_TRIGGER, "answer")),
     "serial_break": (("device",), _TRIGGER),
     "wrong_baud": (("device",), (*_TRIGGER, "ratio")),
+    "split": (("channels",), ()),
+    "summed": (("channels",), ()),
+    "shorted": (("channels",), ()),
+    "pulled": (("channel",), ("seconds",)),
+    "jump": (("channel", "db"), ("seconds",)),
 }
 """Keys each kind needs, and those it may have."""
 
@@ -125,7 +130,8 @@ _COUNTS = {
 
 MIDI_ONLY = frozenset({"running_status", "real_time", "ping_missed"})
 SERIAL_ONLY = frozenset({"serial_break", "wrong_baud"})
-IN_THE_CIRCUIT = frozenset({"fader_off", "dead", "swapped", "inverted"})
+IN_THE_CIRCUIT = frozenset({"fader_off", "dead", "swapped", "inverted", "split", "summed", "shorted"})
+DURING_AUDIO = frozenset({"pulled", "jump"})
 MATRIX_ONLY = frozenset({"silent_serial", "garbage_serial"})
 
 
@@ -217,7 +223,7 @@ def check_fault(fault: Fault, devices: Mapping[str, str]) -> None:
         It has not, or cannot.
     """
     name = fault.at
-    if fault.kind in IN_THE_CIRCUIT | MATRIX_ONLY or (fault.kind == "nak" and name not in devices):
+    if fault.kind in IN_THE_CIRCUIT | DURING_AUDIO | MATRIX_ONLY or (fault.kind == "nak" and name not in devices):
         return  # a refused control without its device is the desk's
     if name not in devices:
         raise HardwareError(f"no device {name!r} in this room", hint=nearest(name, tuple(devices)))

@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 
 SECTIONS = 5
+NOTHING = -1
+"""A second source that is not there."""
 SEGMENT = 256
 """Frames processed strip by strip at a time; history below the noise of any float is flushed on this grid."""
 
@@ -113,17 +115,47 @@ def normals(key: np.uint64, position: int, rms: float, words: NDArray[np.uint64]
 
 @njit(cache=True, nogil=True)
 def take_in(block: NDArray[np.float32], wiring: NDArray[np.int64], planar: Array) -> int:
-    """Convert a block (n, inputs) to one row per desk input at the D/As' outputs; returns the samples that clipped."""
+    """Convert a block (n, inputs) to one row per desk input at the D/As' outputs; returns the samples that clipped.
+
+    ``wiring`` (strips, 2) names the outputs that feed a strip. Two that are tied together each drive the other's
+    source impedance: half the sum arrives. `NOTHING` stands for no (second) source.
+    """
     clipped = 0
     for strip in range(planar.shape[0]):
-        source = wiring[strip]
-        for i in range(block.shape[0]):
-            value = float(block[i, source])
-            if not -1.0 <= value <= 1.0:
-                clipped += 1
-                value = 1.0 if value > 1.0 else (-1.0 if value < -1.0 else 0.0)
-            planar[strip, i] = value
+        planar[strip] = 0.0
+        share = 1.0 if wiring[strip, 1] == NOTHING else 0.5
+        for source in wiring[strip]:
+            if source == NOTHING:
+                continue
+            for i in range(block.shape[0]):
+                value = float(block[i, source])
+                if not -1.0 <= value <= 1.0:
+                    clipped += 1
+                    value = 1.0 if value > 1.0 else (-1.0 if value < -1.0 else 0.0)
+                planar[strip, i] += share * value
     return clipped
+
+
+@njit(cache=True, nogil=True)
+def couple(signal: Array, tangent: float, state: Array) -> None:
+    """Pass both rows of ``signal`` (2, n) in place through a coupling: a first-order high-pass.
+
+    The bilinear transform of s/(s + w) with its corner kept: ``tangent`` is tan(pi f/rate). ``state`` (2, 2) holds the
+    last input and output of each row.
+    """
+    gain = 1.0 / (1.0 + tangent)
+    keep = (1.0 - tangent) * gain
+    for side in range(2):
+        before, after = state[side, 0], state[side, 1]
+        for i in range(signal.shape[1]):
+            x = signal[side, i]
+            after = gain * (x - before) + keep * after
+            if abs(after) < _TINY:
+                after = 0.0
+            before = x
+            signal[side, i] = after
+        state[side, 0] = before
+        state[side, 1] = after
 
 
 @njit(cache=True, nogil=True)

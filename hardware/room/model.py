@@ -42,12 +42,14 @@ class ConverterModel:
     ``latency_samples`` is the whole round trip, D/A to A/D; a fraction is allowed from 64 samples up.
     ``ad_noise_dbfs`` is the A/D's noise in dBFS re the rms of a full-scale sine (AES17-2020), per return.
     ``skew_samples`` delays each D/A output by so much more (or, negative, less) than ``latency_samples``.
+    ``coupling_hz`` are the corners of the first-order couplings in front of each A/D.
     """
 
     latency_samples: float = _number(137.37, "samples", 0.0, 96_000.0)
     dbu_at_0dbfs: float = _number(18.0, "dBu", 0.0, 30.0)
     ad_noise_dbfs: float = _number(-115.0, "dBFS", -200.0, -20.0, can_be_off=True)
     skew_samples: tuple[float, ...] = field(default=(), metadata={"unit": "samples", "low": -1000.0, "high": 1000.0})
+    coupling_hz: tuple[float, ...] = field(default=(), metadata={"unit": "Hz", "low": 0.01, "high": 1000.0})
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from hardware.room.decoder import Device, Value, no_such_knob
 from hardware.room.decoder_comp import CompDecoder
 from hardware.room.decoder_desk import MASTER, STRIPS, DeskDecoder
 from hardware.room.decoder_matrix import MatrixDecoder
-from hardware.room.faults import IN_THE_CIRCUIT, MATRIX_ONLY, Fault, check_fault
+from hardware.room.faults import DURING_AUDIO, IN_THE_CIRCUIT, MATRIX_ONLY, Fault, check_fault
 from hardware.room.gear import GEAR, MIDI_BYTES_PER_S, SERIAL_BYTES_PER_S, Transport
 from hardware.room.model import RoomModel, check_latency
 from hardware.seams import Token
@@ -155,6 +155,9 @@ class Room:
                 f"{fault.kind} is built into the circuit", hint="Write it in a model file as a [[fault]]."
             )
         check_fault(fault, self.transports)
+        if fault.kind in DURING_AUDIO:
+            self._circuit.strike_later(fault)
+            return
         if fault.kind in MATRIX_ONLY:
             fault = replace(fault, device="matrix")
             cast("MatrixDecoder", self._matrix.device).mood = fault.kind.removesuffix("_serial")
@@ -164,7 +167,8 @@ class Room:
         self._read_panels()
 
     def heal(self) -> None:
-        """Take every fault away but those of the audio; what they have done stays done."""
+        """Take every fault away but those built into the circuit; what they have done to knobs stays done."""
+        self._circuit.heal()
         for connector in self._connectors.values():
             connector.heal()
         cast("MatrixDecoder", self._matrix.device).mood = "well"

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hardware.room import filters, kernels
+from hardware.room.faults import Fault
 from hardware.room.model import RoomModel
 from hardware.room.room import Room
 
@@ -390,3 +391,58 @@ def test_the_tally_is_what_really_came_out():
             assert room.tally.dbfs("all")[side] == pytest.approx(room.tally.dbfs(part)[side])
         room.reset_tally()
         assert room.tally.frames == 0
+
+
+def strips_heard(fault: Fault) -> list[tuple[float, float]]:
+    """What strips 3 (hard left) and 4 (hard right) give for a constant of 0.5 on output 3 alone, then on 4 alone."""
+    knobs = {"ch03/fader": 0.0, "ch03/pan": -100.0, "ch04/fader": 0.0, "ch04/pan": 100.0}
+    room = room_with(replace(IDEAL, faults=(fault,)), knobs)
+    return [tuple(float(v) for v in room.process(played(64, output, 0.5))[-1]) for output in (3, 4)]
+
+
+@pytest.mark.parametrize(
+    ("kind", "from_third", "from_fourth"),
+    [
+        ("split", (0.5, 0.5), (0.0, 0.0)),
+        ("summed", (0.25, 0.0), (0.25, 0.0)),
+        ("shorted", (0.25, 0.25), (0.25, 0.25)),
+    ],
+)
+def test_lines_are_joined_as_a_cable_would_join_them(kind, from_third, from_fourth):
+    # Two equal source impedances that drive each other divide by two.
+    assert strips_heard(Fault(kind, channels=(3, 4))) == [from_third, from_fourth]
+
+
+@pytest.mark.parametrize("sizes", [(4800,), (1000, 3800), (100,) * 48])
+def test_a_cable_is_pulled_and_a_gain_jumps_at_the_very_sample(sizes):
+    room = room_with(IDEAL, HARD_LEFT)
+    room.throw(Fault("jump", channels=(1,), db=-6.0, seconds=1000 / RATE))
+    room.throw(Fault("pulled", channels=(1,), seconds=2000 / RATE))
+    out = np.concatenate([room.process(played(size, 1, 0.5)) for size in sizes])[:, 0]
+    assert np.array_equal(np.flatnonzero(np.diff(out)) + 1, [1000, 2000])
+    assert out[1500] / out[0] == pytest.approx(10 ** (-6 / 20), rel=1e-6)
+    assert not out[2000:].any()
+    room.heal()
+    assert room.process(played(10, 1, 0.5))[-1, 0] == 0.5
+
+
+@pytest.mark.parametrize("freq_hz", [2.0, 5.0, 40.0])
+def test_couplings_follow_the_analog_high_pass(freq_hz):
+    corners = (3.0, 1.6)
+    model = replace(IDEAL, converters=replace(IDEAL.converters, coupling_hz=corners))
+    room = room_with(model, HARD_LEFT)
+    frames = 4 * RATE
+    out = np.concatenate([room.process(played(n, 1, x)) for n, x in _cut(sine(freq_hz, frames, 0.5), 7000)])[:, 0]
+    expected = math.prod(1 / complex(1.0, -corner / freq_hz) for corner in corners)
+    assert phasor(out[-2 * RATE :], freq_hz) == pytest.approx(0.5 * _turned(expected, freq_hz, frames), abs=2e-4)
+
+
+def _cut(signal: np.ndarray, size: int) -> list[tuple[int, np.ndarray]]:
+    return [(len(part), part) for part in np.split(signal, range(size, len(signal), size))]
+
+
+def _turned(response: complex, freq_hz: float, frames: int) -> complex:
+    """The phasor of a sine of phase 0 at frame 0, seen from the frame at which the last two seconds begin."""
+    start = 2 * math.pi * freq_hz * (frames - 2 * RATE) / RATE
+    # phasor() reads in-phase + j·quadrature of sin, cos: a sine ahead by phi is exp(j·phi).
+    return response * complex(math.cos(start), math.sin(start))

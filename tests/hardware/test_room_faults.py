@@ -420,7 +420,8 @@ def test_a_random_plan_is_the_same_for_the_same_seed_and_has_every_kind():
     assert plan != random_faults(8, 40, room, "big", controls)
     assert len(plan) == 40
     not_for_midi_gear = {
-        "fader_off", "dead", "swapped", "inverted", "silent_serial", "garbage_serial", "vanish", "serial_break",
+        "fader_off", "dead", "swapped", "inverted", "split", "summed", "shorted", "pulled", "jump",
+        "silent_serial", "garbage_serial", "vanish", "serial_break",
         "wrong_baud",
     }  # fmt: skip
     assert {fault.kind for fault in plan} == set(FAULT_KEYS) - not_for_midi_gear
