@@ -1,4 +1,4 @@
-"""The console: six screens over one project, everything by keyboard, workflows behind in a thread."""
+"""The console: seven screens over one project, everything by keyboard, workflows behind in a thread."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ from controller.tui.head import head_text
 from controller.tui.jobs import JobAsks, JobEnded, Jobs, JobSaid, Landed, Stopped, Work
 from controller.tui.keys import commands, key_table
 from controller.tui.levels_view import JobBar
+from controller.tui.loops_pane import LoopsPane
 from controller.tui.palette import THEME
 from controller.tui.pane import Answer, Pane
 from controller.tui.print_pane import PrintPane
@@ -38,7 +39,7 @@ FRAMES_PER_S = 20
 FALL_DB_PER_S = 36.0
 REST_DBFS = -70.0
 TOAST_S: dict[Severity, float] = {"note": 3.0, "warning": 6.0, "problem": 8.0}
-PANES: tuple[type[Pane], ...] = (ConsolePane, RecallPane, PrintPane, ComparePane, SnapshotsPane, DevicesPane)
+PANES: tuple[type[Pane], ...] = (ConsolePane, RecallPane, PrintPane, ComparePane, SnapshotsPane, DevicesPane, LoopsPane)
 
 
 class ConsoleApp(App[int]):
@@ -55,6 +56,7 @@ class ConsoleApp(App[int]):
         Binding("4", "go('compare')", "Compare", id="app.compare", show=False),
         Binding("5", "go('snapshots')", "Snapshots", id="app.snapshots", show=False),
         Binding("6", "go('devices')", "Devices", id="app.devices", show=False),
+        Binding("7", "go('loops')", "Loops", id="app.loops", show=False),
         Binding("p", "path", "Path", id="app.path"),
         Binding("k", "snapshot", "Snap", id="app.snapshot", tooltip="Snapshot: store where every control stands now"),
         Binding("K", "snapshot_note", "Snapshot with a note", id="app.snapshot_note", show=False),
@@ -160,6 +162,8 @@ class ConsoleApp(App[int]):
         return True
 
     def _frame(self) -> None:
+        if not self.panes:
+            return  # the screens are being taken down while meters still fall
         job = self.jobs.running
         _, new = job.take() if job is not None else (None, {})
         falling = FALL_DB_PER_S / FRAMES_PER_S

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
-
 from rich.segment import Segment
 from rich.style import Style
 from textual.strip import Strip as Line
 from textual.widget import Widget
 
+from controller.tui.braille import Points, at, curve
 from controller.tui.palette import ACCENT, BLUE, FAINT, GREEN, YELLOW
 
 TOP_DB = 0.0
@@ -17,10 +15,6 @@ BOTTOM_DB = -120.0
 AXIS_CELLS = 6
 GAP_CELLS = 3
 _EIGHTHS = " ▁▂▃▄▅▆▇█"
-_DOTS = ((0x40, 0x04, 0x02, 0x01), (0x80, 0x20, 0x10, 0x08))
-"""Braille dots by column, from the lowest up (Unicode 16.0, chapter 21.1)."""
-
-Points = Sequence[tuple[float, float]]
 
 
 class DepthView(Widget):
@@ -107,22 +101,13 @@ class DepthView(Widget):
         return segments
 
     def _curve(self, width: int, rows: int) -> list[str]:
-        """Draw the curve over time in braille: two dots a cell across, four down."""
-        cells = [[0] * width for _ in range(rows)]
+        """Draw the depth over time."""
         seconds = self._times[-1][0] if self._times else 0.0
-        columns, before = width * 2, -1
-        for column in range(columns if seconds > 0 else 0):
-            depth = _at(self._times, seconds * column / max(columns - 1, 1))
-            if not math.isfinite(depth):
-                before = -1
-                continue
-            share = (min(max(depth, BOTTOM_DB), TOP_DB) - BOTTOM_DB) / (TOP_DB - BOTTOM_DB)
-            height = min(int(share * rows * 4), rows * 4 - 1)
-            low, high = (height, height) if before < 0 else (min(before, height), max(before, height))
-            for dot in range(low, high + 1):
-                cells[rows - 1 - dot // 4][column // 2] |= _DOTS[column % 2][dot % 4]
-            before = height
-        return ["".join(chr(0x2800 + bits) if bits else " " for bits in row) for row in cells]
+        if seconds <= 0.0 or width <= 0:
+            return [" " * width] * rows
+        columns = width * 2
+        depths = [at(self._times, seconds * column / max(columns - 1, 1)) for column in range(columns)]
+        return curve(depths, rows, low=BOTTOM_DB, high=TOP_DB)
 
 
 def _under(line: str, *, dotted: bool) -> list[Segment]:
@@ -130,14 +115,3 @@ def _under(line: str, *, dotted: bool) -> list[Segment]:
     if not dotted:
         return [Segment(line, BLUE)]
     return [Segment("┄", ACCENT) if sign == " " else Segment(sign, BLUE) for sign in line]
-
-
-def _at(points: Points, x: float) -> float:
-    """Interpolate linearly between points of ascending x."""
-    before = points[0]
-    for point in points:
-        if point[0] >= x:
-            span = point[0] - before[0]
-            return point[1] if span <= 0 else before[1] + (point[1] - before[1]) * (x - before[0]) / span
-        before = point
-    return before[1]

@@ -8,6 +8,8 @@ from rich.text import Text
 
 from controller.tui.session import Session
 
+SHORT = 6
+"""Letters of the other screens' names where there is no room for more."""
 _CHOSEN, _OTHER, _OPEN = "bold #141618 on #e8a33d", "#84878a", "#cfc9bd"
 
 
@@ -15,13 +17,14 @@ def head_text(headings: Sequence[str], here: str | None, session: Session, width
     """Write the line in ``width`` cells; where that is too few, what can be missed first is left out."""
     unsaved = "*" if session.dirty else ""
     mix = f"{session.mix_file}{unsaved} · {session.path} "
-    for pad, right in ((" ", f"{session.project.title} · {mix[:-1]} · {session.rig} "), (" ", mix), ("", mix)):
+    whole = f"{session.project.title} · {mix[:-1]} · {session.rig} "
+    for pad, letters, right in ((" ", None, whole), (" ", None, mix), ("", None, mix), ("", SHORT, mix)):
         line = Text(no_wrap=True)
         for index, heading in enumerate(headings, 1):
             if heading == here:
                 line.append(f" {index} {heading} ", _CHOSEN)
             else:
-                line.append(f"{pad}{index} {heading} ", _OTHER)
+                line.append(f"{pad}{index} {heading[:letters]} ", _OTHER)
         room = width - line.cell_len - len(right)
         if room > 0:
             break

@@ -23,11 +23,19 @@ Cell = str | tuple[str, Style]
 
 @dataclass(frozen=True)
 class Row:
-    """One row: ``key`` names what it shows; a heading is written across and the cursor passes over it."""
+    """One row: ``key`` names what it shows.
+
+    The cursor passes over a heading; one of a single cell is written across, one of several stands over the columns.
+    """
 
     key: str
     cells: tuple[Cell, ...]
     heading: bool = False
+
+    @property
+    def across(self) -> bool:
+        """Whether it is written over the whole width."""
+        return self.heading and len(self.cells) == 1
 
 
 @dataclass(frozen=True)
@@ -91,7 +99,7 @@ class RowsView(ScrollView, can_focus=True):
         """List these rows; the cursor stays on what it stood on, or near it."""
         key = self.key
         self._rows, self.empty = tuple(rows), empty
-        bodies, end = [row for row in self._rows if not row.heading], len(self._columns) - 1
+        bodies, end = [row for row in self._rows if not row.across], len(self._columns) - 1
         self._widths = [
             max((cell_len(_text(row.cells[i])) for row in bodies if i < self._last(row) or i == end), default=0)
             for i in range(end + 1)
@@ -179,7 +187,7 @@ class RowsView(ScrollView, can_focus=True):
         if index >= len(self._rows):
             return Line.blank(width, ground)
         row = self._rows[index]
-        if row.heading:
+        if row.across:
             text = f"── {_text(row.cells[0])} "
             return Line([Segment(set_cell_size(text + "─" * width, width), ACCENT)]).apply_style(ground)
         here = index == self.cursor
@@ -189,7 +197,7 @@ class RowsView(ScrollView, can_focus=True):
         last = self._last(row)
         widths[last:] = [sum(widths[last:]) + 2 * (len(widths) - 1 - last)]
         for cell, column, wide in zip(row.cells, self._columns, widths, strict=False):
-            text, style = cell if isinstance(cell, tuple) else (cell, INK)
+            text, style = cell if isinstance(cell, tuple) else (cell, FAINT if row.heading else INK)
             if column.align == "right":
                 text = text.rjust(wide)
             if cell_len(text) > wide > 0:
