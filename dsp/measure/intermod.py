@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from dsp.measure.figure import Figure, unseen
 from dsp.measure.signals import CCIF_HZ, SMPTE_HZ
-from dsp.measure.tone import LinesFit, checked, fit_lines, ratio_db, reach_hz
+from dsp.measure.tone import LinesFit, checked, fit_lines, ratio_db
 
 Floats = NDArray[np.float64]
 
@@ -74,8 +74,7 @@ def measure_ccif(x: NDArray[np.floating], *, rate_hz: int) -> Ccif:
 
 def _missing(fit: LinesFit, near_hz: Sequence[float]) -> Figure | None:
     for line, freq in enumerate(near_hz):
-        near = abs(fit.base_hz[line] - freq) <= reach_hz(freq, fit.residual.size, fit.rate_hz)
-        if not (near and fit.present(line)):
+        if not (fit.near(line, freq) and fit.present(line)):
             return unseen(f"no tone near {freq:g} Hz stands above the noise")
     return None
 

@@ -159,9 +159,9 @@ class _Series:
         """Harmonic, frequency, squared peak without the noise's share, and that share, of each line that is there."""
         out = []
         for k in range(len(self.fit.orders)):
-            squared, share = abs(self.fit.amplitude[k]) ** 2, float(self.fit.variance[k])
+            squared, share = float(abs(self.fit.amplitude[k])) ** 2, float(self.fit.variance[k])
             if squared > NAMED * share:
-                scale = 1.0 / self.filter_gain[k] ** 2
+                scale = 1.0 / float(self.filter_gain[k]) ** 2
                 harmonic = int(self.fit.orders[k, 0])
                 out.append((harmonic, harmonic * self.mains_hz, float(squared - share) * scale, share * scale))
         return out

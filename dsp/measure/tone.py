@@ -31,6 +31,7 @@ PRESENT = 30.0
 OBSERVABLE_SD = 4.0
 """Distortion is told from noise when its power stands this many standard deviations above none."""
 LIMIT_SD = 2.0
+ROUNDING = 1e-24
 ROUNDS = 12
 CHUNK = 8192
 NEIGHBOURS = 100
@@ -69,8 +70,14 @@ class LinesFit:
         return np.abs(self.amplitude) ** 2 - self.variance
 
     def present(self, line: int) -> bool:
-        """Whether a line stands clear of the noise."""
-        return bool(np.abs(self.amplitude[line]) ** 2 > PRESENT * self.variance[line]) and abs(self.amplitude[line]) > 0
+        """Whether a line stands clear of the noise, and of the rounding of everything else in the capture."""
+        power = float(np.abs(self.amplitude[line]) ** 2)
+        whole = self.dc**2 + float(np.sum(np.abs(self.amplitude) ** 2) + np.mean(self.residual**2))
+        return power > PRESENT * float(self.variance[line]) and power > ROUNDING * whole
+
+    def near(self, base: int, near_hz: float) -> bool:
+        """Whether a base tone lies near ``near_hz``, and not at the edge of where it was looked for."""
+        return bool(abs(self.base_hz[base] - near_hz) < 0.999 * reach_hz(near_hz, self.residual.size, self.rate_hz))
 
     def without(self, lines: Sequence[int]) -> Floats:
         """Return what stays of the capture when DC and only ``lines`` are taken out, (frames,)."""
@@ -121,10 +128,11 @@ def fit_tone(x: NDArray[np.floating], *, rate_hz: int, near_hz: float, harmonics
         NaN or infinite frames, or a frequency out of range.
     """
     x = checked(x, rate_hz=rate_hz)
+    _reachable(x, near_hz, rate_hz)
     count = max(1, min(harmonics, math.ceil(rate_hz / 2 / near_hz - SEARCH_SHARE * harmonics) - 1))
     lines = fit_lines(x, rate_hz=rate_hz, near_hz=(near_hz,), orders=[(k,) for k in range(1, count + 1)])
     freq = float(lines.base_hz[0])
-    found = lines.present(0) and abs(freq - near_hz) <= reach_hz(near_hz, x.size, rate_hz)
+    found = lines.present(0) and lines.near(0, near_hz)
     return ToneFit(freq, float(lines.base_sd_hz[0]), lines, found)
 
 
@@ -142,11 +150,7 @@ def fit_lines(
         A base frequency out of range, or of which the capture holds fewer than five periods.
     """
     for freq in near_hz if search else ():
-        if not 0.0 < freq < rate_hz / 2 or x.size * freq < 5 * rate_hz:
-            raise DspError(
-                f"A tone of {freq:g} Hz cannot be measured in {x.size / rate_hz:.3g} s at {rate_hz} Hz.",
-                hint="Record at least five periods of a tone below half the sample rate.",
-            )
+        _reachable(x, freq, rate_hz)
     table = np.array(orders, dtype=np.int64).reshape(len(orders), len(near_hz))
     base = _rough(x, near_hz, rate_hz) if search else np.array(near_hz, dtype=np.float64)
     if not np.any(x):
@@ -176,8 +180,8 @@ def fit_lines(
 def line_variances(residual: Floats, hz: Floats, rate_hz: float) -> Floats:
     """Return what noise adds on average to the squared amplitude fitted at each of ``hz``: ``4·S(f)/N``.
 
-    ``S`` is the median of a Hann-windowed periodogram within 100 bins of the line over ln 2 (the median of
-    exponentially distributed powers), so that hum or a spur nearby does not count as noise.
+    ``S`` is the median of a Hann-windowed periodogram beside the line, up to half its frequency and 100 bins away, over
+    ln 2 (the median of exponentially distributed powers), so that hum or a spur nearby does not count as noise.
     """
     n = residual.size
     window = np.hanning(n + 1)[:-1]
@@ -185,7 +189,8 @@ def line_variances(residual: Floats, hz: Floats, rate_hz: float) -> Floats:
     out = np.empty(len(hz))
     for k, f in enumerate(hz):
         middle = round(float(f) * n / rate_hz)
-        around = np.arange(max(1, middle - NEIGHBOURS), min(power.size - 1, middle + NEIGHBOURS + 1))
+        reach = min(NEIGHBOURS, max(3 * GUARD, middle // 2))
+        around = np.arange(max(1, middle - reach), min(power.size - 1, middle + reach + 1))
         around = around[np.abs(around - middle) >= GUARD]
         out[k] = 4.0 / n * float(np.median(power[around])) / math.log(2.0) if around.size else math.inf
     return out
@@ -263,6 +268,14 @@ def _rough(x: Floats, near_hz: Sequence[float], rate_hz: float) -> Floats:
         r = max(left, right) / middle if middle > 0.0 else 0.0
         out[j] = (peak + side * max(0.0, (2.0 * r - 1.0) / (r + 1.0))) * rate_hz / n
     return out
+
+
+def _reachable(x: Floats, freq_hz: float, rate_hz: float) -> None:
+    if not 0.0 < freq_hz < rate_hz / 2 or x.size * freq_hz < 5 * rate_hz:
+        raise DspError(
+            f"A tone of {freq_hz:g} Hz cannot be measured in {x.size / rate_hz:.3g} s at {rate_hz:g} Hz.",
+            hint="Record at least five periods of a tone below half the sample rate.",
+        )
 
 
 def _nothing(x: Floats, base: Floats, table: NDArray[np.int64], rate_hz: float) -> LinesFit:
