@@ -32,7 +32,7 @@ OBSERVABLE_SD = 4.0
 """Distortion is told from noise when its power stands this many standard deviations above none."""
 LIMIT_SD = 2.0
 ROUNDING = 1e-24
-ROUNDS = 12
+ROUNDS = 8
 CHUNK = 8192
 NEIGHBOURS = 100
 GUARD = 4
@@ -168,9 +168,13 @@ def fit_lines(
             shift = step[1 + 2 * rows :]
             base = np.clip(base + shift, np.array(near_hz) - reach, np.array(near_hz) + reach) if moves else base
             residual = x - dc - _sum(base, table[:rows], amplitude[:rows], x.size, rate_hz)
-            # π·shift·T radians at the ends of the capture: below this the next step would be rounding.
-            if moves and np.all(np.abs(shift) * x.size / rate_hz < 1e-13 * (1.0 + base * x.size / rate_hz)):
-                break
+            # Gauss-Newton squares the error with each step: what is a thousandth of the spread now is none after it.
+            # Without noise the turns over the capture decide, whose rounding is 1e-16 of their number.
+            if moves:
+                spread = np.sqrt(np.diag(covariance)[1 + 2 * rows :] * float(np.mean(residual**2)))
+                turns = 1e-13 * (rate_hz / x.size + base)
+                if np.all(np.abs(shift) < np.maximum(1e-3 * spread, turns)):
+                    break
     variance = line_variances(residual, table @ base, rate_hz)
     of_noise = variance[: len(near_hz)] * x.size / 4.0
     sd = np.sqrt(np.diag(covariance)[-len(near_hz) :] * of_noise)
