@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dsp.measure.figure import Figure, unseen
 from dsp.measure.intermod import Ccif, measure_ccif, measure_smpte
-from dsp.measure.probe import HIGH_HZ, LOW_HZ
+from dsp.measure.probe import HIGH_HZ
 from dsp.measure.signals import THD_HZ
-from dsp.measure.tone import POWER_DB, ToneFit, fit_tone, ratio_db, spreads
-from dsp.measure.weighting import NOTCH_Q, BandPower, band_power, ccir_rms_weighting_db, notch_db
+from dsp.measure.tone import POWER_DB, fit_tone, ratio_db, spreads
+from dsp.measure.weighting import NOTCH_Q, BandPower, Lines, Weighting, band_power, ccir_rms_weighting_db, notch_db
 
 __all__ = ["Ccif", "Distortion", "measure_ccif", "measure_dynamic_range", "measure_smpte", "measure_thd"]
 
@@ -70,15 +71,15 @@ def measure_thd(x: NDArray[np.floating], *, rate_hz: int, freq_hz: float = THD_H
     else:
         thd = unseen(f"no harmonic of {freq_hz:g} Hz lies below {top:g} Hz")
     harmonics = tuple(_harmonic(float(p), float(v), fundamental) for p, v in zip(powers, variances, strict=True))
-    left, noise = band_power(fit.lines.without([0]), rate_hz=rate_hz), band_power(fit.lines.residual, rate_hz=rate_hz)
-    notch = notch_db(left.hz, at_hz=fit.freq_hz)
+    lines = Lines(fit.lines.hz[1:], powers / 2.0, variances / 2.0)
+    left = band_power(fit.lines.residual, rate_hz=rate_hz, lines=lines)
     total = fundamental / 2.0 + left.mean_square()
     return Distortion(
         Figure(fit.freq_hz, fit.freq_sd_hz),
         fit.level_dbfs,
         thd,
-        _beside(fit, left, noise, None, total, "least squares: only the fitted sine is taken out"),
-        _beside(fit, left, noise, notch, total, _notch_note(fit.freq_hz, left.hz)),
+        _beside(left, None, total, "least squares: only the fitted sine is taken out"),
+        _beside(left, partial(notch_db, at_hz=fit.freq_hz), total, _notch_note(fit.freq_hz, left.hz)),
         harmonics,
     )
 
@@ -101,12 +102,11 @@ def measure_dynamic_range(
     if not fit.observable:
         return _no_tone(freq_hz)
     left = band_power(fit.lines.residual, rate_hz=rate_hz)
-    weighting = ccir_rms_weighting_db(left.hz)
-    rest = left.mean_square(weighting)
+    rest = left.mean_square(ccir_rms_weighting_db)
     if rest <= 0.0:
         return unseen("there is nothing beside the tone")
     value = 10.0 * math.log10(abs(fit.amplitude[0]) ** 2 / 2.0 / rest) - level_dbfs
-    return Figure(value, POWER_DB * math.sqrt(left.variance(weighting)) / rest, "CCIR-RMS")
+    return Figure(value, POWER_DB * math.sqrt(left.variance(ccir_rms_weighting_db)) / rest, "CCIR-RMS")
 
 
 def _harmonic(power: float, variance: float, fundamental: float) -> Figure:
@@ -114,16 +114,11 @@ def _harmonic(power: float, variance: float, fundamental: float) -> Figure:
     return ratio_db(power, spread=spread, none=none, reference=fundamental)
 
 
-def _beside(
-    fit: ToneFit, left: BandPower, noise: BandPower, weighting_db: Floats | None, total: float, note: str
-) -> Figure:
-    """THD+N behind a weighting; its spread is that of the noise and of the noise's beat with the harmonics."""
-    rest = left.mean_square(weighting_db)
+def _beside(left: BandPower, weighting: Weighting | None, total: float, note: str) -> Figure:
+    rest = left.mean_square(weighting)
     if rest <= 0.0:
         return unseen("there is nothing beside the tone")
-    inside = (fit.lines.hz[1:] >= LOW_HZ) & (fit.lines.hz[1:] <= HIGH_HZ)
-    beat = 0.5 * float(np.sum(np.maximum(fit.lines.power[1:], 0.0)[inside] * fit.variance[1:][inside]))
-    sd = POWER_DB * math.sqrt(noise.variance(weighting_db) + beat) / rest
+    sd = POWER_DB * math.sqrt(left.variance(weighting)) / rest
     return Figure(10.0 * math.log10(rest / total), sd, note)
 
 

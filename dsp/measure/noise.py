@@ -8,7 +8,7 @@ tested at exactly its place. This happens at a reduced rate, behind a low-pass f
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,7 @@ from dsp.errors import DspError, ShapeError
 from dsp.levels import dbfs_from_rms
 from dsp.measure.figure import Figure, unseen
 from dsp.measure.tone import POWER_DB, LinesFit, fit_lines, line_variances, synthesis
-from dsp.measure.weighting import BandPower, a_weighting_db, band_power, ccir_rms_weighting_db
+from dsp.measure.weighting import BandPower, Lines, Weighting, a_weighting_db, band_power, ccir_rms_weighting_db
 
 Floats = NDArray[np.float64]
 
@@ -100,16 +100,10 @@ def _input(x: Floats, rate_hz: int) -> NoiseFacts:
     series = _series(x, rate_hz)
     named = [] if series is None else series.named
     rest = x if series is None else x - series.at_full_rate(x.size, rate_hz)
-    whole, noise = band_power(x, rate_hz=rate_hz), band_power(rest, rate_hz=rate_hz)
-    weightings = (None, a_weighting_db, ccir_rms_weighting_db)
-    readings = []
-    for weighting in weightings:
-        gains = None if weighting is None else weighting(whole.hz)
-        beat = 0.0
-        for _, hz, power, variance in named:
-            factor = 1.0 if weighting is None else 10.0 ** (float(weighting(hz)) / 10.0)
-            beat += 0.5 * power * variance * factor**2
-        readings.append(_reading(whole, noise, gains, beat))
+    alone = band_power(rest, rate_hz=rate_hz)
+    table = np.array([line[1:] for line in named]).reshape(-1, 3)
+    whole = replace(alone, lines=Lines(table[:, 0], table[:, 1] / 2.0, table[:, 2] / 2.0))
+    flat, a_weighted, ccir = (_reading(whole, w) for w in (None, a_weighting_db, ccir_rms_weighting_db))
     lines = tuple(HumLine(hz, _level(p, math.sqrt(2.0 * p * v + v * v)), k) for k, hz, p, v in named)
     if named:
         spread = math.sqrt(sum(2.0 * p * v + v * v for _, _, p, v in named))
@@ -117,16 +111,15 @@ def _input(x: Floats, rate_hz: int) -> NoiseFacts:
     else:
         hum = unseen("no line of 50 or 60 Hz mains stands above the noise" if np.any(x) else "the input is silent")
     mains = None if series is None else series.mains_hz
-    flat, a_weighted, ccir = readings
-    dc, alone = _dc(x, rest, mains, rate_hz), _reading(noise, noise, None, 0.0)
-    return NoiseFacts(flat, a_weighted, ccir, dc, hum, mains, lines, alone)
+    dc = _dc(x, rest, mains, rate_hz)
+    return NoiseFacts(flat, a_weighted, ccir, dc, hum, mains, lines, _reading(alone, None))
 
 
-def _reading(whole: BandPower, noise: BandPower, gains: Floats | None, beat: float) -> Figure:
-    mean_square = whole.mean_square(gains)
+def _reading(power: BandPower, weighting: Weighting | None) -> Figure:
+    mean_square = power.mean_square(weighting)
     if mean_square <= 0.0:
         return unseen("the input is digital silence")
-    sd = POWER_DB * math.sqrt(noise.variance(gains) + beat) / mean_square
+    sd = POWER_DB * math.sqrt(power.variance(weighting)) / mean_square
     return Figure(dbfs_from_rms(math.sqrt(mean_square)), sd)
 
 

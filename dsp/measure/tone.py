@@ -79,11 +79,6 @@ class LinesFit:
         """Whether a base tone lies near ``near_hz``, and not at the edge of where it was looked for."""
         return bool(abs(self.base_hz[base] - near_hz) < 0.999 * reach_hz(near_hz, self.residual.size, self.rate_hz))
 
-    def without(self, lines: Sequence[int]) -> Floats:
-        """Return what stays of the capture when DC and only ``lines`` are taken out, (frames,)."""
-        others = [k for k in range(len(self.orders)) if k not in lines]
-        return self.residual + synthesis(self, others) if others else self.residual
-
 
 @dataclass(frozen=True)
 class ToneFit:

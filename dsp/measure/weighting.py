@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +11,8 @@ from numpy.typing import NDArray
 from dsp.measure.probe import HIGH_HZ, LOW_HZ
 
 Floats = NDArray[np.float64]
+Weighting = Callable[[Floats], Floats]
+"""Gain [dB] at frequencies [Hz]."""
 
 NOTCH_Q = 2.0
 """Q of the standard notch. AES17-2015 and -2020 allow 1.2 to 3, AES17-1998 allowed 1 to 5; 2 lies inside both."""
@@ -54,34 +57,62 @@ def notch_db(hz: Floats | float, *, at_hz: float, q: float = NOTCH_Q) -> Floats:
 
 
 @dataclass(frozen=True)
-class BandPower:
-    """The bins between 20 Hz and 20 kHz of a signal: ``power`` is the mean square each holds, so that they add up."""
+class Lines:
+    """Sines known apart from the noise: where, half the squared amplitude, and the noise's mean share in that."""
 
     hz: Floats
     power: Floats
+    share: Floats
 
-    def mean_square(self, weighting_db: Floats | None = None) -> float:
-        """Return the mean square behind a weighting given at `hz`."""
-        return float(np.sum(self.power if weighting_db is None else self.power * 10.0 ** (weighting_db / 10.0)))
 
-    def variance(self, weighting_db: Floats | None = None) -> float:
-        """Return the variance of `mean_square` when all of it is Gaussian noise.
+NO_LINES = Lines(np.zeros(0), np.zeros(0), np.zeros(0))
+
+
+@dataclass(frozen=True)
+class BandPower:
+    """Noise between 20 Hz and 20 kHz bin by bin, and the lines beside it.
+
+    ``power`` is the mean square that each bin holds, so that they add up. The lines stand apart because a spectrum
+    without window smears a line of 50 Hz as far as the ear's best octave, where a weighting would count it.
+    """
+
+    hz: Floats
+    power: Floats
+    lines: Lines = NO_LINES
+
+    def mean_square(self, weighting: Weighting | None = None) -> float:
+        """Return the mean square of noise and lines behind a weighting."""
+        return float(np.sum(self.power * _factor(weighting, self.hz))) + float(
+            np.sum(self.lines.power * _factor(weighting, self.lines.hz))
+        )
+
+    def variance(self, weighting: Weighting | None = None) -> float:
+        """Return the variance of `mean_square`: that of Gaussian noise and of its beat with the lines.
 
         The bins of noise are independent and exponentially distributed (Priestley, *Spectral Analysis and Time Series*,
         1981, chapter 6), so the variance is ``Σ E[P]² = Σ E[P²]/2``. For a flat spectrum that is the well-known
         ``4.34/√(B·T)`` dB; for any other, ``B`` is its effective bandwidth ``(∫S)²/∫S²``.
         """
-        weighted = self.power if weighting_db is None else self.power * 10.0 ** (weighting_db / 10.0)
-        return float(np.sum(weighted**2) / 2.0)
+        noise = self.power * _factor(weighting, self.hz)
+        beat = 2.0 * np.maximum(self.lines.power, 0.0) * self.lines.share * _factor(weighting, self.lines.hz) ** 2
+        return float(np.sum(noise**2) / 2.0 + np.sum(beat))
 
 
-def band_power(x: Floats, *, rate_hz: int) -> BandPower:
-    """Return the power of ``x`` (frames,) between 20 Hz and 20 kHz, bin by bin, no window (Parseval)."""
+def band_power(x: Floats, *, rate_hz: int, lines: Lines = NO_LINES) -> BandPower:
+    """Return the power of ``x`` (frames,) between 20 Hz and 20 kHz, bin by bin, no window (Parseval).
+
+    ``lines`` are what was taken out of ``x`` and counts; those outside the band do not.
+    """
     frames = x.size
     hz: Floats = np.fft.rfftfreq(frames, 1.0 / rate_hz).astype(np.float64)
     inside = (hz >= LOW_HZ) & (hz <= HIGH_HZ)
     power = 2.0 * np.abs(np.fft.rfft(x)[inside]) ** 2 / frames**2
-    return BandPower(hz[inside], power)
+    audible = (lines.hz >= LOW_HZ) & (lines.hz <= HIGH_HZ)
+    return BandPower(hz[inside], power, Lines(lines.hz[audible], lines.power[audible], lines.share[audible]))
+
+
+def _factor(weighting: Weighting | None, hz: Floats) -> Floats:
+    return np.ones(hz.size) if weighting is None else np.asarray(10.0 ** (weighting(hz) / 10.0))
 
 
 def _a_gain(f: Floats) -> Floats:

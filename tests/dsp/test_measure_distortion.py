@@ -43,13 +43,13 @@ def test_thd_of_minus_90_within_a_twentieth_of_a_db():
 
 def test_thd_of_minus_120_within_half_a_db_in_noise_of_minus_110_and_without_bias():
     share, found = 10.0 ** (-120.0 / 20.0), []
-    for seed in range(16):
+    for seed in range(12):
         x = distorted({2: 0.8 * share, 3: 0.6 * share}, seconds=4.0, sigma=10**-5.5, seed=seed)
         found.append(measure_thd(x, rate_hz=RATE).thd_db)
         assert found[-1].value == pytest.approx(-120.0, abs=0.5)
     errors = np.array([f.value + 120.0 for f in found])
     expected = np.mean([f.sd for f in found])
-    assert abs(errors.mean()) <= 3.0 * expected / 4.0
+    assert abs(errors.mean()) <= 3.0 * expected / math.sqrt(12.0)
     assert 0.6 * expected <= errors.std() <= 1.5 * expected
 
 
@@ -68,13 +68,13 @@ def test_the_spread_is_what_a_hundred_trials_scatter():
 
 def test_distortion_below_the_noise_is_not_observable_and_lies_below_what_it_says():
     hidden = 0
-    for seed in range(40):
+    for seed in range(20):
         thd = measure_thd(distorted({3: 1e-7}, seconds=0.5, sigma=1e-4, seed=seed), rate_hz=RATE).thd_db
         if not thd.observable:
             hidden += 1
             assert thd.note.startswith("not observable: hidden in the noise, below -")
             assert -140.0 < float(thd.note.split("below ")[1].split(" dB")[0]) < -80.0
-    assert hidden >= 39
+    assert hidden >= 19
 
 
 def test_each_harmonic_has_its_own_level_and_the_note_says_which_were_counted():
@@ -128,6 +128,11 @@ def test_noise_that_stands_beside_the_tone_counts_in_the_one_figure_and_not_in_t
     assert found.thdn_db.value == pytest.approx(-80.0, abs=0.01)
     u = 1047.0 / 997.0 - 997.0 / 1047.0
     assert found.thdn_notch_db.value == pytest.approx(-80.0 + 10.0 * math.log10(u * u / (u * u + 0.25)), abs=0.05)
+
+
+def test_a_capture_of_float32_reads_the_same_down_to_minus_130():
+    x = distorted({2: 10.0 ** (-130.0 / 20.0)}, seconds=4.0, sigma=1e-7, seed=8).astype(np.float32)
+    assert measure_thd(x, rate_hz=RATE).thd_db.value == pytest.approx(-130.0, abs=0.2)
 
 
 def test_hum_does_not_pass_for_distortion():

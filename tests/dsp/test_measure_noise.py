@@ -92,6 +92,16 @@ def test_every_line_of_the_mains_is_named_with_its_level(mains_hz):
     assert facts.flat_dbfs.value > facts.without_hum_dbfs.value
 
 
+def test_hum_counts_in_a_weighted_noise_with_the_standard_s_gain_at_its_place():
+    # 50.3 Hz does not fit into the capture, and A at 50 Hz is −30 dB: smeared hum would read too high.
+    facts = measure_noise(hum(1.0, 50.3, {1: -40.0})[:, None] + white(1.0, 1e-8, 15), rate_hz=RATE)[0]
+    f = 50.3
+    gain = 12194.0**2 * f**4 / ((f**2 + 20.6**2) * (f**2 + 12194.0**2))
+    gain /= math.sqrt((f**2 + 107.7**2) * (f**2 + 737.9**2))
+    assert facts.a_dbfs.value == pytest.approx(-40.0 + 20.0 * math.log10(gain) + 2.0, abs=0.02)
+    assert facts.flat_dbfs.value == pytest.approx(-40.0, abs=0.001)
+
+
 def test_lines_below_the_noise_are_not_named():
     levels = {1: -90.0, 2: -150.0, 3: -95.0, 7: -150.0}
     for seed in range(6):

@@ -62,10 +62,10 @@ def test_frequency_and_level_have_the_spread_of_the_cramer_rao_bound_and_say_so(
     assert np.mean([f.level_dbfs.sd for f in fits]) == pytest.approx(level_bound, rel=0.1)
 
 
-@pytest.mark.parametrize("seconds", [0.5, 3.0])
+@pytest.mark.parametrize("seconds", [0.25, 2.0])
 def test_noise_alone_is_no_tone(seconds):
     rng = np.random.default_rng(11)
-    for _ in range(20):
+    for _ in range(8):
         fit = fit_tone(rng.normal(0.0, 1e-3, int(seconds * RATE)), rate_hz=RATE, near_hz=997.0)
         assert not fit.observable
         assert fit.level_dbfs.note.startswith("not observable")
