@@ -11,7 +11,7 @@ the estimate reaches the Cramér-Rao bound: ``E|error of a_k|² = 4σ²/N`` (Kay
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -302,12 +302,20 @@ def _phasors(base_hz: Floats, table: NDArray[np.int64], t: Floats, rate_hz: floa
     return out
 
 
-def _sum(base_hz: Floats, table: NDArray[np.int64], amplitude: Complexes, frames: int, rate_hz: float) -> Floats:
-    out = np.empty(frames)
+def _chunks(
+    base_hz: Floats, table: NDArray[np.int64], frames: int, rate_hz: float
+) -> Iterator[tuple[Floats, Complexes]]:
+    """Give the frames counted from the middle of the capture, and the phasors there, piece by piece."""
+    t = np.arange(min(CHUNK, frames), dtype=np.float64)
+    first = _phasors(base_hz, table, t, rate_hz)
+    turns_per_frame = (table @ base_hz) / rate_hz
     for start in range(0, frames, CHUNK):
-        t = np.arange(start, min(start + CHUNK, frames), dtype=np.float64) - (frames - 1) / 2.0
-        out[start : start + t.size] = (amplitude @ _phasors(base_hz, table, t, rate_hz)).real
-    return out
+        count, at = min(CHUNK, frames - start), start - (frames - 1) / 2.0
+        yield t[:count] + at, first[:, :count] * np.exp(2j * math.pi * turns_per_frame * at)[:, None]
+
+
+def _sum(base_hz: Floats, table: NDArray[np.int64], amplitude: Complexes, frames: int, rate_hz: float) -> Floats:
+    return np.concatenate([(amplitude @ z).real for _, z in _chunks(base_hz, table, frames, rate_hz)])
 
 
 def _step(
@@ -322,17 +330,16 @@ def _step(
     """One Gauss-Newton step (constant, cosines, sines, frequencies) and the inverse of its normal matrix."""
     frames, lines, bases = residual.size, len(table), len(base_hz)
     columns = 1 + 2 * lines + (bases if with_frequency else 0)
-    normal, right = np.zeros((columns, columns)), np.zeros(columns)
-    for start in range(0, frames, CHUNK):
-        t = np.arange(start, min(start + CHUNK, frames), dtype=np.float64) - (frames - 1) / 2.0
-        z = _phasors(base_hz, table, t, rate_hz)
+    normal, right, done = np.zeros((columns, columns)), np.zeros(columns), 0
+    for t, z in _chunks(base_hz, table, frames, rate_hz):
         model = np.empty((columns, t.size))
         model[0], model[1 : 1 + lines], model[1 + lines : 1 + 2 * lines] = 1.0, z.real, z.imag
         if with_frequency:
             weights: Complexes = table.T * amplitude  # (bases, lines)
             model[1 + 2 * lines :] = -(weights @ z).imag * (2.0 * math.pi / rate_hz) * t
         normal += model @ model.T
-        right += model @ residual[start : start + t.size]
+        right += model @ residual[done : done + t.size]
+        done += t.size
     scale = 1.0 / np.sqrt(np.maximum(np.diag(normal), 1e-300))
     inverse = np.linalg.pinv(normal * scale[:, None] * scale, rcond=1e-12, hermitian=True)
     inverse *= scale[:, None] * scale

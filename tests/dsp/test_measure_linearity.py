@@ -58,7 +58,7 @@ def test_a_soft_path_clips_where_the_gain_has_fallen_a_tenth_of_a_db():
     # The level at which the fundamental of tanh has fallen 0.1 dB, or its THD reaches 1 %, by quadrature.
     fine = [-60.0, -20.0, *np.arange(-14.0, -0.9, 0.25)]
     found = measure_linearity(steps(np.tanh, levels=fine, seconds=0.2), rate_hz=RATE)
-    u = np.linspace(0.0, 2.0 * np.pi, 20_001)[:-1]
+    u = np.linspace(0.0, 2.0 * np.pi, 513)[:-1]
 
     def fundamental_and_thd(level):
         peak = 10.0 ** (level / 20.0)
@@ -66,7 +66,7 @@ def test_a_soft_path_clips_where_the_gain_has_fallen_a_tenth_of_a_db():
         b = [2.0 * np.mean(y * np.sin(k * u)) for k in range(1, 10)]
         return 20.0 * math.log10(b[0] / peak), math.sqrt(sum(v * v for v in b[1:])) / b[0]
 
-    grid = np.arange(-20.0, 0.0, 0.005)
+    grid = np.arange(-20.0, 0.0, 0.02)
     rows = [fundamental_and_thd(v) for v in grid]
     reference = fundamental_and_thd(-20.0)[0]
     first = next(v for v, (g, d) in zip(grid, rows, strict=True) if reference - g >= 0.1 or d >= 0.01)
