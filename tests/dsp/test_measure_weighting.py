@@ -34,8 +34,9 @@ def test_a_weighting_is_the_table_of_iec_61672(nominal):
 @pytest.mark.parametrize("hz", CCIR_TABLE)
 def test_ccir_rms_is_the_table_of_bs_468_lowered_by_its_value_at_2_khz(hz):
     table, allowed = CCIR_TABLE[hz]
-    # The table is printed to 0.1 dB and 5.6 dB is itself rounded: the network meets it within 0.08 dB everywhere.
-    assert float(ccir_rms_weighting_db(hz)) == pytest.approx(table - 5.6, abs=max(0.08, min(allowed, 0.08)))
+    off = abs(float(ccir_rms_weighting_db(hz)) - (table - 5.6))
+    assert off <= 0.08  # the network itself lies up to this far from its table, which is printed to 0.1 dB
+    assert off <= allowed + 0.05  # half of the last printed digit; 0 is allowed at 6.3 kHz
 
 
 def test_both_have_unity_where_they_are_defined_and_nothing_passes_at_0_hz():
