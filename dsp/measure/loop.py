@@ -112,11 +112,11 @@ def measure_loops(
     DspError
         The capture holds NaN or infinity.
     """
-    blocks = _periods(capture, probe)
+    blocks = whole_periods(capture, probe)
     spectra = np.fft.rfft(blocks, axis=1)
     mean = spectra.mean(axis=0)
     periods, inputs = blocks.shape[0], blocks.shape[2]
-    residue = _residue_power(mean, probe)
+    residue = residue_power(mean, probe)
     omega = 2.0 * np.pi * np.arange(mean.shape[0]) / probe.frames
     cells: list[_Cells] = []
     for output, bins in enumerate(probe.bins):
@@ -225,7 +225,7 @@ def _cells(
     return _Cells(gain, gain_sd, delay, delay_sd, np.abs(gain) / gain_sd, chi2, misfit)
 
 
-def _periods(capture: NDArray[np.float32] | Floats, probe: Comb) -> Floats:
+def whole_periods(capture: NDArray[np.float32] | Floats, probe: Comb) -> Floats:
     """Return the capture as (periods, frames, inputs) float64, or say what is wrong with it."""
     if capture.ndim != 2 or capture.shape[0] < probe.frames or capture.shape[0] % probe.frames:
         raise ShapeError(
@@ -254,7 +254,7 @@ def _model(probe: Comb, output: int, predicted: Sequence[Complexes | None] | Non
     return played * shaped
 
 
-def _residue_power(mean: Complexes, probe: Comb) -> Floats:
+def residue_power(mean: Complexes, probe: Comb) -> Floats:
     """Return the power of noise and distortion per bin of the mean spectrum, (bins, inputs), from the unused bins.
 
     Equal shares of neighbouring unused bins are averaged and hold for the stretch of spectrum they cover, so that hum
