@@ -2,7 +2,8 @@
 
 Couplings (first-order high-passes) and low-pass filters turn phases that a delay does not explain. On a converter delay
 of 500.250 samples behind two 3 Hz couplings and an 80 kHz low-pass at 48 kHz the definitions differ by some hundredths
-of a sample, a thousand times more than the noise makes them differ. The fit models the filters and gives the delay alone.
+of a sample, a thousand times more than the noise makes them differ. The fit models the filters and gives the delay
+alone.
 """
 
 from __future__ import annotations
@@ -62,8 +63,8 @@ def latencies(response: Response, *, rate_hz: float) -> Latencies:
     - ``ml``: most likely delay of a flat path (Kay, *Estimation Theory*, 1993, section 7).
     - ``phase``: ``−φ(f)/(2πf)`` at ``f = rate/16``, the whole turns resolved by ``ml``, an inversion taken out.
     - ``group``: ``−dφ/dω``, least squares over 1 kHz to 4 kHz.
-    - ``fit``: ``g·e^(−jωd)·(jf)²/((jf)² + s·jf + q)/(1 + √2·j·u·f − (u·f)²)`` by Gauss-Newton. ``s`` is the sum and ``q``
-      the product of two coupling corners: unlike the corners themselves the two stay apart when one goes to zero.
+    - ``fit``: ``g·e^(−jωd)·(jf)²/((jf)² + s·jf + q)/(1 + √2·j·u·f − (u·f)²)`` by Gauss-Newton. ``s`` is the sum and
+      ``q`` the product of two coupling corners: unlike the corners themselves the two stay apart when one goes to zero.
       ``1/u`` is the low-pass corner. A term that the response does not call for (chi-square falls by less than 25) is
       left out and not observable. Spreads come from the Jacobian, enlarged by the root of chi-square where that is
       above 1.
@@ -187,7 +188,7 @@ _STARTS = {"s": (0.3, 3.0, 20.0), "q": (0.0,), "u": (1e-5, 2e-5, 4e-5)}
 
 
 def _fitted(response: Response, rate_hz: float, gain: float) -> _Fit:
-    """Return the fit of the terms the response calls for: couplings first, then the low-pass, then a second coupling."""
+    """Return the fit of the terms the response calls for: first a coupling, then a low-pass, then another."""
     best = _descend(response, rate_hz, {"g": gain, "d": 0.0})
     for added in (("s",), ("u",), ("q",), ("s", "q"), ("u",)):
         if any(name in best.names for name in added):
@@ -250,10 +251,10 @@ def _residual(response: Response, rate_hz: float, names: tuple[str, ...], at: Fl
     model = g * np.exp(-2.0 * np.pi * jf * (p["d"] / rate_hz)) * jf**2 / high / low
     ratios: dict[str, Complexes] = {
         "g": np.full(jf.size, 1.0 / g, dtype=np.complex128),
-        "d": -2.0 * np.pi * jf / rate_hz,
-        "s": -jf / high,
-        "q": -1.0 / high,
-        "u": -(np.sqrt(2.0) * jf + 2.0 * u * jf**2) / low,
+        "d": np.asarray(-2.0 * np.pi * jf / rate_hz, dtype=np.complex128),
+        "s": np.asarray(-jf / high, dtype=np.complex128),
+        "q": np.asarray(-1.0 / high, dtype=np.complex128),
+        "u": np.asarray(-(np.sqrt(2.0) * jf + 2.0 * u * jf**2) / low, dtype=np.complex128),
     }
     columns = np.stack([model * ratios[name] for name in names], axis=1) / response.sd[:, None]
     left = (response.h - model) / response.sd

@@ -3,8 +3,8 @@
 ``H = Y/X`` at every tone an output owned, the latency included. Several combs with rotated ownership fill each other's
 gaps. The spread of a tone is the larger of two estimates: what differs from period to period, averaged over the
 neighbouring bins, and what lies on the neighbouring bins nobody played, which holds the distortion as well: of a
-random-phase multitone it falls on played and unplayed bins alike (Schoukens, Vaes, Pintelon, IEEE Control Systems 36(3),
-2016). Nothing is smoothed in what is kept, and nothing is extrapolated.
+random-phase multitone it falls on played and unplayed bins alike (Schoukens, Vaes, Pintelon, IEEE Control Systems
+36(3), 2016). Nothing is smoothed in what is kept, and nothing is extrapolated.
 """
 
 from __future__ import annotations
@@ -52,6 +52,8 @@ def merged_response(captures: Sequence[tuple[Capture, Comb]], output: int, input
     ----------
     captures
         Pairs of a steady-state recording, (periods·frames, inputs), whole periods, and the comb that was played.
+    output, input
+        The path, both from 0.
 
     Raises
     ------
@@ -90,7 +92,7 @@ def responses(
         for output in probe.active if outputs is None else sorted(set(outputs) & set(probe.active)):
             bins, played = probe.bins[output], probe.spectra[output][:, None]
             h, sd = mean[bins] / played, np.sqrt(0.5 * power[bins]) / np.abs(played)
-            hz = bins * (probe.rate_hz / probe.frames)
+            hz = np.asarray(bins * (probe.rate_hz / probe.frames), dtype=np.float64)
             for column in range(mean.shape[1]):
                 parts.setdefault((output, column), []).append((hz, h[:, column], sd[:, column]))
     return {cell: _merged(several) for cell, several in parts.items()}
