@@ -29,9 +29,8 @@ CROSSTALK_DEFINITION = (
 HALF_BAND = 2.0 ** (1.0 / 6.0)
 WIDEST_HALF_HZ = 500.0
 FEWEST_TONES = 8
-SEEN = 11.2
-"""Power over ``var`` above which a leak is one: the mean square of noise alone passes it and 2 more once in 740 times,
-as a reading three spreads off does."""
+BY_CHANCE = 1.0 / 740.0
+"""How often noise alone may pass for a leak among all that are looked at together: as often as three spreads."""
 DELAY_Z = 5.0
 LATEST_LEAK_SAMPLES = 16.0
 """A leak's delay is looked for this far around the loop's own."""
@@ -126,20 +125,20 @@ class _Leaks:
         power, sd = float(self.power[step, column]), float(self.sd[step, column])
         if not np.isfinite(sd):
             return unseen("too few tones there, or the input has no loop of its own to relate it to")
-        if power <= SEEN * self.variance[step, column]:
-            return unseen(f"below {self.limit_db(slice(step, step + 1), column):.1f} dB")
+        if power <= _seen_above(1) * self.variance[step, column]:
+            return unseen(f"below {self.limit_db([step], column):.1f} dB")
         return Figure(_decibels(power), 10.0 / float(np.log(10.0)) * sd / power)
 
     def worst_at(self, step: int) -> Figure:
         sure = self.power[step] - self.sd[step]
         if not np.any(np.isfinite(sure)):
             return unseen("too few tones there, or no other input")
-        seen = self.power[step] > SEEN * self.variance[step]
+        seen = self.power[step] > _seen_above(len(self.victims)) * self.variance[step]
         if np.any(seen):
             return self.figure(step, int(np.argmax(np.where(seen, sure, -np.inf))))
-        return unseen(f"below {self.limit_db(slice(step, step + 1)):.1f} dB")
+        return unseen(f"below {self.limit_db([step]):.1f} dB")
 
-    def limit_db(self, steps: slice, columns: int | slice = slice(None)) -> float:
+    def limit_db(self, steps: slice | list[int], columns: int | slice = slice(None)) -> float:
         """Return the level that no leak of these passes: the mean's magnitude and three of its spreads [dB]."""
         power, variance = self.power[steps, columns], self.variance[steps, columns]
         reach = np.sqrt(np.maximum(power + 2.0 * variance, 0.0)) + 3.0 * np.sqrt(variance)
@@ -149,7 +148,7 @@ class _Leaks:
         at_100, at_1k, at_10k = (self.worst_at(step) for step in range(len(FIXED_HZ)))
         thirds = slice(len(FIXED_HZ), len(FIXED_HZ) + len(THIRDS_HZ))
         power, sd = self.power[thirds], self.sd[thirds]
-        seen = power > SEEN * self.variance[thirds]
+        seen = power > _seen_above(power.size) * self.variance[thirds]
         if not seen.any():
             known = bool(np.any(np.isfinite(sd)))
             why = f"below {self.limit_db(thirds):.1f} dB at every frequency" if known else "there is no other input"
@@ -265,6 +264,14 @@ def _around(hz: Floats, centre: float) -> NDArray[np.int64]:
         return near
     chosen = np.sort(np.argsort(np.abs(np.log(hz / centre)))[:FEWEST_TONES])
     return chosen if hz[chosen[0]] <= centre <= hz[chosen[-1]] else near
+
+
+def _seen_above(looks: int) -> float:
+    """Return power over ``var`` that noise alone passes in ``BY_CHANCE`` of ``looks`` readings taken together.
+
+    ``|h̄|²/(2·var)`` of noise is exponentially distributed, and its mean, 1, was taken off.
+    """
+    return 2.0 * (float(np.log(max(1, looks) / BY_CHANCE)) - 1.0)
 
 
 def _decibels(power: float) -> float:
