@@ -98,7 +98,7 @@ def measure_loops(
     """Measure every loop from a steady-state capture of the comb.
 
     Where the periods show that the delay grows, the tones are put back on their bins first (:mod:`.leakage`); latency
-    is then that in the middle of the capture. From 1 sample a period on that is not possible, and ``note`` says so.
+    is then that in the middle of the capture. From 0.7 samples a period on that is not possible, and ``note`` says so.
 
     Parameters
     ----------
@@ -166,7 +166,7 @@ def measure_loops(
         misfit_db=np.array([c.misfit_db for c in cells]),
         noise_dbfs=_band_dbfs(noise if periods > 1 else unused, in_band, probe.frames),
         residue_dbfs=_band_dbfs(unused, in_band, probe.frames),
-        drift_ppm=drift + removed_ppm,
+        drift_ppm=removed_ppm if note else drift + removed_ppm,
         drift_sd_ppm=drift_sd,
         responses=responses,
         note=note,
@@ -289,7 +289,7 @@ def residue_power(mean: Complexes, probe: Comb) -> Floats:
 
 
 def _steadied(spectra: Complexes, probe: Comb) -> tuple[Complexes, Floats, str]:
-    """Return the spectra without the leak of a drift, the drift taken out per input [ppm], and a note where it stays."""
+    """Return the spectra without a drift's leak, the drift per input [ppm], and a note where the leak stays."""
     inputs = spectra.shape[2]
     none = np.zeros(inputs)
     tones = np.sort(np.concatenate(probe.bins))
@@ -310,7 +310,7 @@ def _steadied(spectra: Complexes, probe: Comb) -> tuple[Complexes, Floats, str]:
             worst = float(np.max(np.abs(total))) / probe.frames * 1e6
             return (
                 spectra,
-                none,
+                total / probe.frames * 1e6,
                 (
                     f"the clocks differ by {worst:.0f} ppm, so that the tones leak into each other: "
                     "use one clock or a shorter period"
