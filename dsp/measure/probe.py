@@ -21,6 +21,7 @@ LOW_HZ = 20.0
 HIGH_HZ = 20_000.0
 FEWEST_BINS = 24
 CREST_ROUNDS = 20
+LONG_FRAMES, LONG_CREST_ROUNDS = 32_768, 8  # long periods take their time, and the first rounds gain the most
 CLIP_AT = (
     0.8  # of the peak; clip and refit after van der Ouderaa, Schoukens, Renneboog, IEEE Trans. IM 37 (1988) 145-147
 )
@@ -278,7 +279,7 @@ def _low_crest(places: NDArray[np.int64], frames: int, rng: np.random.Generator)
     best = np.zeros((places.shape[0], frames))
     lowest = np.full(places.shape[0], np.inf)
     tones = np.exp(2j * np.pi * rng.random(places.shape))
-    for _ in range(CREST_ROUNDS):
+    for _ in range(LONG_CREST_ROUNDS if frames >= LONG_FRAMES else CREST_ROUNDS):
         spectrum = np.zeros((places.shape[0], frames // 2 + 1), dtype=np.complex128)
         spectrum[rows, places] = magnitude * tones
         signal = np.fft.irfft(spectrum, frames, axis=1)

@@ -33,6 +33,7 @@ WIDEST_GAP = 4.0
 """Ratio of neighbouring tones across which nothing is read."""
 CURVED_ABOVE = 1.15
 """Where the nearest tones span less than this ratio, a straight line is fitted through them."""
+WIDE_ABOVE = 4.0
 RIPPLE_STEPS_PER_OCTAVE = 12
 
 
@@ -102,7 +103,7 @@ def gain_db_at(response: Response, hz: float) -> Figure:
     """Return the gain at ``hz`` [dB], read between the tones by a local fit; not observable outside the tones.
 
     ``ln|h|`` of the nearest tones is fitted with ``1, x⁻², x²`` (``x`` the frequency over ``hz``): what couplings below
-    and low-pass filters above leave of a flat path. The spread is that of the fit, enlarged where the tones lie further
+    and low-pass filters above leave of a flat path; with ``x⁻⁴`` too where they span two octaves. The spread is that of the fit, enlarged where the tones lie further
     from it than their noise.
     """
     fitted = _local(response, hz, phase=False)
@@ -113,7 +114,7 @@ def phase_deg_at(response: Response, hz: float, *, rate_hz: float, delay_samples
     """Return the phase at ``hz`` [degrees, −180 to 180] of what is left when a delay is taken out.
 
     ``delay_samples`` is the most likely one unless given. The phase of the nearest tones is fitted with ``1, x⁻¹, x``
-    (``x`` the frequency over ``hz``).
+    (``x`` the frequency over ``hz``), with ``x⁻³`` too where they span two octaves.
     """
     if response.hz.size < NEAREST:
         return unseen(f"the response has only {response.hz.size} tones")
@@ -222,6 +223,8 @@ def _local(response: Response, hz: float, *, phase: bool) -> Figure | tuple[floa
     columns = [np.ones_like(x), x**-power - 1.0, x**power - 1.0]
     if x[-1] < CURVED_ABOVE * x[0]:
         columns = [columns[0], x - 1.0]
+    elif x[-1] > WIDE_ABOVE * x[0]:
+        columns.append(x ** -(power + 2.0) - 1.0)
     basis = np.stack(columns, axis=1)
     scaled = basis / relative[:, None]
     covariance = np.linalg.pinv(scaled.T @ scaled, rcond=1e-13, hermitian=True)

@@ -134,7 +134,9 @@ def test_a_patch_of_32_by_32_has_no_wrong_cell_and_gains_within_two_thousandths_
         true[rng.random(32) < 0.1] = False
         for output in np.flatnonzero(rng.random(32) < 0.1):
             true[output, rng.integers(32)] = True
-        gains = 10.0 ** (np.where(true, rng.uniform(-12.0, 6.0, true.shape), rng.uniform(-90.0, -80.0, true.shape)) / 20)
+        gains = 10.0 ** (
+            np.where(true, rng.uniform(-12.0, 6.0, true.shape), rng.uniform(-90.0, -80.0, true.shape)) / 20
+        )
         gains *= rng.choice([-1.0, 1.0], true.shape)
         delays = 731.4 + rng.uniform(0.0, 8.0, true.shape)
         patch = read_patch(
