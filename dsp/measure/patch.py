@@ -24,6 +24,7 @@ FaultKind = Literal["dead", "shorted", "split", "summed", "swapped", "moved", "i
 KINDS: tuple[FaultKind, ...] = ("dead", "shorted", "split", "summed", "swapped", "moved", "inverted", "stray")
 
 AGREE_SD = 5.0
+MOST_LISTED = 6
 
 
 @dataclass(frozen=True)
@@ -146,7 +147,15 @@ def _misplaced(present: Bools, wired: Bools) -> Iterator[PatchFault]:
     """Name what is not where it is wired, each cell once."""
     extra, missing = present & ~wired, wired & ~present
     named = np.zeros(present.shape[0], dtype=bool)
-    suspects = np.flatnonzero(wired.any(axis=1) & (extra | missing).any(axis=1)).tolist()
+    for i, j in combinations(range(present.shape[1]), 2):
+        both = wired[:, i] | wired[:, j]
+        crossed = np.array_equal(present[both][:, [i, j]], wired[both][:, [j, i]])
+        if crossed and not np.array_equal(wired[both, i], wired[both, j]) and np.count_nonzero(both) > 2:
+            named |= both
+            yield _returns_swapped(np.flatnonzero(both).tolist(), i, j)
+    # of many outputs that add up in an input no two can be said to have changed places
+    alone = ~np.any(wired & (np.count_nonzero(wired, axis=0) > 1), axis=1)
+    suspects = np.flatnonzero(wired.any(axis=1) & (extra | missing).any(axis=1) & alone & ~named).tolist()
     for a, b in combinations(suspects, 2):
         if named[a] or named[b] or np.array_equal(wired[a], wired[b]):
             continue
@@ -167,7 +176,7 @@ def _misplaced(present: Bools, wired: Bools) -> Iterator[PatchFault]:
             yield _fault("dead", (output,), gone)
         elif here.any() and not (present[output] & wired[output]).any():
             # an input that has its own signal as well now holds a sum; one that lost it was taken over
-            shared = here & (present & wired)[:, :].any(axis=0)
+            shared = here & (present & wired).any(axis=0)
             yield _fault("summed" if shared.any() else "moved", (output,), here, others=_sources(present, here, output))
         else:
             if gone.any():
@@ -224,6 +233,13 @@ _TEXTS: dict[FaultKind, tuple[str, str]] = {
 }
 
 
+def _returns_swapped(outputs: list[int], i: int, j: int) -> PatchFault:
+    what = f"Inputs {i + 1} and {j + 1} are exchanged: whatever is wired to either arrives at the other."
+    return PatchFault(
+        "swapped", tuple(outputs), (i, j), what, "Exchange the two return cables, or their lines in the rig."
+    )
+
+
 def _fault(kind: FaultKind, outputs: tuple[int, ...], inputs: Bools, others: tuple[int, ...] = ()) -> PatchFault:
     heard = tuple(np.flatnonzero(inputs).tolist())
     what, hint = _TEXTS[kind]
@@ -239,6 +255,8 @@ def _fault(kind: FaultKind, outputs: tuple[int, ...], inputs: Bools, others: tup
 
 def _listed(noun: str, numbers: tuple[int, ...]) -> str:
     """Return "output 3", "outputs 3 and 4", "inputs 1, 2 and 5": from 1."""
+    if len(numbers) > MOST_LISTED:
+        return f"{len(numbers)} {noun}s"
     shown = [str(number + 1) for number in numbers]
     if len(shown) < 2:
         return f"{noun} {''.join(shown)}"

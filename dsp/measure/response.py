@@ -103,8 +103,8 @@ def gain_db_at(response: Response, hz: float) -> Figure:
     """Return the gain at ``hz`` [dB], read between the tones by a local fit; not observable outside the tones.
 
     ``ln|h|`` of the nearest tones is fitted with ``1, x⁻², x²`` (``x`` the frequency over ``hz``): what couplings below
-    and low-pass filters above leave of a flat path; with ``x⁻⁴`` too where they span two octaves. The spread is that of the fit, enlarged where the tones lie further
-    from it than their noise.
+    and low-pass filters above leave of a flat path; with ``x⁻⁴`` too where they span two octaves. The spread is that of
+    the fit, enlarged where the tones lie further from it than their noise.
     """
     fitted = _local(response, hz, phase=False)
     return fitted if isinstance(fitted, Figure) else Figure(DB * fitted[0], DB * fitted[1])

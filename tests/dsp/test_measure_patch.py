@@ -100,6 +100,23 @@ def test_strips_that_sum_into_a_return_on_purpose_are_no_fault(two_combs):
     assert patch_of(two_combs, gains, {o: [o % 2] for o in range(SIZE)}).faults == ()
 
 
+def test_two_returns_exchanged_are_named_as_returns_and_not_as_many_moved_cables(two_combs):
+    gains = np.zeros((SIZE, 2))
+    gains[::2, 1], gains[1::2, 0] = 0.5, 0.5
+    patch = patch_of(two_combs, gains, {o: [o % 2] for o in range(SIZE)})
+    assert told(patch) == [("swapped", tuple(range(SIZE)), (0, 1))]
+    assert "Inputs 1 and 2 are exchanged" in patch.faults[0].what
+
+
+def test_strips_of_a_bus_that_are_panned_wrong_are_named_one_by_one(two_combs):
+    gains = np.zeros((SIZE, 2))
+    gains[::2, 0], gains[1::2, 1] = 0.5, 0.5
+    gains[0] = [0.0, 0.5]  # hard on the wrong side
+    gains[3] = [0.4, 0.4]  # in the middle
+    patch = patch_of(two_combs, gains, {o: [o % 2] for o in range(SIZE)})
+    assert told(patch) == [("summed", (0,), (1,)), ("split", (3,), (0,))]
+
+
 def test_a_stereo_send_of_which_one_side_is_missing_is_dead_there(two_combs):
     expected = {**STRAIGHT, 0: [0, 5], 5: []}
     assert told(patch_of(two_combs, wiring(without=[5]), expected)) == [("dead", (0,), (5,))]
