@@ -90,12 +90,13 @@ def test_every_pair_of_a_rig_at_once_from_two_seconds_of_comb(leak_db, sigma, wi
     taken = []
     for probe in combs(outputs, rate_hz=RATE, level_dbfs=-12.0, seed=3, period_frames=8192, turns=2):
         n = np.arange(probe.frames)
+        circle = np.exp(2j * np.pi * n / probe.frames)  # exp(jωn) of whole cycles per period takes no other values
         sound = np.zeros((probe.frames, 4))
         for output in range(outputs):
             omega = 2.0 * np.pi * probe.bins[output] / probe.frames
             tones = 2.0 * probe.spectra[output] / probe.frames
             turned = tones[:, None] * gains[output] * np.exp(-1j * omega[:, None] * delays[output])
-            sound += (np.exp(1j * n[:, None] * omega) @ turned).real
+            sound += (circle[n[:, None] * probe.bins[output] % probe.frames] @ turned).real
         # H2 −80 and H3 −90 of a full-scale sine
         sound += 2e-4 * sound**2 + 4.0 * 10.0**-4.5 * sound**3
         periods = np.tile(sound, (4, 1))

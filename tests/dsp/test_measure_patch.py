@@ -25,12 +25,13 @@ def two_combs():
 def returned(probe, gains, delays, rng, sigma=1e-4, distorted=True):
     """One period at every input, every tone with the size and phase that gain and delay give it, H2 −80 and H3 −90."""
     n = np.arange(probe.frames)
+    circle = np.exp(2j * np.pi * n / probe.frames)  # exp(jωn) of whole cycles per period takes no other values
     out = np.zeros((probe.frames, gains.shape[1]))
     for output in range(probe.outputs):
         omega = 2.0 * np.pi * probe.bins[output] / probe.frames
         tones = 2.0 * probe.spectra[output] / probe.frames
         turned = tones[:, None] * gains[output] * np.exp(-1j * omega[:, None] * delays[output])
-        out += (np.exp(1j * n[:, None] * omega) @ turned).real
+        out += (circle[n[:, None] * probe.bins[output] % probe.frames] @ turned).real
     if distorted:
         out = out + 2e-4 * out**2 + 4.0 * 10.0 ** (-90.0 / 20.0) * out**3
     return out + rng.normal(0.0, sigma, out.shape)
@@ -167,13 +168,12 @@ def test_a_patch_of_32_by_32_has_no_wrong_cell_and_gains_within_two_thousandths_
         assert np.sqrt(np.mean((errors / patch.gain_sd[true]) ** 2)) == pytest.approx(1.0, abs=0.5)
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(outputs=st.permutations(range(SIZE)), inputs=st.permutations(range(SIZE)))
-def test_renumbering_outputs_and_inputs_renumbers_the_patch(outputs, inputs):
-    combs = [comb(SIZE, rate_hz=RATE, level_dbfs=-20.0, seed=seed, period_frames=4096) for seed in (1, 2)]
+def test_renumbering_outputs_and_inputs_renumbers_the_patch(two_combs, outputs, inputs):
     gains = np.zeros((SIZE, SIZE))
     gains[outputs, inputs] = 1.0
-    patch = patch_of(combs, gains, {o: [i] for o, i in zip(outputs, inputs, strict=True)})
+    patch = patch_of(two_combs, gains, {o: [i] for o, i in zip(outputs, inputs, strict=True)})
     assert patch.faults == ()
     assert np.array_equal(patch.present, gains != 0.0)
 

@@ -23,12 +23,16 @@ def path(hz):
 def tones_at_real_times(probe, response, periods):
     """Sum of cosines of both outputs, each with the size and the phase its path gives it, on one input."""
     out = []
+    circle = np.exp(2j * np.pi * np.arange(probe.frames) / probe.frames)
     for n in np.arange(probe.frames).reshape(-1, 512):
         sound = np.zeros(n.size)
         for output, (delay, level) in enumerate(zip(DELAYS, LEVELS, strict=True)):
             omega = 2.0 * np.pi * probe.bins[output] / probe.frames
             gain = 2.0 * probe.spectra[output] / probe.frames * level * response(omega * RATE / (2.0 * np.pi))
-            sound += (np.exp(1j * omega * (n[:, None] - delay)) @ gain).real
+            at_whole_frames = circle[
+                n[:, None] * probe.bins[output] % probe.frames
+            ]  # exp(jωn): whole cycles per period
+            sound += (at_whole_frames @ (gain * np.exp(-1j * omega * delay))).real
         out.append(sound)
     return np.tile(np.concatenate(out), periods)[:, None]
 
