@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from dsp.errors import DspError, ShapeError
 from dsp.levels import dbfs_from_rms
+from dsp.measure.leakage import FARTHEST_SAMPLES, gathered, growth_per_period
 from dsp.measure.probe import HIGH_HZ, LOW_HZ, Comb
 
 Floats = NDArray[np.float64]
@@ -35,6 +36,9 @@ PRESENT_ABOVE_DB = -60.0
 BINS_PER_BAND = 32
 NUMERIC_FLOOR = 1e-16  # power re the tones: rounding of float32 captures lies above it
 NEWTON_ROUNDS = 8
+LEAK_SD = 5.0
+LEAST_GROWTH = 1e-5  # samples a period: what less than this leaks lies 100 dB below the tones
+GATHER_ROUNDS = 3
 
 
 @dataclass(frozen=True)
@@ -77,6 +81,8 @@ class LoopMatrix:
     drift_sd_ppm: Floats
     responses: tuple[Complexes, ...]
     """Per output ``Y/X`` at its bins, (bins, inputs): the loop's response, latency included."""
+    note: str = ""
+    """What biases the figures; empty where nothing is known to."""
 
 
 def measure_loops(
@@ -85,10 +91,14 @@ def measure_loops(
     *,
     predicted: Sequence[Complexes | None] | None = None,
     earliest_samples: float = -64.0,
+    near_samples: float | None = None,
     present_within_db: float = PRESENT_WITHIN_DB,
     present_above_db: float = PRESENT_ABOVE_DB,
 ) -> LoopMatrix:
     """Measure every loop from a steady-state capture of the comb.
+
+    Where the periods show that the delay grows, the tones are put back on their bins first (:mod:`.leakage`); latency
+    is then that in the middle of the capture. From 0.7 samples a period on that is not possible, and ``note`` says so.
 
     Parameters
     ----------
@@ -102,6 +112,9 @@ def measure_loops(
         that is switched in; None where the path is flat. Latency and gain are then relative to that response.
     earliest_samples
         Latencies are reported between this and this plus one period.
+    near_samples
+        A latency known from elsewhere, a ping for instance: they are then reported within half a period of it, as a
+        short period alone leaves them open by whole periods.
     present_within_db, present_above_db
         A return counts as the output's own when it lies within the first of its strongest and above the second [dB].
 
@@ -112,12 +125,14 @@ def measure_loops(
     DspError
         The capture holds NaN or infinity.
     """
-    blocks = _periods(capture, probe)
+    blocks = whole_periods(capture, probe)
     spectra = np.fft.rfft(blocks, axis=1)
-    mean = spectra.mean(axis=0)
     periods, inputs = blocks.shape[0], blocks.shape[2]
-    residue = _residue_power(mean, probe)
-    omega = 2.0 * np.pi * np.arange(mean.shape[0]) / probe.frames
+    spectra, removed_ppm, note = _steadied(spectra, probe)
+    mean = spectra.mean(axis=0)
+    if near_samples is not None:
+        earliest_samples = near_samples - 0.5 * probe.frames
+    residue = residue_power(mean, probe)
     cells: list[_Cells] = []
     for output, bins in enumerate(probe.bins):
         model = _model(probe, output, predicted, inputs)
@@ -131,7 +146,7 @@ def measure_loops(
         strongest = np.max(np.where(detected, level_db, -np.inf), axis=1, keepdims=True, initial=-np.inf)
         present = detected & (level_db >= strongest - present_within_db) & (level_db >= present_above_db)
         responses = tuple(mean[b] / x[:, None] for b, x in zip(probe.bins, probe.spectra, strict=True))
-    noise, drift, drift_sd = _between_periods(spectra, mean, probe, omega)
+    noise, drift, drift_sd = _between_periods(spectra, mean, probe)
     in_band = _bins_in_band(probe)
     unused = np.mean(np.abs(spectra[:, probe.unused_bins]) ** 2, axis=(0, 1))
     return LoopMatrix(
@@ -151,9 +166,10 @@ def measure_loops(
         misfit_db=np.array([c.misfit_db for c in cells]),
         noise_dbfs=_band_dbfs(noise if periods > 1 else unused, in_band, probe.frames),
         residue_dbfs=_band_dbfs(unused, in_band, probe.frames),
-        drift_ppm=drift,
+        drift_ppm=removed_ppm if note else drift + removed_ppm,
         drift_sd_ppm=drift_sd,
         responses=responses,
+        note=note,
     )
 
 
@@ -225,7 +241,7 @@ def _cells(
     return _Cells(gain, gain_sd, delay, delay_sd, np.abs(gain) / gain_sd, chi2, misfit)
 
 
-def _periods(capture: NDArray[np.float32] | Floats, probe: Comb) -> Floats:
+def whole_periods(capture: NDArray[np.float32] | Floats, probe: Comb) -> Floats:
     """Return the capture as (periods, frames, inputs) float64, or say what is wrong with it."""
     if capture.ndim != 2 or capture.shape[0] < probe.frames or capture.shape[0] % probe.frames:
         raise ShapeError(
@@ -254,7 +270,7 @@ def _model(probe: Comb, output: int, predicted: Sequence[Complexes | None] | Non
     return played * shaped
 
 
-def _residue_power(mean: Complexes, probe: Comb) -> Floats:
+def residue_power(mean: Complexes, probe: Comb) -> Floats:
     """Return the power of noise and distortion per bin of the mean spectrum, (bins, inputs), from the unused bins.
 
     Equal shares of neighbouring unused bins are averaged and hold for the stretch of spectrum they cover, so that hum
@@ -272,13 +288,46 @@ def _residue_power(mean: Complexes, probe: Comb) -> Floats:
     return np.maximum(power, floor)
 
 
-def _between_periods(spectra: Complexes, mean: Complexes, probe: Comb, omega: Floats) -> tuple[Floats, Floats, Floats]:
+def _steadied(spectra: Complexes, probe: Comb) -> tuple[Complexes, Floats, str]:
+    """Return the spectra without a drift's leak, the drift per input [ppm], and a note where the leak stays."""
+    inputs = spectra.shape[2]
+    none = np.zeros(inputs)
+    tones = np.sort(np.concatenate(probe.bins))
+    if spectra.shape[0] < 2 or not tones.size:
+        return spectra, none, ""
+    mean = spectra.mean(axis=0)
+    total = none
+    gathered_spectra = spectra
+    for _ in range(GATHER_ROUNDS):
+        growth = growth_per_period(gathered_spectra, tones, probe.frames)
+        _, _, spread_ppm = _between_periods(gathered_spectra, mean, probe)
+        sure = np.abs(growth) * 1e6 / probe.frames > LEAK_SD * np.nan_to_num(spread_ppm, nan=np.inf)
+        growth = np.where(sure, growth, 0.0)
+        if not np.any(np.abs(growth) > LEAST_GROWTH):
+            break
+        total = total + growth
+        if np.any(np.abs(total) > FARTHEST_SAMPLES):
+            worst = float(np.max(np.abs(total))) / probe.frames * 1e6
+            return (
+                spectra,
+                total / probe.frames * 1e6,
+                (
+                    f"the clocks differ by {worst:.0f} ppm, so that the tones leak into each other: "
+                    "use one clock or a shorter period"
+                ),
+            )
+        gathered_spectra = gathered(spectra, tones, probe.frames, total)
+    return gathered_spectra, total / probe.frames * 1e6, ""
+
+
+def _between_periods(spectra: Complexes, mean: Complexes, probe: Comb) -> tuple[Floats, Floats, Floats]:
     """Return per input the noise power per bin, the drift [ppm] and its spread, from how the periods differ.
 
     The drift is the slope over the periods of the delay that turns the mean spectrum into each period's, weighted by
     the power of the tones; its variance is ``S/(2·Σ ω²|Y|²)/Σ(p − p̄)²`` with ``S`` the noise power of one bin.
     """
     periods, _, inputs = spectra.shape
+    omega = 2.0 * np.pi * np.arange(mean.shape[0]) / probe.frames
     unknown = np.full(inputs, np.nan)
     if periods < 2:
         return unknown, unknown, unknown

@@ -21,6 +21,7 @@ LOW_HZ = 20.0
 HIGH_HZ = 20_000.0
 FEWEST_BINS = 24
 CREST_ROUNDS = 20
+LONG_FRAMES, LONG_CREST_ROUNDS = 32_768, 8  # long periods take their time, and the first rounds gain the most
 CLIP_AT = (
     0.8  # of the peak; clip and refit after van der Ouderaa, Schoukens, Renneboog, IEEE Trans. IM 37 (1988) 145-147
 )
@@ -142,6 +143,55 @@ def comb(
     DspError
         No outputs, too many outputs for the period, or a level whose peaks pass full scale.
     """
+    return combs(
+        outputs,
+        rate_hz=rate_hz,
+        level_dbfs=level_dbfs,
+        seed=seed,
+        period_frames=period_frames,
+        active=active,
+        turns=1,
+        low_hz=LOW_HZ,
+        high_hz=HIGH_HZ,
+    )[0]
+
+
+def combs(
+    outputs: int,
+    *,
+    rate_hz: int,
+    level_dbfs: float,
+    seed: int,
+    period_frames: int = 65_536,
+    active: Collection[int] | None = None,
+    turns: int = 3,
+    low_hz: float = 5.0,
+    high_hz: float = 22_000.0,
+) -> tuple[Comb, ...]:
+    """Build ``turns`` combs whose tones change owners: together they show every output most of the spectrum.
+
+    In every group of neighbouring bins (one per owner) an output moves on by a ``turns``-th of the group from one comb
+    to the next, so that after all turns its tones lie about ``outputs·rate/period_frames/turns`` Hz apart: 8 Hz for 32
+    outputs, 65536 frames and 3 turns at 48 kHz. The bins between are measured by nobody: a response is read there by a
+    local fit. Phases are new in every comb, so that the distortion of one output never falls twice alike on the tones
+    of another.
+
+    Parameters
+    ----------
+    outputs, rate_hz, level_dbfs, seed, period_frames, active
+        As for :func:`comb`.
+    turns
+        Number of combs, 1 to the number of active outputs and one.
+    low_hz, high_hz
+        The tones lie between these [Hz] (and below 0.46 of the rate): a little beyond the band in which a response is
+        asked for, because nothing is extrapolated.
+
+    Raises
+    ------
+    DspError
+        No outputs, too many outputs for the period, a number of turns there cannot be, or a level whose peaks pass full
+        scale.
+    """
     wanted = sorted(set(range(outputs) if active is None else active))
     if outputs < 1 or not wanted:
         raise DspError("A probe needs at least one output.", hint="Name the outputs to measure.")
@@ -151,25 +201,49 @@ def comb(
             hint="Correct the list of outputs.",
         )
     rng = np.random.default_rng(seed)
-    low = max(1, int(np.ceil(LOW_HZ * period_frames / rate_hz)))
-    high = int(np.floor(min(HIGH_HZ, 0.46 * rate_hz) * period_frames / rate_hz))
+    low = max(1, int(np.ceil(low_hz * period_frames / rate_hz)))
+    high = int(np.floor(min(high_hz, 0.46 * rate_hz) * period_frames / rate_hz))
     owners = len(wanted) + 1  # the last owner is nobody: the bins that tell the noise
+    if not 1 <= turns <= owners:
+        raise DspError(
+            f"{len(wanted)} outputs cannot take {turns} turns at their tones.", hint=f"Ask for 1 to {owners} turns."
+        )
     groups = max(0, (high - low + 1) // owners)
     if groups < FEWEST_BINS:
         raise DspError(
             f"{len(wanted)} outputs leave only {groups} tones each in a period of {period_frames} frames.",
             hint=f"Use a period of at least {period_frames * FEWEST_BINS // max(groups, 1)} frames or fewer outputs.",
         )
-    shuffled = rng.permuted(np.tile(np.arange(owners), (groups, 1)), axis=1)
-    places = low + np.arange(groups)[:, None] * owners + np.argsort(shuffled, axis=1)
+    shuffled = np.argsort(rng.permuted(np.tile(np.arange(owners), (groups, 1)), axis=1), axis=1)
     spare = np.arange(low + groups * owners, high + 1)
     empty = np.zeros(0, dtype=np.int64)
-    by_output = {output: places[:, column].astype(np.int64) for column, output in enumerate(wanted)}
-    bins = tuple(by_output.get(output, empty) for output in range(outputs))
-    sounding = _low_crest(places[:, :-1].T, period_frames, rng) * rms_from_dbfs(level_dbfs)
-    period = np.zeros((period_frames, outputs), dtype=np.float32)
-    period[:, wanted] = sounding.T
-    return _played(rate_hz, level_dbfs, period, bins, np.concatenate([places[:, -1], spare]).astype(np.int64))
+    played = []
+    for turn in range(turns):
+        inside = (shuffled + turn * owners // turns) % owners
+        places = low + np.arange(groups)[:, None] * owners + inside
+        by_output = {output: places[:, column].astype(np.int64) for column, output in enumerate(wanted)}
+        bins = tuple(by_output.get(output, empty) for output in range(outputs))
+        sounding = _low_crest(places[:, :-1].T, period_frames, rng) * rms_from_dbfs(level_dbfs)
+        period = np.zeros((period_frames, outputs), dtype=np.float32)
+        period[:, wanted] = sounding.T
+        unused = np.concatenate([places[:, -1], spare]).astype(np.int64)
+        played.append(_played(rate_hz, level_dbfs, period, bins, unused))
+    return tuple(played)
+
+
+def ping_comb(*, rate_hz: int, peak_dbfs: float = -6.0, seed: int = 1, period_frames: int = 4096) -> Comb:
+    """Build the probe of a single loop by its peak level [dBFS]: 85 ms at 48 kHz, one output.
+
+    Latency is unambiguous over one period. Many recordings of it are measured at once when they are given to
+    :func:`dsp.measure.loop.measure_loops` side by side as inputs.
+
+    Raises
+    ------
+    DspError
+        The peak lies above full scale, or the period is too short.
+    """
+    quiet = comb(1, rate_hz=rate_hz, level_dbfs=-40.0, seed=seed, period_frames=period_frames)
+    return quiet.at_level(-40.0 + peak_dbfs - quiet.peak_dbfs)
 
 
 def _played(
@@ -205,7 +279,7 @@ def _low_crest(places: NDArray[np.int64], frames: int, rng: np.random.Generator)
     best = np.zeros((places.shape[0], frames))
     lowest = np.full(places.shape[0], np.inf)
     tones = np.exp(2j * np.pi * rng.random(places.shape))
-    for _ in range(CREST_ROUNDS):
+    for _ in range(LONG_CREST_ROUNDS if frames >= LONG_FRAMES else CREST_ROUNDS):
         spectrum = np.zeros((places.shape[0], frames // 2 + 1), dtype=np.complex128)
         spectrum[rows, places] = magnitude * tones
         signal = np.fft.irfft(spectrum, frames, axis=1)

@@ -6,10 +6,12 @@ import math
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from dsp.errors import DspError, ShapeError
 from dsp.measure.loop import measure_loops, noise_floor_dbfs
-from dsp.measure.probe import comb
+from dsp.measure.probe import comb, ping_comb
 
 RATE = 48_000
 OUTPUTS, INPUTS = 24, 2
@@ -251,3 +253,106 @@ def test_captures_that_cannot_be_measured_are_refused(rig_comb):
         measure_loops(np.zeros((rig_comb.frames, 2)), rig_comb, predicted=[np.ones(3, dtype=np.complex128)])
     with pytest.raises(ShapeError, match=r"0\.1 s"):
         noise_floor_dbfs(np.zeros((10, 1)), rate_hz=RATE)
+
+
+def played_tones(probe, delays, gains, frames, drift=0.0):
+    """Each tone ``size·cos(ω·t + phase)`` at the times ``t = n − delay − drift·(n − middle)``: (frames, inputs)."""
+    n = np.arange(frames)
+    times = n - drift * (n - 0.5 * frames)
+    out = np.zeros((frames, gains.shape[1]))
+    for output in range(probe.outputs):
+        omega = 2.0 * np.pi * probe.bins[output] / probe.frames
+        sizes, phases = 2.0 * np.abs(probe.spectra[output]) / probe.frames, np.angle(probe.spectra[output])
+        turned = (sizes * np.exp(1j * phases))[:, None] * gains[output] * np.exp(-1j * omega[:, None] * delays[output])
+        for start in range(0, frames, 4096):
+            out[start : start + 4096] += (np.exp(1j * times[start : start + 4096, None] * omega) @ turned).real
+    return out
+
+
+@pytest.fixture(scope="module")
+def pings():
+    """A hundred loops, each with a delay and a polarity of its own, and the ping they return."""
+    probe = ping_comb(rate_hz=RATE, peak_dbfs=-6.0)
+    rng = np.random.default_rng(20)
+    delays = rng.uniform(0.0, 3000.0, (1, 100))
+    gains = rng.choice([-1.0, 1.0], (1, 100))
+    return probe, delays, gains, played_tones(probe, delays, gains, probe.frames)
+
+
+@pytest.mark.parametrize("noise_dbfs", [-100.0, -80.0, -60.0, -40.0])
+def test_a_ping_of_85_ms_sits_on_the_bound_from_minus_100_to_minus_40(pings, noise_dbfs):
+    probe, delays, gains, clean = pings
+    rng = np.random.default_rng(21)
+    sigma = 10.0 ** (noise_dbfs / 20.0)
+    found = [measure_loops(clean + rng.normal(0.0, sigma, clean.shape), probe) for _ in range(4)]
+    errors = np.stack([f.latency_samples - delays for f in found])
+    assert np.sqrt(np.mean((errors / crlb(probe, gains, sigma, 1)) ** 2)) <= 1.2
+    assert all(np.array_equal(f.polarity, gains) for f in found)
+    if noise_dbfs <= -80.0:
+        assert np.sqrt(np.mean(errors**2)) <= 1e-5
+    if noise_dbfs <= -60.0:
+        assert np.sqrt(np.mean(np.stack([f.gain_db for f in found]) ** 2)) <= 1e-3
+
+
+def test_no_fraction_is_biased_after_24_bits_of_dithered_quantisation():
+    probe = ping_comb(rate_hz=RATE)
+    fractions = 700.0 + np.arange(0.0, 1.0, 0.05)[None, :]
+    clean = played_tones(probe, fractions, np.ones_like(fractions), probe.frames)
+    rng = np.random.default_rng(22)
+    dither = rng.random(clean.shape) - rng.random(clean.shape)
+    found = measure_loops(np.round(clean * 2**23 + dither) / 2**23, probe)
+    assert np.abs(found.latency_samples - fractions).max() <= 1e-6
+
+
+def test_skew_between_32_channels_is_within_a_ten_thousandth_of_a_sample():
+    probe = comb(32, rate_hz=RATE, level_dbfs=-20.0, seed=3)
+    rng = np.random.default_rng(23)
+    delays, gains = 500.0 + rng.uniform(0.0, 8.0, (32, 1)), np.ones((32, 1))
+    clean = played_tones(probe, delays, gains, probe.frames)
+    found = measure_loops(clean + rng.normal(0.0, 1e-4, clean.shape), probe)
+    error = (found.latency_samples - delays)[:, 0]
+    assert np.ptp(error) <= 1e-4
+
+
+def test_a_short_period_and_a_known_latency_give_the_whole_latency():
+    probe = ping_comb(rate_hz=RATE)
+    delays = np.array([[10_000.25]])
+    found = measure_loops(played_tones(probe, delays, np.ones((1, 1)), probe.frames), probe, near_samples=9_000.0)
+    assert found.latency_samples[0, 0] == pytest.approx(10_000.25, abs=1e-5)
+
+
+@pytest.mark.parametrize("ppm", [-40.0, 0.7, 15.0])
+def test_two_free_clocks_leak_nothing_into_the_other_outputs(ppm):
+    probe = comb(4, rate_hz=RATE, level_dbfs=-20.0, seed=2, period_frames=8192)
+    delays, gains = np.array([[200.3], [230.7], [250.1], [0.0]]), np.array([[1.0], [-0.5], [0.001], [0.0]])
+    clean = played_tones(probe, delays, gains, 3 * probe.frames, ppm * 1e-6)
+    found = measure_loops(clean + np.random.default_rng(24).normal(0.0, 1e-5, clean.shape), probe)
+    assert found.drift_ppm[0] == pytest.approx(ppm, abs=5.0 * found.drift_sd_ppm[0])
+    assert np.abs(found.latency_samples - delays)[:3].max() < 5.0 * np.nanmax(found.latency_sd)
+    assert not found.detected[3, 0]
+    assert found.note == ""
+
+
+def test_clocks_too_far_apart_for_the_period_are_named():
+    probe = comb(2, rate_hz=RATE, level_dbfs=-20.0, seed=2, period_frames=8192)
+    found = measure_loops(played_tones(probe, np.full((2, 1), 9.0), np.ones((2, 1)), 2 * 8192, 200e-6), probe)
+    assert "200 ppm" in found.note
+    assert found.drift_ppm[0] == pytest.approx(200.0, abs=2.0)
+
+
+@settings(max_examples=15, deadline=None)
+@given(
+    gain=st.floats(0.05, 2.0),
+    sign=st.sampled_from([-1.0, 1.0]),
+    delay=st.floats(0.0, 3000.0),
+    order=st.permutations(range(3)),
+)
+def test_gain_polarity_and_delay_are_told_apart_and_inputs_keep_their_order(gain, sign, delay, order):
+    probe = comb(3, rate_hz=RATE, level_dbfs=-20.0, seed=9, period_frames=4096)
+    gains = gain * np.diag([1.0, -1.0, sign])[:, order]
+    delays = np.full((3, 3), delay) + np.arange(3.0)[:, None]
+    found = measure_loops(steady_return(probe, delays, gains), probe)
+    assert np.array_equal(found.present, gains != 0.0)
+    assert np.array_equal(found.polarity[found.present], np.sign(gains[gains != 0.0]))
+    assert found.latency_samples[found.present] == pytest.approx(delays[gains != 0.0], abs=1e-4)
+    assert found.gain_db[found.present] == pytest.approx(np.full(3, 20.0 * math.log10(gain)), abs=1e-4)

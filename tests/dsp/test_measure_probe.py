@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from dsp.errors import DspError
-from dsp.measure.probe import comb
+from dsp.measure.probe import comb, combs, ping_comb
 
 RATE = 48_000
 
@@ -105,3 +105,35 @@ def test_outputs_that_do_not_exist_are_refused(outputs, active):
 def test_too_many_outputs_for_the_period_are_refused_with_a_longer_period():
     with pytest.raises(DspError, match="leave only"):
         comb(128, rate_hz=RATE, level_dbfs=-20.0, seed=1, period_frames=4096)
+
+
+def test_turned_combs_show_an_output_other_tones_each_time_evenly_spread():
+    turned = combs(7, rate_hz=RATE, level_dbfs=-20.0, seed=5, period_frames=8192, turns=4)
+    for output in range(7):
+        visited = np.concatenate([probe.bins[output] for probe in turned])
+        assert np.unique(visited).size == visited.size
+        assert np.diff(np.sort(visited)).max() < 4 * 8  # 2 of every group of 8 neighbours apart, at worst across groups
+    for probe in turned:
+        owned = np.concatenate([*probe.bins, probe.unused_bins])
+        assert np.unique(owned).size == owned.size
+
+
+def test_as_many_turns_as_owners_show_every_output_every_tone():
+    turned = combs(3, rate_hz=RATE, level_dbfs=-20.0, seed=5, period_frames=4096, turns=4)
+    every = np.sort(np.concatenate([probe.bins[1] for probe in turned]))
+    assert np.array_equal(every, np.arange(every[0], every[-1] + 1))
+    assert every[0] * RATE / 4096 < 20.0
+    assert every[-1] * RATE / 4096 > 20_000.0
+
+
+@pytest.mark.parametrize("turns", [0, 5])
+def test_turns_that_cannot_be_are_refused(turns):
+    with pytest.raises(DspError, match="turns"):
+        combs(3, rate_hz=RATE, level_dbfs=-20.0, seed=5, period_frames=4096, turns=turns)
+
+
+def test_a_ping_has_the_peak_it_was_asked_for_and_one_output():
+    probe = ping_comb(rate_hz=RATE, peak_dbfs=-6.0)
+    assert probe.outputs == 1
+    assert probe.frames / RATE < 0.1
+    assert probe.peak_dbfs == pytest.approx(-6.0, abs=1e-4)
