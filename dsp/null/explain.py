@@ -174,6 +174,8 @@ class Explainer:
         cut = self._cut / (self._total * self.channels)
         shares = shares_of(power, faulty, cut, split, self._spectra, law, tracks, dc, noise=level)
         clicks, dropouts = self._clicks.found()
+        harmonic = law.power.sum(axis=(0, 2)).tolist()
+        causes = tuple(cause_of(track, harmonic=own) for track, own in zip(tracks, harmonic, strict=True))
         residual, programme = float(np.mean(power)), float(np.mean(self._own)) / self._total
         return Explanation(
             rate_hz=self.rate_hz,
@@ -189,9 +191,9 @@ class Explainer:
                 level if level.observable else incoherent, quiet, incoherent, dc, find_hum(self._spectra, split)
             ),
             shares=shares,
-            untold=untold(level, self._spectra, self._frames, tracks),
+            untold=untold(level, self._spectra, self._frames, causes),
             gain=tracks,
-            gain_cause=tuple(cause_of(track) for track in tracks),
+            gain_cause=causes,
             harmonic=law,
             clipping=self._clips.result(),
             clicks=clicks,

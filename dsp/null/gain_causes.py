@@ -13,8 +13,9 @@ from dsp.measure.figure import Figure, unseen
 from dsp.null.residual_gain import GainTrack
 
 Floats = NDArray[np.float64]
-Kind = Literal["steady", "compressor", "expander", "moves", "tremolo", "unclear"]
+Kind = Literal["steady", "compressor", "expander", "distortion", "moves", "tremolo", "unclear"]
 
+DISTORTS = 0.5
 EXPLAINS = 0.5  # of the variation that is no noise: less and the cause is unclear
 FIT_ENTRIES = 4_096  # 82 s in entries of 20 ms
 TIMES_S = tuple(0.005 * 2.0**n for n in range(10))  # 5 ms to 2.6 s: what compressors offer
@@ -71,8 +72,12 @@ class GainCause:
     tremolo: Tremolo | None = None
 
 
-def cause_of(track: GainTrack) -> GainCause:
-    """Return the cause that explains most of a track that moves significantly."""
+def cause_of(track: GainTrack, *, harmonic: float) -> GainCause:
+    """Return the cause that explains most of a track that moves significantly.
+
+    ``harmonic`` is the mean square of the second and third order in the residual. A compressor makes hardly
+    any; where it is half of the gain's own power or more, a gain that follows the level is a distortion's.
+    """
     if not track.moves:
         return GainCause("steady", 0.0)
     weight = 1.0 / (track.sd_db**2 + np.median(track.sd_db) ** 2)
@@ -95,6 +100,8 @@ def cause_of(track: GainTrack) -> GainCause:
     tremolo, by_period = _tremolo(track, weight)
     slope = compressor.slope.value
     kind_of_level: Kind = "compressor" if slope < 0.0 else "expander"
+    if harmonic > DISTORTS * track.power:
+        kind_of_level = "distortion"
     choices = (
         (explained(by_level, part), GainCause(kind_of_level, 0.0, compressor=compressor)),
         (explained(by_period), GainCause("tremolo", 0.0, tremolo=tremolo)),

@@ -21,6 +21,8 @@ CLICK_S = 0.005
 GAP_S = 0.001
 SHORTEST_DROPOUT = 8  # samples in a row: fewer equal ones occur in 16-bit programme
 MOST_KEPT = 48
+BESIDE = 24  # frames to either side that a burst is compared with the programme over
+FOLLOWS = 0.7  # share of its power that the programme explains: then it is no click
 FAINTEST = 1e-8  # full scale: an eighth of a 24-bit step, so that a perfect null can have a click
 
 
@@ -127,6 +129,8 @@ class ClickFinder:
         for start, stop in runs(hot, gap=round(GAP_S * self.rate_hz)):
             if stop - start > CLICK_S * self.rate_hz or np.any(clipped[max(0, start - 4) : stop + 4]):
                 continue
+            if _follows(model, left, start, stop):
+                continue
             cell = min(cells - 1, (start + int(np.argmax(np.abs(sharp[start:stop])))) // CELL)
             peak = start + int(np.argmax(np.abs(left[start:stop])))
             above = float(np.max(np.abs(sharp[start:stop])) / max(limit[cell] / FAR, 1e-300))
@@ -147,6 +151,23 @@ class ClickFinder:
         """Return what is kept, in order of time."""
         clicks = sorted(_strongest(self.clicks), key=lambda c: (c.frame, c.channel))
         return tuple(clicks), tuple(sorted(_longest(self.dropouts), key=lambda d: (d.frame, d.channel)))
+
+
+def _follows(model: Floats, left: Floats, start: int, stop: int) -> bool:
+    """Whether a burst is a leftover of the programme: delay, equaliser or distortion in a loud passage.
+
+    The residual around it is fitted with the model, its square and cube and its differences; a fault is none of these.
+    """
+    low, high = max(1, start - BESIDE), min(left.size - 1, stop + BESIDE)
+    x, r = model[low:high], left[low:high]
+    size = float(np.max(np.abs(x), initial=0.0))
+    if size == 0.0 or x.size <= 8:
+        return False
+    x = x / size
+    before, after = model[low - 1 : high - 1] / size, model[low + 1 : high + 1] / size
+    design = np.stack([np.ones_like(x), x, x**2, x**3, after - before, after - 2.0 * x + before], axis=1)
+    fit = design @ np.linalg.lstsq(design, r, rcond=None)[0]
+    return float(np.sum((r - fit) ** 2)) < (1.0 - FOLLOWS) * float(np.sum(r**2))
 
 
 def _strongest(clicks: list[Click]) -> list[Click]:

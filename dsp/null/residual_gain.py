@@ -22,6 +22,7 @@ SMOOTH_FRAMES = 11
 FAINTEST = 1e-6  # of the loudest entry's power: below it an entry counts as silent
 SIGNIFICANT = 6.0  # standard deviations of the sum of neighbouring products: chance reaches it once in 10^9
 SIGNIFICANT_POWER = 4.0
+LEAST_SHARE = 0.01  # of the residual's power: what is left of an equaliser can look like a gain this large
 FEWEST_ENTRIES = 25
 
 
@@ -39,7 +40,7 @@ class GainTrack:
     rms_db: Figure
     """RMS of the gain's variation, weighted by programme power and free of the noise's share."""
     power: float
-    """Mean square it adds to the residual; can be below zero within its spread."""
+    """Mean square it adds to the residual; 0 where it is not significant, its spread what it could be."""
     power_sd: float
     significance: float
     """Standard deviations by which neighbouring entries agree on a gain that is not the mean."""
@@ -100,7 +101,8 @@ def _track(sums: FrameSums, s: dict[str, Floats], factor: Floats, first_frame: i
     square, square_sd = (4.0 * near - far) / 3.0, float(np.sqrt(16.0 * near_var + far_var)) / 3.0
     share = float(np.sum(total)) / max(1, s["xx"].shape[0])
     rms = float(np.sqrt(max(square, 0.0)))
-    if significance > SIGNIFICANT and square > SIGNIFICANT_POWER * square_sd:
+    enough = square * share > LEAST_SHARE * float(s["rr"].sum(axis=1).mean())
+    if significance > SIGNIFICANT and square > SIGNIFICANT_POWER * square_sd and enough:
         rms_db = Figure(DB * rms, DB * square_sd / (2.0 * rms))
     else:
         rms_db = unseen(f"no variation above {DB * np.sqrt(2.0 * square_sd + max(square, 0.0)):.2g} dB RMS")
@@ -112,8 +114,8 @@ def _track(sums: FrameSums, s: dict[str, Floats], factor: Floats, first_frame: i
         sd_db=DB * np.sqrt(var),
         level_dbfs=10.0 * np.log10(2.0 * total),
         rms_db=rms_db,
-        power=square * share,
-        power_sd=square_sd * share,
+        power=square * share if rms_db.observable else 0.0,
+        power_sd=(square_sd if rms_db.observable else float(np.hypot(square, square_sd))) * share,
         significance=significance,
     )
 

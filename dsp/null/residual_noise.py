@@ -182,7 +182,9 @@ def quiet_level(sums: FrameSums) -> Figure:
         return unseen("no passage of the reference is quiet enough to hear the noise")
     mean = float(np.mean(quiet))
     sd = float(np.std(quiet, ddof=1)) / np.sqrt(quiet.size)
-    return Figure(dbfs_from_rms(float(np.sqrt(mean))), 0.5 * NEPERS * sd / mean, "from passages where A is quiet")
+    return Figure(
+        dbfs_from_rms(float(np.sqrt(mean))), float(0.5 * NEPERS * sd / mean), "from passages where A is quiet"
+    )
 
 
 def incoherent_noise(sums: SpectrumSums, split: Coherence) -> Figure:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from dsp.levels import dbfs_from_rms, rms_from_dbfs
 from dsp.measure.figure import Figure, unseen
+from dsp.null.gain_causes import GainCause
 from dsp.null.residual_frames import FrameSums, PowerLaw
 from dsp.null.residual_gain import GainTrack
 from dsp.null.residual_spectra import Coherence, SpectrumSums
@@ -99,11 +100,11 @@ def _level(square: float, sd: float) -> Figure:
     return Figure(dbfs_from_rms(float(np.sqrt(square))), 0.5 * NEPERS * sd / square)
 
 
-def untold(noise: Figure, sums: SpectrumSums, frames: FrameSums, tracks: Sequence[GainTrack]) -> tuple[str, ...]:
+def untold(noise: Figure, sums: SpectrumSums, frames: FrameSums, causes: Sequence[GainCause]) -> tuple[str, ...]:
     """Return what cannot be told apart in this recording."""
     said = [
         "What a distortion has of the reference's own shape is a gain, and counts as linear; "
-        "its products below 25 Hz are not counted as harmonic."
+        "its orders above three and its products below 25 Hz are not counted as harmonic."
     ]
     if not noise.observable:
         said.append("Noise and what follows the reference in no way looked for cannot be told apart: A is never quiet.")
@@ -111,6 +112,8 @@ def untold(noise: Figure, sums: SpectrumSums, frames: FrameSums, tracks: Sequenc
         said.append("The recording is too short to tell linear leftovers from noise.")
     if frames.merged > 1:
         said.append(f"Gains are seen every {1e3 * frames.entry_s:.0f} ms: faster attacks look slower than they are.")
-    if any(track.moves and track.power > 0.0 for track in tracks):
+    if any(cause.kind == "distortion" for cause in causes):
+        said.append("The gain that follows the level is that of a distortion of high order: the two are one here.")
+    if any(cause.kind != "steady" for cause in causes):
         said.append("A gain that differs between octaves, as of a dynamic equaliser, is seen only in its mean.")
     return tuple(said)
