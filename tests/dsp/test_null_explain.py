@@ -152,8 +152,11 @@ def test_a_compressor_is_named_with_its_slope(song):
     found = explain(gain[:, None] * song, heard + noise(song))
     for cause in found.gain_cause:
         assert cause.kind == "compressor"
-        assert cause.compressor.slope.value == pytest.approx(-0.5, abs=0.1)
-        assert cause.compressor.release_s.value == pytest.approx(0.2, rel=0.5)
+        assert within(cause.compressor.slope, -0.5, sigmas=2.0)
+        assert within(cause.compressor.release_s, 0.2, sigmas=2.0)
+        assert within(cause.compressor.attack_s, 0.03, sigmas=2.0)
+        deepest = 20.0 * np.log10(np.max(np.abs(song[0] / heard[0])))
+        assert within(cause.compressor.most_reduction_db, deepest, sigmas=2.0)
     assert share(found, "gain").share.value > 0.7
 
 
