@@ -218,7 +218,7 @@ def _facts(system: Normal, solved: Floats, orders: Sequence[int], peak: float) -
         for row, order in enumerate(orders):
             weights[width + row] = parts.get(order, 0.0)
         level = abs(float(weights @ solved)) / peak
-        sd = float(np.sqrt(max(0.0, weights @ covariance @ weights))) / peak
+        sd = math.sqrt(max(0.0, float(weights @ covariance @ weights))) / peak
         if level <= LEAST_SIGMAS * sd:
             found.append(unseen(f"below {20.0 * math.log10(max(LEAST_SIGMAS * sd, 1e-15)):.0f} dB"))
         else:

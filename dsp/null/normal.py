@@ -100,7 +100,7 @@ def lagged(short: Floats, long: Floats) -> Floats:
     return found
 
 
-def ridge_solve(matrix: Floats, wanted: Floats, ridge: float) -> Floats:
+def ridge_solve(matrix: Floats, wanted: Floats, ridge: float, *, refinements: int = REFINEMENTS) -> Floats:
     """Solve normal equations with every column scaled to unit power and ``ridge`` of it added; zero without signal.
 
     What the ridge holds back is handed in again (iterated Tikhonov regularisation: Engl, Hanke, Neubauer,
@@ -115,6 +115,6 @@ def ridge_solve(matrix: Floats, wanted: Floats, ridge: float) -> Floats:
     held = scaled.copy()
     held[np.diag_indices_from(held)] += np.where(sounding, ridge, 1.0)
     solved = np.linalg.solve(held, target)  # not by an inverse: that would lose the digits the ridge leaves
-    for _ in range(REFINEMENTS):
+    for _ in range(refinements):
         solved = solved + np.linalg.solve(held, target - scaled @ solved)
     return np.asarray(solved * scale, dtype=np.float64)

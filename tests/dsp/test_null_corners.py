@@ -112,8 +112,8 @@ def test_blocks_with_context_give_what_the_whole_gives(reference):
 
 def test_spread_agrees_with_what_the_noise_does_to_the_fit(reference):
     sums, sds = [], []
+    stretch = aligned(reference, chain(coupling(3.0), coupling(1.6)), 0.0, drift=0.0)
     for seed in range(5):
-        stretch = aligned(reference, chain(coupling(3.0), coupling(1.6)), 0.0, drift=0.0)
         b = stretch.b + np.random.default_rng(seed).normal(0.0, 1e-4, stretch.b.shape)
         found = fit_corners([Stretch(stretch.y, b, 2 * RATE, 5 * RATE)], rate_hz=RATE)
         sums += [channel.coupling_sum_hz.value for channel in found.channels]
