@@ -1,9 +1,10 @@
 """Match the linear response between two aligned recordings: short filters, and the drift they would hide.
 
-Per channel the reference is passed through 511 taps at the full rate and, beside them, four one-pole low-passes at 1,
-4, 16 and 64 Hz: a coupling is ``1 − ω/(s + ω)``, of which no tap filter of a hundredth of a second can make anything; a
-few real poles span it to −100 dB above 40 Hz. Taps and pole gains come from one least-squares system on the exact
-normal equations; a small ridge keeps bands without signal at rest. What still rings longer than the taps below some
+Per channel the reference is passed through a few hundred taps at the full rate and, beside them, four analog one-pole
+low-passes at 1, 4, 16 and 64 Hz: a coupling is ``1 − ω/(s + ω)``, of which no tap filter of a hundredth of a second can
+make anything; a few real poles span it to −100 dB above 40 Hz (couplings that are known: :mod:`dsp.null.corners`). Taps
+and pole gains come from one least-squares system on the exact normal equations, summed over all stretches. How many
+taps is decided by what is left on pieces that took no part in the fit. What still rings longer than the taps below some
 500 Hz (low bells, steep high-pass filters) is met by a filter at a 32nd of the rate, kept when it helps.
 
 A drift fitted before the equaliser is biased by it on music, so it is fitted again in what the filter cannot explain
@@ -12,46 +13,86 @@ A drift fitted before the equaliser is biased by it on music, so it is fitted ag
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from dsp.measure.figure import Figure, unseen
+from dsp.null.normal import Normal, ridge_solve, taps_normal
 from dsp.null.reader import filtered
-
-Floats = NDArray[np.float64]
+from dsp.null.stretch import (
+    Complex,
+    Floats,
+    Stretch,
+    channels_of,
+    fast_length,
+    frequencies,
+    halves,
+    powers,
+    shaped,
+    tail_frames,
+)
 
 TAPS = 511
+LENGTHS = (63, 255, 511, 1023, 2047)
 POLES_HZ = (1.0, 4.0, 16.0, 64.0)
 LOW_TAPS = 511
 LOW_RATE_HZ = 1_500
 LOW_SKIRT = 8  # half the length of the low-pass [low-rate frames]
 LOW_GAIN_DB = 1.0  # what the low-rate filter must take off the residual to be kept
-RIDGE = 1e-10  # re each column's power: −100 dB re the mean spectral density
+LEAST_GAIN_DB = 0.1  # what the taps must take off a residual they were not fitted to
+ENOUGH_DB = 0.05  # a longer filter has to gain this much
+PIECE_FRAMES = 96_000  # fitted and judged in turn
+RIDGE = 1e-10  # re each column's power: −100 dB re the mean spectral density, and see ridge_solve
 LOW_RIDGE = 1e-8
 FEWEST_PER_TAP = 20  # frames per tap, so that fitting noise gains less than 0.25 dB
-LAG_FFT = 16_384
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Match:
     """A fitted linear path per channel."""
 
     rate_hz: int
     taps: Floats
-    """(channels, 511) at the full rate, tap 255 at no delay."""
+    """(channels, odd number) at the full rate, middle tap at no delay."""
     pole_gains: Floats
     """(channels, 4): of the one-pole low-passes at 1, 4, 16 and 64 Hz."""
     low_taps: Floats
     """(channels, odd number) at a 32nd of the rate (at 48 kHz), middle tap at no delay; no columns when not used."""
+    gained_db: float = 0.0
+    """What it takes off the residual of a gain, on pieces that took no part in the fit."""
+    kept: bool = True
+    why: str = ""
+
+    @property
+    def margin_frames(self) -> int:
+        """Frames at either end of a block that are not complete."""
+        low = _low_factor(self.rate_hz) * (self.low_taps.shape[1] // 2 + LOW_SKIRT)
+        tail = tail_frames(POLES_HZ[0], self.rate_hz) if np.any(self.pole_gains) else 0
+        return int(max(self.taps.shape[1] // 2, low, tail))
+
+    def response(self, freq_hz: Floats) -> Complex:
+        """Return the curve, (channels, n), at a few frequencies."""
+        half = self.taps.shape[1] // 2
+        turns = np.exp(-2j * np.pi * np.outer(np.arange(-half, half + 1), freq_hz) / self.rate_hz)
+        out: Complex = self.taps @ turns + self.pole_gains @ _poles_at(freq_hz)
+        if self.low_taps.shape[1]:
+            out = out + _low_at(self.low_taps, freq_hz, self.rate_hz)
+        return out
 
     def apply(self, y: Floats) -> Floats:
-        """Return the matched reference, (channels, frames); near the ends it is not complete."""
+        """Return the matched reference, (channels, frames); the outermost ``margin_frames`` are not complete."""
         out = filtered(y, self.taps, start=0, stop=y.shape[1])
-        for column, pole in enumerate(_poles(y, self.rate_hz)):
-            out += self.pole_gains[:, column : column + 1] * pole
-        return out + _low_part(y, self.low_taps, self.rate_hz) if self.low_taps.shape[1] else out
+        if np.any(self.pole_gains) or self.low_taps.shape[1]:
+            out += shaped(y, self._slow, before=self.margin_frames, after=self.margin_frames)
+        return out
+
+    def _slow(self, length: int) -> Complex:
+        """Return the curve of all but the taps on a transform's frequencies."""
+        out: Complex = self.pole_gains @ _poles_at(frequencies(length, self.rate_hz))
+        return out + _low_curve(self.low_taps, length, self.rate_hz) if self.low_taps.shape[1] else out
 
 
 def fit_match(y: Floats, b: Floats, *, span: tuple[int, int], rate_hz: int) -> tuple[Match, Floats]:
@@ -60,136 +101,147 @@ def fit_match(y: Floats, b: Floats, *, span: tuple[int, int], rate_hz: int) -> t
     All arrays are (channels, frames). ``span`` are the frames to fit over. The filters look beyond it and are shortened
     to what there is.
     """
-    margin = min(span[0], y.shape[1] - span[1])
-    half = max(0, min(TAPS // 2, margin, (span[1] - span[0]) // FEWEST_PER_TAP))
-    match, model = _fit(y, b, span, half, rate_hz)
-    factor = _low_factor(rate_hz)
-    low_half = min(LOW_TAPS // 2, margin // factor - 2 * LOW_SKIRT)
-    low_half = min(low_half, (span[1] - span[0]) // factor // (2 * FEWEST_PER_TAP))
-    if low_half < 2 * LOW_SKIRT:
-        return match, model
-    left = b - model
-    low_span = (-(-span[0] // factor) + LOW_SKIRT, span[1] // factor - LOW_SKIRT)
-    low_taps = _low_fit(_low(y, factor), _low(left, factor), low_span, low_half)
-    low = _low_part(y, low_taps, rate_hz)
-    if _power(left - low, span) > _power(left, span) * 10.0 ** (-LOW_GAIN_DB / 10.0):
-        return match, model
-    match, model = _fit(y, b - low, span, half, rate_hz)
-    return Match(rate_hz, match.taps, match.pole_gains, low_taps), model + low
+    match = fit_path([Stretch(y, b, *span)], rate_hz=rate_hz, lengths=(TAPS,))
+    return match, match.apply(y)
 
 
-def _fit(y: Floats, b: Floats, span: tuple[int, int], half: int, rate_hz: int) -> tuple[Match, Floats]:
-    """Solve taps and pole gains together over the span, channel by channel."""
-    start, stop = span
-    width = 2 * half + 1
-    taps = np.zeros((y.shape[0], TAPS))
-    gains = np.zeros((y.shape[0], len(POLES_HZ)))
-    model = np.empty_like(y)
-    for channel in range(y.shape[0]):
-        around = y[channel, start - half : stop + half]
-        heard = b[channel, start:stop]
-        columns = np.concatenate(list(_poles(y[channel : channel + 1], rate_hz)))
-        inside = columns[:, start:stop]
-        matrix = np.zeros((width + len(POLES_HZ),) * 2)
-        matrix[:width, :width] = _normal_matrix(y[channel], span, half)
-        shared = np.stack([_lagged(column, around) for column in inside])
-        matrix[width:, :width], matrix[:width, width:] = shared, shared.T
-        matrix[width:, width:] = inside @ inside.T
-        solved = _ridge_solve(matrix, np.concatenate([_lagged(heard, around), inside @ heard]), RIDGE)
-        taps[channel, TAPS // 2 - half : TAPS // 2 + half + 1] = solved[:width]
-        gains[channel] = solved[width:]
-        own = slice(channel, channel + 1)
-        model[channel] = filtered(y[own], taps[own], start=0, stop=y.shape[1])[0] + gains[channel] @ columns
-    return Match(rate_hz, taps, gains, np.zeros((y.shape[0], 0))), model
+def fit_path(stretches: Sequence[Stretch], *, rate_hz: int, lengths: Sequence[int] = LENGTHS) -> Match:
+    """Fit a linear path per channel over all stretches.
 
+    Parameters
+    ----------
+    stretches
+        Aligned; some thousand frames of context at either end let long filters be fitted, a second before each lets
+        the slow poles settle.
+    rate_hz
+        Sample rate of both.
+    lengths
+        Numbers of taps (odd, at most 4095) to choose from: the longest of which each gains 0.05 dB over the one before.
 
-def _power(x: Floats, span: tuple[int, int]) -> float:
-    return float(np.sum(x[:, span[0] : span[1]] ** 2))
-
-
-def _low_fit(y: Floats, b: Floats, span: tuple[int, int], half: int) -> Floats:
-    """Return (channels, 2·half + 1) taps minimising ``Σ (b − taps * y)²`` over the span, all at the low rate."""
-    around = slice(span[0] - half, span[1] + half)
-    return np.stack(
-        [
-            _ridge_solve(_normal_matrix(x, span, half), _lagged(heard[slice(*span)], x[around]), LOW_RIDGE)
-            for x, heard in zip(y, b, strict=True)
-        ]
+    Raises
+    ------
+    DspError
+        No stretch, or one that holds NaN.
+    """
+    count = channels_of(stretches)
+    frames = sum(stretch.stop - stretch.start for stretch in stretches)
+    margin = min(min(stretch.start, stretch.y.shape[1] - stretch.stop) for stretch in stretches)
+    most = max(0, min(margin, frames // FEWEST_PER_TAP))
+    allowed = sorted({min(length // 2, most) for length in lengths})
+    slow = [_pole_columns(stretch.y, rate_hz) for stretch in stretches]
+    gains = _gains(stretches, count)
+    fitted, judged = _systems(stretches, slow, gains, allowed[-1])
+    half, gained_db = _best_half(fitted, judged, allowed)
+    match = _solved(fitted, judged, gains, half, rate_hz)
+    match = _with_low(stretches, match, slow, gains, half, margin)
+    kept = gained_db >= LEAST_GAIN_DB
+    why = (
+        f"{gained_db:.1f} dB where it was not fitted" if kept else "the filter takes no 0.1 dB off what it did not see"
     )
+    return replace(match, gained_db=gained_db, kept=kept, why=why)
 
 
-def _ridge_solve(matrix: Floats, wanted: Floats, ridge: float) -> Floats:
-    """Solve normal equations with every column scaled to unit power and ``ridge`` of it added; zero without signal."""
-    power = np.diag(matrix)
-    sounding = power > 0.0
-    scale = np.where(sounding, 1.0 / np.sqrt(np.where(sounding, power, 1.0)), 0.0)
-    scaled: Floats = np.asarray(matrix * scale * scale[:, None], dtype=np.float64)
-    scaled[np.diag_indices_from(scaled)] += np.where(sounding, ridge, 1.0)
-    solved: Floats = np.asarray(np.linalg.solve(scaled, wanted * scale) * scale, dtype=np.float64)
-    return solved
+def _gains(stretches: Sequence[Stretch], count: int) -> Floats:
+    """Return the real least-squares gain per channel: what the filters are fitted around."""
+    shared = np.sum([np.einsum("cn,cn->c", s.inside(s.y), s.heard) for s in stretches], axis=0)
+    own = powers(s.inside(s.y) for s in stretches)
+    gains: Floats = np.where(own > 0.0, shared / np.where(own > 0.0, own, 1.0), 0.0)
+    return gains.reshape(count)
 
 
-def _poles(y: Floats, rate_hz: int) -> Iterator[Floats]:
-    """Return ``y`` through each one-pole low-pass, (channels, frames) each."""
-    return (_one_pole(y, 2.0 * np.pi * hz / rate_hz) for hz in POLES_HZ)
+def _systems(
+    stretches: Sequence[Stretch], slow: Sequence[Floats], gains: Floats, half: int, left: Sequence[Floats] | None = None
+) -> tuple[list[Normal], list[Normal]]:
+    """Return the normal equations per channel for either half of the frames, of what the gain (and ``left``) leaves."""
+    out: tuple[list[Normal], list[Normal]] = ([], [])
+    sides = _sides(stretches)
+    for channel, gain in enumerate(gains):
+        for side, systems in zip(sides, out, strict=True):
+            parts = []
+            for index, piece in side:
+                heard = piece.b[channel, piece.start : piece.stop] - gain * piece.y[channel, piece.start : piece.stop]
+                if left is not None:
+                    heard = heard - left[index][channel, piece.start : piece.stop]
+                around = piece.y[channel, piece.start - half : piece.stop + half]
+                parts.append((around, slow[index][channel, :, piece.start : piece.stop], heard))
+            systems.append(taps_normal(parts, half))
+    return out
 
 
-def _one_pole(y: Floats, step: float) -> Floats:
-    """Return ``z(n) = (1 − step)·z(n − 1) + step·y(n)`` from rest, without a loop over the frames.
-
-    Within a block ``z(n) = a^n·(Σ a^−m·step·y(m) + a·z(before))``; blocks are short enough for ``a^−m`` to stay below
-    ``e^8``, so that the sums lose four digits at most.
-    """
-    decay = 1.0 - step
-    length = max(1, int(8.0 / step))
-    channels, frames = y.shape
-    blocks = -(-frames // length)
-    padded = np.zeros((channels, blocks * length))
-    padded[:, :frames] = step * y
-    fall = decay ** np.arange(length)
-    out: Floats = np.cumsum(padded.reshape(channels, blocks, length) / fall, axis=2) * fall
-    state = np.zeros(channels)
-    carried = np.empty((channels, blocks))
-    for block in range(blocks):
-        carried[:, block] = state
-        state = out[:, block, -1] + state * fall[-1] * decay
-    out += carried[:, :, None] * (decay * fall)
-    whole: Floats = out.reshape(channels, -1)[:, :frames]
-    return whole
+def _sides(stretches: Sequence[Stretch]) -> list[list[tuple[int, Stretch]]]:
+    """Return the pieces of either half, each with the number of its stretch."""
+    sides: list[list[tuple[int, Stretch]]] = [[], []]
+    for index, stretch in enumerate(stretches):
+        for side, pieces in enumerate(halves([stretch], piece_frames=PIECE_FRAMES)):
+            sides[(side + index) % 2] += [(index, piece) for piece in pieces]
+    return sides
 
 
-def _normal_matrix(y: Floats, span: tuple[int, int], half: int) -> Floats:
-    """Return ``R[j, k] = Σ y(n + half − j)·y(n + half − k)`` over the span, exactly.
+def _columns(half: int, most: int) -> NDArray[np.int64]:
+    """Return which columns a filter of ``half`` uses in a system of ``most``."""
+    taps = np.arange(most - half, most + half + 1)
+    return np.concatenate([taps, 2 * most + 1 + np.arange(len(POLES_HZ))])
 
-    The first row is a correlation; each further diagonal element differs from its neighbour by one product that
-    enters at the start of the span and one that leaves at its end (the covariance method of linear prediction:
-    Makhoul, Proc. IEEE 63 (1975) 561-580).
-    """
-    start, stop = span
+
+def _best_half(fitted: list[Normal], judged: list[Normal], allowed: Sequence[int]) -> tuple[int, float]:
+    """Return half the length that still pays, and what it takes off where it was not fitted [dB]."""
+    before = sum(system.power for system in judged)
+    best, best_db = allowed[0], -np.inf
+    for half in allowed:
+        kept = _columns(half, allowed[-1])
+        left = 0.0
+        for learn, judge in zip(fitted, judged, strict=True):
+            own = learn.only(kept)
+            left += judge.only(kept).left(ridge_solve(own.matrix, own.wanted, RIDGE, refinements=0))
+        depth_db = 10.0 * float(np.log10(before / max(left, 1e-30 * before))) if before > 0.0 else 0.0
+        if depth_db < best_db + ENOUGH_DB:
+            break  # what twice the taps do not gain, more will not
+        best, best_db = half, depth_db
+    return best, float(best_db)
+
+
+def _solved(fitted: list[Normal], judged: list[Normal], gains: Floats, half: int, rate_hz: int) -> Match:
     width = 2 * half + 1
-    row = _lagged(y[start + half : stop + half], y[start - half : stop + half])
-    before = y[start - half : start + half][::-1]
-    after = y[stop - half : stop + half][::-1]
-    change = np.outer(before, before) - np.outer(after, after)
-    matrix = np.empty((width, width))
-    matrix[0] = row
-    matrix[:, 0] = row
-    for j in range(1, width):
-        matrix[j, 1:] = matrix[j - 1, :-1] + change[j - 1]
-    return matrix
+    taps, pole_gains = np.zeros((gains.size, width)), np.zeros((gains.size, len(POLES_HZ)))
+    for channel, (one, other) in enumerate(zip(fitted, judged, strict=True)):
+        system = one + other
+        most = (system.wanted.size - len(POLES_HZ)) // 2
+        solved = system.only(_columns(half, most)).solve(RIDGE)
+        taps[channel], pole_gains[channel] = solved[:width], solved[width:]
+        taps[channel, half] += gains[channel]
+    return Match(rate_hz, taps, pole_gains, np.zeros((gains.size, 0)))
 
 
-def _lagged(short: Floats, long: Floats) -> Floats:
-    """Return ``c[k] = Σ short[i]·long[i + T − 1 − k]`` for the ``T = len(long) − len(short) + 1`` lags there are."""
-    lags = long.size - short.size + 1
-    length = LAG_FFT - lags + 1
-    total = np.zeros(LAG_FFT // 2 + 1, dtype=np.complex128)
-    for first in range(0, short.size, length):
-        part = short[first : first + length]
-        heard = long[first : first + part.size + lags - 1]
-        total += np.fft.rfft(heard, LAG_FFT) * np.conj(np.fft.rfft(part, LAG_FFT))
-    found: Floats = np.fft.irfft(total, LAG_FFT)[:lags][::-1].copy()
-    return found
+def _with_low(
+    stretches: Sequence[Stretch], match: Match, slow: Sequence[Floats], gains: Floats, half: int, margin: int
+) -> Match:
+    """Return the match with a low-rate filter where that takes 1 dB off the residual."""
+    rate_hz = match.rate_hz
+    factor = _low_factor(rate_hz)
+    shortest = min(stretch.stop - stretch.start for stretch in stretches)
+    low_half = min(LOW_TAPS // 2, margin // factor - 2 * LOW_SKIRT, shortest // factor // 2 - 2 * LOW_SKIRT)
+    frames = sum(stretch.stop - stretch.start for stretch in stretches)
+    low_half = min(low_half, frames // factor // (2 * FEWEST_PER_TAP))
+    if low_half < 2 * LOW_SKIRT:
+        return match
+    left = [stretch.b - match.apply(stretch.y) for stretch in stretches]
+    lows = [(_low(stretch.y, factor), _low(rest, factor)) for stretch, rest in zip(stretches, left, strict=True)]
+    low_taps = np.zeros((gains.size, 2 * low_half + 1))
+    for channel in range(gains.size):
+        parts = []
+        for stretch, (y, rest) in zip(stretches, lows, strict=True):
+            start, stop = -(-stretch.start // factor) + LOW_SKIRT, stretch.stop // factor - LOW_SKIRT
+            around = y[channel, start - low_half : stop + low_half]
+            parts.append((around, np.zeros((0, stop - start)), rest[channel, start:stop]))
+        low_taps[channel] = taps_normal(parts, low_half).solve(LOW_RIDGE)
+    only = replace(match, taps=np.zeros((gains.size, 1)), pole_gains=0.0 * match.pole_gains, low_taps=low_taps)
+    more = [only.apply(stretch.y) for stretch in stretches]
+    before = sum(float(np.sum(s.inside(rest) ** 2)) for s, rest in zip(stretches, left, strict=True))
+    after = sum(float(np.sum(s.inside(rest - x) ** 2)) for s, rest, x in zip(stretches, left, more, strict=True))
+    if after > before * 10.0 ** (-LOW_GAIN_DB / 10.0):
+        return match
+    again = _solved(*_systems(stretches, slow, gains, half, more), gains, half, rate_hz)
+    return replace(again, low_taps=low_taps)
 
 
 def hidden_drift(
@@ -198,43 +250,84 @@ def hidden_drift(
     """Return (drift, its standard deviation, dB it would take off the residual) left in a matched pair.
 
     ``residual`` is what the match leaves; ``slope`` is the derivative of ``y`` by its delay; ``middle`` the frame at
-    which the drift turns (the delay there belongs to the filters). The drift's direction is freed of everything the
-    full-rate filter could explain.
+    which the drift turns (the delay there belongs to the filters).
     """
-    half = TAPS // 2
-    if min(span[0], y.shape[1] - span[1]) < half:
-        return 0.0, np.inf, 0.0
-    start, stop = span
-    turn = filtered(slope, match.taps, start=start, stop=stop) * (np.arange(start, stop) - middle)
-    left = residual[:, start:stop]
-    along, across, cost, weight_sum = 0.0, 0.0, 0.0, 0
-    for channel in range(y.shape[0]):
-        power = float(left[channel] @ left[channel])
-        matrix = _normal_matrix(y[channel], span, half)
-        if power <= 0.0 or matrix[half, half] <= 0.0:
+    found, gain_db = drift_left([Stretch(y, residual, *span, slope=slope)], match, middle=middle, of_residual=True)
+    return (found.value, found.sd, gain_db) if found.observable else (0.0, np.inf, 0.0)
+
+
+def drift_left(
+    stretches: Sequence[Stretch], match: Match, *, middle: float, of_residual: bool = False
+) -> tuple[Figure, float]:
+    """Return the drift a match hides [samples per sample] and what it would take off the residual [dB].
+
+    Parameters
+    ----------
+    stretches
+        With slopes; over the frames the match was fitted to.
+    match
+        What was fitted. The drift's direction is freed of everything its taps and poles could explain.
+    middle
+        Frame of the recording at which the drift turns.
+    of_residual
+        ``b`` holds what the match leaves, not the recording.
+    """
+    count = channels_of(stretches)
+    half = match.taps.shape[1] // 2
+    if any(min(s.start, s.y.shape[1] - s.stop) < half for s in stretches):
+        return unseen("the stretches have less context than the filter has taps"), 0.0
+    if any(s.slope is None for s in stretches):
+        return unseen("no slopes were given"), 0.0
+    slow = [_pole_columns(s.y, match.rate_hz) for s in stretches]
+    along, across, cost, channels = 0.0, 0.0, 0.0, 0
+    turns, rests = [], []
+    for stretch in stretches:
+        lever = stretch.at + np.arange(stretch.start, stretch.stop) - middle
+        assert stretch.slope is not None  # noqa: S101 - checked above
+        turns.append(filtered(stretch.slope, match.taps, start=stretch.start, stop=stretch.stop) * lever)
+        rests.append(stretch.heard if of_residual else stretch.inside(stretch.b - match.apply(stretch.y)))
+    for channel in range(count):
+        parts, again = [], []
+        for stretch, columns, turn, rest in zip(stretches, slow, turns, rests, strict=True):
+            around = stretch.y[channel, stretch.start - half : stretch.stop + half]
+            inside = columns[channel, :, stretch.start : stretch.stop]
+            parts.append((around, np.concatenate([inside, turn[channel : channel + 1]]), rest[channel]))
+            again.append(turn[channel])
+        system = taps_normal(parts, half)
+        if system.power <= 0.0 or system.matrix[half, half] <= 0.0:
             continue
-        weight = (stop - start) / power
-        shared = _lagged(turn[channel], y[channel, start - half : stop + half])
-        explained = _ridge_solve(matrix, shared, RIDGE)
-        along += weight * float(turn[channel] @ left[channel])
-        across += weight * float(turn[channel] @ turn[channel] - shared @ explained)
-        cost += weight * power
-        weight_sum += 1
-    if across <= 0.0 or not weight_sum:
-        return 0.0, np.inf, 0.0
+        weight = system.frames / system.power
+        shared = system.matrix[-1, :-1]
+        explained = ridge_solve(system.matrix[:-1, :-1], shared, RIDGE)
+        along += weight * float(system.wanted[-1] - explained @ system.wanted[:-1])
+        across += weight * float(system.matrix[-1, -1] - shared @ explained)
+        cost += weight * system.power
+        channels += 1
+    if across <= 0.0 or not channels:
+        return unseen("no channel sounds in both"), 0.0
     saved = along**2 / across
-    return along / across, across**-0.5, 10.0 * float(np.log10(cost / max(cost - saved, 1e-3 * cost)))
+    gain_db = 10.0 * float(np.log10(cost / max(cost - saved, 1e-3 * cost)))
+    return Figure(along / across, across**-0.5), gain_db
+
+
+def _poles_at(freq_hz: Floats) -> Complex:
+    """Return the curves of the one-pole low-passes, (4, n)."""
+    curves: Complex = 1.0 / (1.0 + 1j * freq_hz / np.array(POLES_HZ)[:, None])
+    return curves
+
+
+def _pole_columns(y: Floats, rate_hz: int) -> Floats:
+    """Return ``y`` through each one-pole low-pass, (channels, 4, frames)."""
+    length = fast_length(y.shape[1] + 4096)
+    spectra = np.fft.rfft(y, length, axis=1)
+    out = np.empty((y.shape[0], len(POLES_HZ), y.shape[1]))
+    for index, curve in enumerate(_poles_at(frequencies(length, rate_hz))):
+        out[:, index] = np.fft.irfft(spectra * curve, length, axis=1)[:, : y.shape[1]]
+    return out
 
 
 def _low_factor(rate_hz: int) -> int:
     return max(1, round(rate_hz / LOW_RATE_HZ))
-
-
-def _low_part(y: Floats, low_taps: Floats, rate_hz: int) -> Floats:
-    """Return what the low-rate filter adds, at the full rate."""
-    factor = _low_factor(rate_hz)
-    low = _low(y, factor)
-    return _raised(filtered(low, low_taps, start=0, stop=low.shape[1]), factor, y.shape[1])
 
 
 def _low_pass(factor: int) -> Floats:
@@ -250,9 +343,27 @@ def _low(x: Floats, factor: int) -> Floats:
     return np.ascontiguousarray(filtered(x, kept, start=0, stop=x.shape[1])[:, ::factor])
 
 
-def _raised(low: Floats, factor: int, frames: int) -> Floats:
-    """Return the low-rate signal at the full rate, (channels, frames)."""
-    spread = np.zeros((low.shape[0], frames))
-    spread[:, ::factor] = low
-    kept = np.repeat(factor * _low_pass(factor), low.shape[0], axis=0)
-    return filtered(spread, kept, start=0, stop=frames)
+def _low_curve(low_taps: Floats, length: int, rate_hz: int) -> Complex:
+    """Return what the low-rate filter is at the full rate: its taps spread out, and the low-pass, no aliases."""
+    factor = _low_factor(rate_hz)
+    spread = np.zeros((low_taps.shape[0], length))
+    half = low_taps.shape[1] // 2
+    for tap in range(-half, half + 1):
+        spread[:, (tap * factor) % length] += low_taps[:, half + tap]
+    skirt = np.zeros(length)
+    for tap, size in enumerate(_low_pass(factor)[0], start=-LOW_SKIRT * factor):
+        skirt[tap % length] += size
+    curve: Complex = np.fft.rfft(spread, axis=1) * np.fft.rfft(skirt)
+    return curve
+
+
+def _low_at(low_taps: Floats, freq_hz: Floats, rate_hz: int) -> Complex:
+    """Return the same at a few frequencies."""
+    factor = _low_factor(rate_hz)
+
+    def at(taps: Floats, step: int) -> Complex:
+        half = taps.shape[1] // 2
+        turns: Complex = np.exp(-2j * np.pi * step * np.outer(np.arange(-half, half + 1), freq_hz) / rate_hz)
+        return np.asarray(taps @ turns)
+
+    return at(low_taps, factor) * at(_low_pass(factor), 1)
