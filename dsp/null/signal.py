@@ -1,8 +1,8 @@
 """What a null test reads: recordings of any length, a stretch at a time.
 
 A :class:`Signal` answers for any frames, with silence where it has none, so nothing that reads it cares where a file
-ends. Arrays inside the package are (channels, frames) float64. An hour of recording is never held: whoever works through
-one takes it in blocks of some 2^19 frames, two at a time (numpy's FFTs let another thread run).
+ends. Arrays inside the package are (channels, frames) float64. An hour of recording is never held: whoever works
+through one takes it in blocks of some 2^19 frames, two at a time (numpy's FFTs let another thread run).
 """
 
 from __future__ import annotations

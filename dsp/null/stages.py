@@ -1,4 +1,4 @@
-"""What a stage of the null test is that makes the reference resemble the recording: fitted on a few stretches, run anywhere.
+"""Stages that make the reference resemble the recording: fitted on a few stretches, run anywhere.
 
 The null test hands every stage the same kind of stretches: the reference on the recording's time line, with what
 lies around it, and the recording. Stages are a chain: each is fitted on what those before it made of the
@@ -21,20 +21,35 @@ Floats = NDArray[np.float64]
 POLE_MEMORY_S = 2.5  # the slowest pole, 1 Hz, has fallen by exp(−2π·2.5) = −136 dB after this time
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class FitSpan:
-    """A stretch to fit over."""
+    """A stretch to fit over, with context at both ends."""
 
     y: Floats
-    """(channels, margin + frames + margin): the reference on the recording's time line, before any gain."""
+    """(channels, frames): the reference on the recording's time line, before any gain."""
     b: Floats
     """(channels, frames): the recording."""
-    margin: int
-    """How many frames of ``y`` lie before the first of ``b``, and after the last."""
     start: int
-    """Frame of the recording at which ``b`` begins."""
-    slope: Floats
-    """Like ``y``: its derivative by the delay. Empty (channels, 0) when no stage has asked for it."""
+    """First frame to fit."""
+    stop: int
+    """One past the last frame to fit; what lies outside is context, and may belong to something else in ``b``."""
+    at: int = 0
+    """Frame of the recording at which the first column stands."""
+    slope: Floats | None = None
+    """Like ``y``: its derivative by the delay."""
+
+    @property
+    def frames(self) -> int:
+        """How many frames there are to fit."""
+        return self.stop - self.start
+
+    def after(self, applied: Applied) -> FitSpan:
+        """Return the stretch with the reference passed through a stage; its context shrinks by the stage's margin."""
+        margin = applied.margin_frames
+        cut = slice(margin, self.y.shape[1] - margin)
+        slope = None if self.slope is None else applied.apply(self.slope)
+        start, stop = self.start - margin, self.stop - margin
+        return FitSpan(applied.apply(self.y), self.b[:, cut], start, stop, self.at + margin, slope)
 
 
 class Applied(Protocol):
@@ -108,19 +123,19 @@ class LinearMatch:
     def fit(self, spans: Sequence[FitSpan], *, rate_hz: int) -> AppliedMatch:
         """Fit over the longest span."""
         longest = _longest(spans)
-        match, _ = fit_match(longest.y, _padded(longest), span=_inner(longest), rate_hz=rate_hz)
+        match, _ = fit_match(longest.y, longest.b, span=(longest.start, longest.stop), rate_hz=rate_hz)
         return AppliedMatch(match)
 
     def hidden_drift(self, spans: Sequence[FitSpan], applied: Applied, *, rate_hz: int) -> Hidden | None:
         """Look for it by variable projection over the longest span."""
         longest = _longest(spans)
-        if not isinstance(applied, AppliedMatch) or not longest.slope.shape[1]:
+        if not isinstance(applied, AppliedMatch) or longest.slope is None:
             return None
-        inner = _inner(longest)
+        inner = longest.start, longest.stop
         middle = 0.5 * (inner[0] + inner[1])
-        left = _padded(longest) - applied.match.apply(longest.y)
+        left = longest.b - applied.match.apply(longest.y)
         drift, sd, gain_db = hidden_drift(longest.y, longest.slope, left, applied.match, span=inner, middle=middle)
-        return Hidden(drift, sd, gain_db, longest.start - longest.margin + middle)
+        return Hidden(drift, sd, gain_db, longest.at + middle)
 
 
 def _reach(rate_hz: int) -> int:
@@ -130,12 +145,4 @@ def _reach(rate_hz: int) -> int:
 
 
 def _longest(spans: Sequence[FitSpan]) -> FitSpan:
-    return max(spans, key=lambda span: span.b.shape[1])
-
-
-def _padded(span: FitSpan) -> Floats:
-    return np.pad(span.b, ((0, 0), (span.margin, span.margin)))
-
-
-def _inner(span: FitSpan) -> tuple[int, int]:
-    return span.margin, span.margin + span.b.shape[1]
+    return max(spans, key=lambda span: span.frames)
