@@ -10,7 +10,7 @@ Theory*, 1993, section 7).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -104,7 +104,7 @@ def refine(
     with_drift: bool,
     pieces: tuple[Piece, ...] = (),
     wander: Wander | None = None,
-    quick: bool = False,
+    avoid: Sequence[Span] = (),
 ) -> Alignment:
     """Return the least-squares alignment near a first guess.
 
@@ -122,8 +122,8 @@ def refine(
         Instead of ``delay`` and ``span``: the stretches, each with a guess of its own delay.
     wander
         What the delay is known to have beyond the line.
-    quick
-        Fit over a quarter of the stretches only: enough for a depth, not for a delay worth printing.
+    avoid
+        Frames of ``b`` that are left out, for instance because something is missing there.
 
     Raises
     ------
@@ -133,12 +133,11 @@ def refine(
     a, b = as_signal(a), as_signal(b)
     parts = pieces or (Piece(span[0], span[1], delay),)
     plan = _Plan(a, b, parts, wander)
-    spans = _fit_spans(parts)
+    spans = _without(_fit_spans(parts), avoid)
     best = plan.descend(
         _few(spans), np.array([p.delay + drift * m for p, m in plan.each]), drift, with_drift=with_drift
     )
-    if not quick:
-        best = plan.descend(spans, best.centres, best.growth, with_drift=with_drift, coarse=False)
+    best = plan.descend(spans, best.centres, best.growth, with_drift=with_drift, coarse=False)
     if not np.any(best.gains):
         raise NoAlignment("The recordings share no channel that sounds in both.", hint="Check the channel order.")
     return plan.alignment(best, with_drift=with_drift)
@@ -325,6 +324,25 @@ def fit_spans(piece: Piece, most: int = FIT_SPANS) -> list[Span]:
         return [(n, min(n + FIT_SPAN_FRAMES, stop)) for n in range(start, stop, FIT_SPAN_FRAMES)]
     firsts = np.linspace(start, stop - FIT_SPAN_FRAMES, most).astype(int).tolist()
     return [(n, n + FIT_SPAN_FRAMES) for n in firsts]
+
+
+def clear_of(span: Span, avoid: Sequence[Span]) -> list[Span]:
+    """Return what is left of a span without those to avoid, which are in order."""
+    left: list[Span] = []
+    start = span[0]
+    for low, high in avoid:
+        if high <= start or low >= span[1]:
+            continue
+        if low > start:
+            left.append((start, low))
+        start = high
+    return [*left, (start, span[1])] if start < span[1] else left
+
+
+def _without(spans: list[tuple[int, Span]], avoid: Sequence[Span]) -> list[tuple[int, Span]]:
+    """Return the spans without the frames to avoid; as they are where nothing would be left of a piece."""
+    kept = [(k, part) for k, span in spans for part in clear_of(span, avoid)]
+    return kept if {k for k, _ in kept} == {k for k, _ in spans} else spans
 
 
 def _fit_spans(pieces: tuple[Piece, ...]) -> list[tuple[int, Span]]:

@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dsp.errors import NoAlignment
-from dsp.null.align import Alignment, Piece, overlap, refine
+from dsp.null.align import Alignment, Piece, clear_of, overlap, refine
 from dsp.null.path import Path
 from dsp.null.search import Guess
 from dsp.null.segments import Cut, locate
-from dsp.null.signal import Signal, Span, in_order
+from dsp.null.signal import Signal, Span, blocks, in_order
 from dsp.null.sketch import Sketch
 from dsp.null.stages import Applied, FitSpan, MatchStage
 from dsp.null.timemap import LocalDelay, Wander, fit_wander
@@ -26,6 +26,8 @@ DRIFT_SIGMAS = 5.0  # … and is this many standard deviations from none
 MATCH_GAIN_DB = 1.0  # below this a match found nothing that could have biased the drift
 MATCH_FRAMES = 1 << 20  # of the stretch the matching stages are fitted over
 POINT_FRAMES = 16_384
+BAD_FRAMES = 4_096
+BAD_TIMES = 16.0
 POINT_S = 0.5
 MOST_POINTS = 1_024
 FAR = 0.05  # samples: a wander beyond this is measured once more along itself
@@ -85,52 +87,62 @@ def fit_all(a: Signal, b: Signal, guess: Guess, both: Sketch, *, rate_hz: int, s
     if len(guess.pieces) > 1 or any(guess.strange):
         pieces, cuts = locate(Path(a, fit), b, fit.pieces, guess.strange)
         fit, drifts = _line(a, b, pieces, fit.drift)
+    bad = bad_spans(Path(a, fit), b)
+    if bad:
+        fit, drifts = _line(a, b, fit.pieces, fit.drift, bad)
+        if cuts:
+            pieces, cuts = locate(Path(a, fit), b, fit.pieces, guess.strange)
+            fit = replace(fit, pieces=pieces)
+        bad = bad_spans(Path(a, fit), b)
+        fit, drifts = _line(a, b, fit.pieces, fit.drift, bad)
     path = Path(a, fit)
-    wander = _wander(path, b, rate_hz)
+    wander = _wander(path, b, rate_hz, bad)
     if wander is not None:
-        path, wander = _along(path, b, wander, rate_hz)
+        path, wander = _along(path, b, wander, rate_hz, bad)
         drifts = True
     tried: tuple[str, ...] = tuple(stage.name for stage in stages)
     if stages:
-        path, drifts = _match(path, b, both, drifts, stages, rate_hz)
+        path, drifts = _match(path, b, both, drifts, stages, rate_hz, bad)
         if path.chain:
-            again = _wander(path, b, rate_hz)
+            again = _wander(path, b, rate_hz, bad)
             if (again is None) != (wander is None) or again is not None:
                 wander = again
-                path, wander = _along(path, b, wander, rate_hz, refit=False)
+                path, wander = _along(path, b, wander, rate_hz, bad, refit=False)
                 drifts = drifts or wander is not None
-                path, drifts = _match(replace(path, chain=()), b, both, drifts, stages, rate_hz)
+                path, drifts = _match(replace(path, chain=()), b, both, drifts, stages, rate_hz, bad)
             if cuts:
                 pieces, cuts = locate(path, b, path.alignment.pieces, guess.strange)
                 path = replace(path, alignment=replace(path.alignment, pieces=pieces))
     return Fitted(path, drifts, wander, tuple(cuts), guess.strange, tried)
 
 
-def _line(a: Signal, b: Signal, pieces: tuple[Piece, ...], drift: float) -> tuple[Alignment, bool]:
+def _line(
+    a: Signal, b: Signal, pieces: tuple[Piece, ...], drift: float, avoid: Sequence[Span] = ()
+) -> tuple[Alignment, bool]:
     """Return the alignment along lines, and whether a drift is part of it."""
     usable = tuple(piece for piece in pieces if piece.frames > 0)
     if drift != 0.0:
-        moving = refine(a, b, pieces=usable, drift=drift, with_drift=True)
+        moving = refine(a, b, pieces=usable, drift=drift, with_drift=True, avoid=avoid)
         if abs(moving.drift) > DRIFT_SIGMAS * moving.drift_sd:
             return moving, True
         flat = tuple(replace(p, delay=p.delay + drift * 0.5 * (p.start + p.stop)) for p in usable)
-        return refine(a, b, pieces=flat, drift=0.0, with_drift=False), False
-    still = refine(a, b, pieces=usable, drift=0.0, with_drift=False)
+        return refine(a, b, pieces=flat, drift=0.0, with_drift=False, avoid=avoid), False
+    still = refine(a, b, pieces=usable, drift=0.0, with_drift=False, avoid=avoid)
     if still.drift_hint_db < DRIFT_GAIN_DB:
         return still, False
-    moving = refine(a, b, pieces=still.pieces, drift=0.0, with_drift=True)
+    moving = refine(a, b, pieces=still.pieces, drift=0.0, with_drift=True, avoid=avoid)
     if abs(moving.drift) > DRIFT_SIGMAS * moving.drift_sd:
         return moving, True
     return still, False
 
 
 def _match(
-    path: Path, b: Signal, both: Sketch, drifts: bool, stages: Sequence[MatchStage], rate_hz: int
+    path: Path, b: Signal, both: Sketch, drifts: bool, stages: Sequence[MatchStage], rate_hz: int, bad: list[Span]
 ) -> tuple[Path, bool]:
     """Fit the matching stages, and the drift again in what they leave; return the path with those that help."""
     margin = sum(stage.margin_frames(rate_hz) for stage in stages)
     for _ in range(4):
-        span = _fit_span(path, b, both, margin, rate_hz)
+        span = _fit_span(path, b, both, margin, rate_hz, bad)
         chain: list[tuple[str, Applied]] = []
         plain = _left(np.array(path.alignment.gains)[:, None] * span.y, span)
         left, more = plain, None
@@ -160,11 +172,12 @@ def _left(model: Floats, span: FitSpan) -> float:
     return float(np.sum((span.b - model)[:, span.start : span.stop] ** 2))
 
 
-def _fit_span(path: Path, b: Signal, both: Sketch, margin: int, rate_hz: int) -> FitSpan:
-    """Return the loudest stretch of the longest piece, not longer than the stages can be fitted over."""
+def _fit_span(path: Path, b: Signal, both: Sketch, margin: int, rate_hz: int, bad: list[Span]) -> FitSpan:
+    """Return the loudest stretch of the longest clean run, not longer than the stages can be fitted over."""
     piece = max(path.alignment.pieces, key=lambda piece: piece.frames)
     edge = min(rate_hz // 2, piece.frames // 10)
-    start, stop = piece.start + edge, piece.stop - edge
+    whole = piece.start + edge, piece.stop - edge
+    start, stop = max(clear_of(whole, bad) or [whole], key=lambda run: run[1] - run[0])
     if stop - start > MATCH_FRAMES:
         low = both.b[:, start // both.factor : stop // both.factor].astype(np.float64)
         sums = np.concatenate([[0.0], np.cumsum(np.sum(low**2, axis=0))])
@@ -175,14 +188,42 @@ def _fit_span(path: Path, b: Signal, both: Sketch, margin: int, rate_hz: int) ->
     return FitSpan(y, b.read(start - margin, stop + margin), margin, margin + stop - start, start - margin, slope)
 
 
-def local_delays(path: Path, b: Signal, rate_hz: int) -> list[LocalDelay]:
+def bad_spans(path: Path, b: Signal) -> list[Span]:
+    """Return where the model fails far more than elsewhere: nothing is learnt from there.
+
+    Runs of 4096 frames count whose residual stands 12 dB above the median, both as it is and re the programme, and is
+    no less than a hundredth of the programme. Where that is a quarter of all, it is the rule and not the exception.
+    """
+    tasks = [(piece, block) for piece in path.alignment.pieces for block in blocks(piece.start, piece.stop)]
+
+    def one(task: tuple[Piece, Span]) -> list[tuple[int, float, float]]:
+        piece, (start, stop) = task
+        model, heard = path.models(piece, (start, stop))[0], b.read(start, stop)
+        runs = np.arange(0, stop - start, BAD_FRAMES)
+        left = np.add.reduceat(np.sum((heard - model) ** 2, axis=0), runs)
+        loud = np.add.reduceat(np.sum(heard**2 + model**2, axis=0), runs)
+        return list(zip((start + runs).tolist(), left.tolist(), loud.tolist(), strict=True))
+
+    rows = [row for block in in_order(one, tasks) for row in block]
+    if len(rows) < 8:
+        return []
+    first, left, loud = np.array(rows).T
+    ratio = left / np.maximum(loud, 1e-300)
+    bad = (ratio > max(0.01, BAD_TIMES * float(np.median(ratio)))) & (left > BAD_TIMES * float(np.median(left)))
+    if np.count_nonzero(bad) > 0.25 * bad.size:
+        return []
+    return [(int(n) - 64, int(n) + BAD_FRAMES + 64) for n in first[bad]]
+
+
+def local_delays(path: Path, b: Signal, rate_hz: int, bad: Sequence[Span] = ()) -> list[LocalDelay]:
     """Return how far the delay is off the path's, from stretches all along the recording."""
     spans: list[tuple[Piece, Span]] = []
     total = sum(piece.frames for piece in path.alignment.pieces)
     step = max(POINT_FRAMES, round(POINT_S * rate_hz), total // MOST_POINTS)
     for piece in path.alignment.pieces:
         firsts = range(piece.start, piece.stop - POINT_FRAMES + 1, step)
-        spans += [(piece, (first, first + POINT_FRAMES)) for first in firsts]
+        every = [(first, first + POINT_FRAMES) for first in firsts]
+        spans += [(piece, span) for span in every if clear_of(span, bad) == [span]]
     gains = np.array(path.alignment.gains)[:, None]
 
     def one(task: tuple[Piece, Span]) -> tuple[float, Floats, Floats, Floats]:
@@ -210,9 +251,9 @@ def local_delays(path: Path, b: Signal, rate_hz: int) -> list[LocalDelay]:
     return points
 
 
-def _wander(path: Path, b: Signal, rate_hz: int) -> Wander | None:
+def _wander(path: Path, b: Signal, rate_hz: int, bad: Sequence[Span]) -> Wander | None:
     """Return the departure from the line, on top of what the path has already; None when a line explains all."""
-    points = local_delays(path, b, rate_hz)
+    points = local_delays(path, b, rate_hz, bad)
     already = path.alignment.wander
     if already is not None:
         offsets = already(np.array([point.frame for point in points]))
@@ -222,7 +263,7 @@ def _wander(path: Path, b: Signal, rate_hz: int) -> Wander | None:
 
 
 def _along(
-    path: Path, b: Signal, wander: Wander | None, rate_hz: int, *, refit: bool = True
+    path: Path, b: Signal, wander: Wander | None, rate_hz: int, bad: Sequence[Span], *, refit: bool = True
 ) -> tuple[Path, Wander | None]:
     """Return the path with this departure from its line, the line being the mean one."""
     fit = path.alignment
@@ -237,11 +278,11 @@ def _along(
             fit, pieces=pieces, delay_samples=fit.delay_samples + level, drift=fit.drift + slope, wander=wander
         )
         if refit:
-            fit = refine(path.a, b, pieces=fit.pieces, drift=fit.drift, with_drift=True, wander=wander)
+            fit = refine(path.a, b, pieces=fit.pieces, drift=fit.drift, with_drift=True, wander=wander, avoid=bad)
         path = replace(path, alignment=fit)
         if not refit or float(np.max(np.abs(wander(wander.knots())))) < FAR:
             break
-        again = _wander(path, b, rate_hz)
+        again = _wander(path, b, rate_hz, bad)
         if again is None:
             break
         wander = again

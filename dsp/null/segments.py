@@ -2,8 +2,8 @@
 
 Left of a jump one delay explains the recording, right of it another. With both known the jump is the cut that leaves
 the least squared residual, ``Σ_{n<c} l(n)² + Σ_{n≥c} r(n)²``: the most likely place in white noise (Hinkley,
-*Biometrika* 57 (1970) 1-17). Between two pieces the recording may play something the
-reference does not have (silence, foreign material); then there are two cuts, and ``b`` itself is what is left between them.
+*Biometrika* 57 (1970) 1-17). Between two pieces the recording may play something the reference does not have (silence,
+foreign material); then there are two cuts, and ``b`` itself is what is left between them.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ COARSE_RATE_HZ = 6_000
 MOST_FRAMES = 1 << 21  # of a low-rate copy
 WHITENING_FLOOR = 0.1  # of the mean magnitude: quieter bins keep their small weight, so noise is not lifted
 COARSE_SCORE = 9.0  # peak over RMS of the correlation; 2^23 lags of noise reach 9 once in 10^12
-PART_SCORE = 7.0
+PART_AGREES = 0.3  # a part that resembles no place of the reference more than this lies nowhere
 CANDIDATES = 6
 STEEPEST = 3e-4
 AGREEMENT_FRAMES, AGREEMENT_BLOCKS = 4_096, 8
@@ -123,8 +123,10 @@ def lags_of_part(both: Sketch, start: int, stop: int) -> list[int]:
     """Return delays at which the frames ``start ≤ n < stop`` of ``b`` may lie in ``a``, the likeliest first."""
     first, last = start // both.factor, max(start // both.factor + 64, stop // both.factor)
     part = both.b[:, first:last]
-    peaks = _peaks(both.a, part, whiten=True, every_pair=False)
-    return [(lag + first) * both.factor for lag, score in peaks if score >= PART_SCORE]
+    lags = {lag for whiten in (True, False) for lag, _ in _peaks(both.a, part, whiten=whiten, every_pair=False)}
+    reach = 8 + int(STEEPEST * part.shape[1])
+    agreements = sorted(((_agreement(both.a, part, lag, reach), lag) for lag in lags), reverse=True)
+    return [(lag + first) * both.factor for agreement, lag in agreements if agreement >= PART_AGREES]
 
 
 def _copies(both: Sketch) -> Iterator[Sketch]:
