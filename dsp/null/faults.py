@@ -29,6 +29,7 @@ FARTHEST_DB = 45.0  # above the median: in a null that is deep, fainter faults c
 MERGE_S = 0.05
 MOST_FAULTS = 32
 CONTEXT = 1024
+CORE = 64  # frames in the middle of a fault by which it is recognised
 LONGEST_READ = 1 << 19
 EARLIER = 16_384  # frames: how far back a repeated buffer is looked for
 GONE = 0.03  # RMS re the model: what a dropout leaves
@@ -64,7 +65,7 @@ def find_faults(
 
 def _hot(hops: Hops, noise_rms: float) -> NDArray[np.bool_]:
     """Return which runs stand out, (channels, runs)."""
-    kernel = np.ones(2 * AROUND + 1)
+    kernel = np.ones(2 * min(AROUND, (hops.first.size - 1) // 2) + 1)
     count = np.convolve(np.ones(hops.first.size), kernel, mode="same")
     rows = []
     for left2, model2 in zip(hops.left / HOP_FRAMES, hops.model / HOP_FRAMES, strict=True):
@@ -128,14 +129,17 @@ def _repeat(b: Signal, span: Span, hot: Span, channels: list[int], left: Floats)
     low, high = span
     before = b.read(low - EARLIER, high)[channels]
     heard = before[:, EARLIER:]
-    core = heard[:, hot[0] : hot[1]]
+    inside = left[hot[0] : hot[1]]
+    centre = hot[0] + int(np.sum(inside * np.arange(inside.size)) / max(float(np.sum(inside)), 1e-300))
+    begin = max(0, centre - CORE // 2)  # the runs of 256 frames reach further than the fault
+    core = heard[:, begin : begin + CORE]
     size = 1 << before.shape[1].bit_length()
     cross = np.fft.rfft(before, size) * np.conj(np.fft.rfft(core, size))
     shared = np.fft.irfft(cross, size)[:, : before.shape[1] - core.shape[1] + 1].sum(axis=0)
     sums = np.concatenate([[0.0], np.cumsum(np.sum(before**2, axis=0))])
     power = sums[core.shape[1] :][: shared.size] - sums[: shared.size]
     likeness = np.where(power > 1e-12 * power.max(initial=0.0), shared / np.sqrt(np.maximum(power, 1e-300)), 0.0)
-    itself = EARLIER + hot[0]
+    itself = EARLIER + begin
     likeness[max(0, itself - 8) :] = -np.inf
     back = itself - int(np.argmax(likeness))
     again = before[:, EARLIER - back : EARLIER - back + high - low]

@@ -286,7 +286,7 @@ def _pieces(a: Signal, b: Signal, probes: list[Probe], start: float, slope: floa
     tolerance = max(SMALLEST_JUMP, 6.0 * 1.4826 * float(np.median(np.abs(usual)))) if usual.size else ON_LINE
     groups: list[list[Probe]] = []
     for one in found:
-        if groups and _steps(groups[-1][-1], one, slope) <= tolerance:
+        if groups and _off(groups[-1], one, slope) <= tolerance:
             groups[-1].append(one)
         else:
             groups.append([one])
@@ -328,6 +328,12 @@ def _pieces(a: Signal, b: Signal, probes: list[Probe], start: float, slope: floa
         raise nothing_in_common()
     main = max(pieces, key=lambda piece: piece.frames)
     return Guess(main.delay, slope, tuple(pieces), (strange[0], strange[1]))
+
+
+def _off(group: list[Probe], one: Probe, slope: float) -> float:
+    """Return how far a block is off the last few of a group; a block over a jump of one frame lies half way."""
+    levels = [probe.delay - slope * probe.middle for probe in group[-5:]]
+    return abs(one.delay - slope * one.middle - float(np.median(levels)))
 
 
 def _steps(one: Probe, other: Probe, slope: float) -> float:

@@ -21,8 +21,8 @@ from dsp.null.signal import Signal
 Floats = NDArray[np.float64]
 
 REACH = 1 << 19  # frames read around one cut at most
-LIKELY = 4.0  # noise powers: cuts whose cost is no higher are as good (a likelihood ratio of e²)
-STRANGE_SIGMAS = 25.0  # noise powers, and half a frame of programme: what a second cut must save
+LIKELY = 4.0  # twice a log-likelihood: cuts that cost no more are as good (a likelihood ratio of e²)
+STRANGE = 50.0  # twice a log-likelihood: what a second cut must save
 SHORT_S = 0.5  # jumps up to this are lost or repeated frames, longer ones are edits
 WHOLE = 0.02  # samples: a jump this close to a whole number is one
 SILENT = 0.05  # RMS re the programme around
@@ -71,28 +71,39 @@ def find_cut(left: Floats | None, right: Floats | None, heard: Floats) -> tuple[
     alone = np.sum(heard**2, axis=0)
     before = alone if left is None else np.sum((heard - left) ** 2, axis=0)
     after = alone if right is None else np.sum((heard - right) ** 2, axis=0)
-    noise = max(float(np.median(np.minimum(before, after))) / 0.455 / heard.shape[0], 1e-30)  # median of chi², 1 degree
-    p, h, q = (np.concatenate([[0.0], np.cumsum(x)]) for x in (before, alone, after))
+    channels = heard.shape[0]
+    loud = max(float(np.mean(alone)) / channels, 1e-30)
+    # Where a model holds its residual is noise; a mean over the better half is not misled by what lies between.
+    better = np.sort(np.minimum(before, after))[: max(1, heard.shape[1] // 2)]
+    noise = float(np.clip(2.0 * np.mean(better) / channels, 1e-16 * loud, loud))
+    # Twice the negative log-likelihood of a frame: noise where a model holds, as loud as the programme where none does.
+    strange = alone / loud + channels * np.log(loud)
+    p, h, q = (
+        np.concatenate([[0.0], np.cumsum(x)])
+        for x in (
+            strange if left is None else before / noise + channels * np.log(noise),
+            strange,
+            strange if right is None else after / noise + channels * np.log(noise),
+        )
+    )
     straight = p - q
     best = int(np.argmin(straight))
     first = second = best
     if left is not None and right is not None:
-        reached = np.minimum.accumulate(p - h)
-        both = reached + (h - q)
+        both = np.minimum.accumulate(p - h) + (h - q)
         end = int(np.argmin(both))
-        saved = straight[best] - both[end]
-        if saved > STRANGE_SIGMAS * noise * heard.shape[0] + 0.5 * float(np.mean(alone)):
+        if straight[best] - both[end] > STRANGE:
             second = end
             first = int(np.argmin((p - h)[: end + 1]))
     if first == second:
-        spread = _spread(straight, best, noise)
+        spread = _spread(straight, best)
         return first, second, spread, spread
-    return first, second, _spread((p - h)[: second + 1], first, noise), _spread(h - q, second, noise)
+    return first, second, _spread((p - h)[: second + 1], first), _spread(h - q, second)
 
 
-def _spread(cost: Floats, best: int, noise: float) -> float:
+def _spread(cost: Floats, best: int) -> float:
     """Return half the width of the cuts around ``best`` that are as good."""
-    poor = cost > cost[best] + LIKELY * noise
+    poor = cost > cost[best] + LIKELY
     before, after = np.flatnonzero(poor[:best]), np.flatnonzero(poor[best:])
     low = int(before[-1]) + 1 if before.size else 0
     high = best + int(after[0]) - 1 if after.size else cost.size - 1

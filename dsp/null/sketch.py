@@ -23,6 +23,7 @@ MOST_FRAMES = 1 << 21  # of a low-rate copy
 WHITENING_FLOOR = 0.1  # of the mean magnitude: quieter bins keep their small weight, so noise is not lifted
 COARSE_SCORE = 9.0  # peak over RMS of the correlation; 2^23 lags of noise reach 9 once in 10^12
 PART_AGREES = 0.3  # a part that resembles no place of the reference more than this lies nowhere
+SURE = 0.7  # agreement of short blocks that needs no peak beside it: files that share little of their length
 CANDIDATES = 6
 STEEPEST = 3e-4
 AGREEMENT_FRAMES, AGREEMENT_BLOCKS = 4_096, 8
@@ -108,10 +109,11 @@ def common_lags(both: Sketch, *, every_pair: bool = False) -> list[int]:
         for whiten in (True, False):
             for lag, score in _peaks(low.a, low.b, whiten=whiten, every_pair=every_pair):
                 found.setdefault(lag, score)
-        proposed = [lag for lag, score in found.items() if score >= COARSE_SCORE]
+        reach = 8 + int(STEEPEST * low.b.shape[1])
+        judged = {lag: _agreement(low.a, low.b, lag, reach) for lag in found}
+        proposed = [lag for lag, score in found.items() if score >= COARSE_SCORE or judged[lag] >= SURE]
         if proposed:
-            reach = 8 + int(STEEPEST * low.b.shape[1])
-            agreements = np.array([_agreement(low.a, low.b, lag, reach) for lag in proposed])
+            agreements = np.array([judged[lag] for lag in proposed])
             shares = np.array([_share(low, lag) for lag in proposed])
             near_best = agreements >= (1.0 - EQUAL_SHARE) * agreements.max()
             order = np.argsort(-(agreements + 2.0 * near_best * (1.0 + shares)), kind="stable")
