@@ -293,7 +293,7 @@ def _pieces(a: Signal, b: Signal, probes: list[Probe], start: float, slope: floa
     groups = [group for group in groups if len(group) > 1] or [max(groups, key=len)]
     merged = [groups[0]]
     for group in groups[1:]:
-        if _steps(merged[-1][-1], group[0], slope) <= tolerance:
+        if _off(merged[-1], group[len(group) // 2], slope) <= tolerance:
             merged[-1] += group
         else:
             merged.append(group)
@@ -334,10 +334,6 @@ def _off(group: list[Probe], one: Probe, slope: float) -> float:
     """Return how far a block is off the last few of a group; a block over a jump of one frame lies half way."""
     levels = [probe.delay - slope * probe.middle for probe in group[-5:]]
     return abs(one.delay - slope * one.middle - float(np.median(levels)))
-
-
-def _steps(one: Probe, other: Probe, slope: float) -> float:
-    return abs(other.delay - one.delay - slope * (other.middle - one.middle))
 
 
 def _inside(a: Signal, probes: list[Probe], delay: float) -> list[Probe]:
