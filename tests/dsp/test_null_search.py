@@ -1,0 +1,95 @@
+"""Any two recordings of the same thing are laid over each other, whatever their length, order and channels."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dsp.errors import DspError, NoAlignment, ShapeError
+from dsp.null.nulltest import null_test
+
+RATE = 48_000
+
+
+def bed(frames, channels, seed):
+    """Noise falling with frequency: nothing in it repeats."""
+    white = np.random.default_rng(seed).normal(0.0, 0.1, (frames + 2, channels))
+    return white[2:] + 0.9 * white[1:-1] + 0.5 * white[:-2]
+
+
+@pytest.fixture(scope="module")
+def song():
+    return bed(20 * RATE, 2, 1)
+
+
+def noisy(x, seed=5):
+    return x + np.random.default_rng(seed).normal(0.0, 1e-4, x.shape)
+
+
+@pytest.mark.parametrize(("start", "stop"), [(0, 4), (9, 12), (17, 20)])
+def test_an_excerpt_is_found_in_the_whole_and_the_whole_around_the_excerpt(song, start, stop):
+    part = noisy(0.7 * song[start * RATE : stop * RATE])
+    inside = null_test(song, part, rate_hz=RATE, matched=False)
+    assert inside.delay_samples == pytest.approx(-start * RATE, abs=1e-4)
+    around = null_test(part, song, rate_hz=RATE, matched=False)
+    assert around.delay_samples == pytest.approx(start * RATE, abs=1e-4)
+    assert inside.gain_db[0] == pytest.approx(-around.gain_db[0], abs=1e-3)
+
+
+def test_swapped_channels_are_found_and_reported(song):
+    found = null_test(song, noisy(song[:, ::-1] * [1.0, -1.0]), rate_hz=RATE, matched=False)
+    assert found.channels == ((1, 0), (0, 1))
+    assert found.polarity == (1, -1)
+    assert found.null_depth_db < -60.0
+
+
+def test_two_of_many_channels_are_found():
+    many = bed(4 * RATE, 4, 2)
+    found = null_test(many, noisy(many[:, [3, 1]]), rate_hz=RATE, matched=False)
+    assert found.channels == ((3, 0), (1, 1))
+    assert found.null_depth_db < -60.0
+
+
+@settings(max_examples=6, deadline=None)
+@given(
+    gain_db=st.floats(-30.0, 20.0),
+    sign=st.sampled_from([-1, 1]),
+    delay=st.integers(-9000, 9000),
+    seed=st.integers(0, 99),
+)
+def test_depth_does_not_depend_on_gain_polarity_or_delay(gain_db, sign, delay, seed):
+    whole = bed(RATE + 20_000, 1, seed)
+    a = whole[10_000:-10_000]
+    b = whole[10_000 - delay : RATE + 10_000 - delay] + np.random.default_rng(seed).normal(0.0, 1e-3, (RATE, 1))
+    found = null_test(a, sign * 10.0 ** (gain_db / 20.0) * b, rate_hz=RATE, matched=False)
+    assert found.delay_samples == pytest.approx(delay, abs=1e-3)
+    assert found.gain_db[0] == pytest.approx(gain_db, abs=0.01)
+    assert found.polarity == (sign,)
+    expected = 20.0 * np.log10(1e-3 / np.std(b))
+    assert found.null_depth_db == pytest.approx(expected, abs=0.5)
+
+
+@pytest.mark.parametrize(
+    ("b", "error", "says"),
+    [
+        (np.zeros((RATE, 2)), NoAlignment, "B is silent"),
+        (np.full((RATE, 2), 0.25), NoAlignment, "B holds a steady value"),
+        (np.ones((1, 2)), NoAlignment, "B is only 1 frame long"),
+        (np.full((RATE, 2), np.nan), DspError, "B holds samples that are not numbers"),
+        (np.zeros((0, 2)), ShapeError, "B has shape"),
+        (bed(3 * RATE, 2, 77), NoAlignment, "nothing in common"),
+    ],
+)
+def test_what_cannot_be_nulled_is_refused_in_one_sentence(song, b, error, says):
+    with pytest.raises(error, match=says) as refused:
+        null_test(song, b, rate_hz=RATE)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_clipped_recording_nulls_where_it_is_not_clipped(song):
+    clipped = np.clip(song, -0.3, 0.3)
+    found = null_test(song, clipped, rate_hz=RATE, matched=False)
+    assert found.delay_samples == pytest.approx(0.0, abs=1e-3)
+    assert found.null_depth_db < -10.0

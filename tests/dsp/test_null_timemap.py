@@ -1,0 +1,56 @@
+"""Clocks that wander are followed to a ten-thousandth of a sample; clocks that do not are left alone."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from dsp.null.nulltest import null_test
+from dsp.null.timemap import LocalDelay, fit_wander
+
+RATE = 48_000
+
+
+def programme(frames, seed=1):
+    """Tones over the whole band with swells, at any real-valued frames: (len(frames), 1)."""
+    rng = np.random.default_rng(seed)
+    out = np.zeros((frames.size, 1))
+    for hz in np.exp(rng.uniform(np.log(60.0), np.log(19_000.0), 30)):
+        swell = 1.0 + 0.5 * np.sin(2.0 * np.pi * rng.uniform(0.1, 2.0) * frames / RATE + rng.uniform(0.0, 6.0))
+        out[:, 0] += 0.03 * swell * np.sin(2.0 * np.pi * hz * frames / RATE + rng.uniform(0.0, 6.28))
+    return out
+
+
+def test_a_clock_wandering_by_a_tenth_of_a_ppm_is_followed():
+    n = np.arange(30 * RATE)
+    swing = 0.1e-6 * RATE * 30.0 / (2.0 * np.pi)
+    wander = swing * np.sin(2.0 * np.pi * n / (30.0 * RATE))
+    delay = 200.25 + 3e-6 * n + wander
+    b = 0.8 * programme(n - delay) + np.random.default_rng(2).normal(0.0, 1e-4, (n.size, 1))
+    found = null_test(programme(n), b, rate_hz=RATE, noise_dbfs=-80.0 + 20.0 * np.log10(np.sqrt(2.0)), matched=False)
+    assert found.time_map
+    at, offset, _ = np.array(found.time_map).T
+    said = found.delay_samples + found.drift_ppm * 1e-6 * at * RATE + offset
+    inside = (at > 1.0) & (at < 29.0)
+    truth = np.interp(at * RATE, n, delay)
+    assert np.abs(said - truth)[inside].max() < 1e-4
+    assert found.null_depth_db == pytest.approx(found.limit_db, abs=0.5)
+
+
+def test_points_that_scatter_around_a_line_make_no_map():
+    rng = np.random.default_rng(4)
+    points = [LocalDelay(24_000.0 * n, float(rng.normal(0.0, 1e-4)), 1e-4) for n in range(200)]
+    assert fit_wander(points, start=0, stop=4_800_000) is None
+
+
+def test_the_map_is_as_sure_as_repeated_trials_say():
+    frames = 24_000.0 * np.arange(200)
+    truth = 0.02 * np.sin(frames / 400_000.0)
+    errors = []
+    for seed in range(40):
+        noise = np.random.default_rng(seed).normal(0.0, 1e-3, frames.size)
+        points = [LocalDelay(f, t + e, 1e-3) for f, t, e in zip(frames.tolist(), truth, noise, strict=True)]
+        wander = fit_wander(points, start=0, stop=4_800_000)
+        assert wander is not None
+        errors.append((wander(frames) - truth) / wander.sd(frames))
+    assert np.sqrt(np.mean(np.square(errors))) == pytest.approx(1.0, abs=0.15)
