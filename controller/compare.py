@@ -53,7 +53,7 @@ def null(
     NoAlignment
         The two have nothing in common.
     """
-    from dsp.null.nulltest import null_test
+    from dsp.null.nulltest import null_arrays
 
     emit(Started(JOB, f"{files.relative(a)} against {files.relative(b)}"))
     first, rate_a = read_audio(a)
@@ -65,12 +65,12 @@ def null(
         first = resample(first, rate_a, rate_out_hz=rate_b)
     emit(Progress(JOB, 0.2, detail="aligning"))
     noise_dbfs = _noise_of(b)
-    result = null_test(first, second, rate_hz=rate_b, noise_dbfs=noise_dbfs)
+    result, arrays = null_arrays(first, second, rate_hz=rate_b, noise_dbfs=noise_dbfs)
     emit(Progress(JOB, 0.8, detail="writing"))
     folder = _claim_folder(out or _home_of(b))
     residual = folder / "residual.wav"
-    with WavWriter(residual, rate_hz=rate_b, channels=result.residual.shape[1], subtype="FLOAT") as writer:
-        writer.write(result.residual)
+    with WavWriter(residual, rate_hz=rate_b, channels=len(result.channels), subtype="FLOAT") as writer:
+        writer.write(arrays.residual)
     data = _as_json(result, a, b, residual, rate_b, tolerance_db)
     picture = folder / "null.png"
     from controller.plots import null_picture
@@ -125,26 +125,21 @@ def _claim_folder(home: Path) -> Path:
         return folder
 
 
-def _bands(result: NullResult, rate_hz: int) -> list[dict[str, float | None]]:
+def _bands(result: NullResult) -> list[dict[str, float | None]]:
     """Return depth, programme and residual level of every third octave."""
-    import numpy as np
-
-    from dsp.null.bands import third_octave_levels
-
-    programme, residual = (
-        third_octave_levels(np.asarray(x, np.float64).T, rate_hz=rate_hz) for x in (result.aligned_b, result.residual)
-    )
     return [
         {"hz": hz, "depth_db": depth, "programme_dbfs": heard, "residual_dbfs": left}
-        for (hz, depth), (_, heard), (_, left) in zip(result.third_octave, programme, residual, strict=True)
+        for (hz, depth), (_, heard), (_, left) in zip(
+            result.third_octave, result.programme_third_octave, result.residual_third_octave, strict=True
+        )
     ]
 
 
 def _as_json(result: NullResult, a: Path, b: Path, residual: Path, rate_hz: int, tolerance_db: float) -> dict[str, Any]:
-    from dsp.levels import level_dbfs
+    from dsp.levels import dbfs_from_rms
     from dsp.null.nulltest import DELAY_DEFINITION, NULL_DEFINITION
 
-    level = level_dbfs(result.residual)
+    level = dbfs_from_rms(result.residual_rms)
     depth = result.null_depth_db
     passed = depth is None or depth <= tolerance_db
     said = "identical" if depth is None else f"{depth:.1f} dB"
@@ -162,7 +157,7 @@ def _as_json(result: NullResult, a: Path, b: Path, residual: Path, rate_hz: int,
         "gain_db": [gain if math.isfinite(gain) else None for gain in result.gain_db],
         "definitions": {"null": NULL_DEFINITION, "delay": DELAY_DEFINITION},
         "stages": [{"name": s.name, "depth_db": s.depth_db} for s in result.stages],
-        "third_octave": _bands(result, rate_hz),
+        "third_octave": _bands(result),
         "over_time": [{"at_s": at, "depth_db": level} for at, level in result.over_time],
         "events": [{"at_s": e.at_s, "what": e.what} for e in result.events],
         "residual_file": files.relative(residual),

@@ -8,9 +8,12 @@ coefficient of which is one fast convolution. A constant delay is the same thing
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
+
+from dsp.null.signal import Signal, as_signal
 
 Floats = NDArray[np.float64]
 
@@ -36,14 +39,21 @@ def kernel(offsets: Floats) -> Floats:
 
 
 def read(
-    source: Floats, *, delay: float, drift: float, start: int, stop: int, slope: bool = False
+    source: Signal | Floats,
+    *,
+    delay: float,
+    drift: float,
+    start: int,
+    stop: int,
+    slope: bool = False,
+    wander: Callable[[Floats], Floats] | None = None,
 ) -> tuple[Floats, Floats]:
-    """Return ``source`` as it stands at the times ``n − delay − drift·n`` for the frames ``start ≤ n < stop``.
+    """Return ``source`` at the times ``n − delay − drift·n − wander(n)`` for the frames ``start ≤ n < stop``.
 
     Parameters
     ----------
     source
-        (channels, frames), full scale 1.0; silence is assumed before and after it.
+        A signal, or (channels, frames), full scale 1.0; silence is assumed before and after it.
     delay
         Delay of frame 0 [samples].
     drift
@@ -52,31 +62,39 @@ def read(
         The frames wanted; they may lie anywhere.
     slope
         Also return the derivative with respect to the delay.
+    wander
+        What the delay has beyond that line [samples] at given frames; smooth, growing by less than 0.01 per frame.
 
     Returns
     -------
     tuple
         Two arrays (channels, stop − start): the reading and its derivative (empty unless ``slope``).
     """
+    heard_from = as_signal(source)
+    still = drift == 0.0 and wander is None
     length = LONGEST if drift == 0.0 else int(np.clip(2.0 * STRAY / abs(drift), SHORTEST, LONGEST))
     fft_frames = 1 << (min(length, stop - start) + 2 * HALF_TAPS).bit_length()
-    length = fft_frames - 2 * HALF_TAPS if drift == 0.0 else min(length, fft_frames - 2 * HALF_TAPS)
-    reading = np.empty((source.shape[0], stop - start))
+    length = fft_frames - 2 * HALF_TAPS if still else min(length, fft_frames - 2 * HALF_TAPS)
+    reading = np.empty((heard_from.channels, stop - start))
     derivative = np.empty_like(reading if slope else reading[:, :0])
     for first in range(start, stop, length):
         last = min(first + length, stop)
-        wanted = delay + drift * np.arange(first, last)
-        whole = round(float(wanted[0] + wanted[-1]) / 2.0)
+        frames = np.arange(first, last, dtype=np.float64)
+        wanted = delay + drift * frames
+        if wander is not None:
+            wanted += wander(frames)
+        lowest, highest = float(wanted.min()), float(wanted.max())
+        whole = round((lowest + highest) / 2.0)
         offsets = wanted - whole
-        middle = 0.5 * (offsets[0] + offsets[-1])
-        stray = 0.5 * abs(offsets[-1] - offsets[0])
+        middle = 0.5 * (lowest + highest) - whole
+        stray = 0.5 * (highest - lowest)
         nodes = max(_nodes(stray), 3 if slope else 1)
         scale = max(stray, 1e-3)
         angles = (2.0 * np.arange(nodes) + 1.0) * np.pi / (2.0 * nodes)
         to_powers = np.linalg.inv(np.polynomial.chebyshev.chebvander(np.cos(angles), nodes - 1))
         taps = to_powers @ kernel(middle + scale * np.cos(angles))
         spectra = np.fft.rfft(taps, fft_frames, axis=1)
-        heard = _slice(source, first - whole - HALF_TAPS, last - whole + HALF_TAPS)
+        heard = heard_from.read(first - whole - HALF_TAPS, last - whole + HALF_TAPS)
         shaped = np.fft.irfft(np.fft.rfft(heard, fft_frames, axis=1)[:, None, :] * spectra, fft_frames, axis=2)
         shaped = shaped[:, :, 2 * HALF_TAPS : 2 * HALF_TAPS + last - first]
         place = (offsets - middle) / scale
@@ -93,6 +111,7 @@ def filtered(source: Floats, taps: Floats, *, start: int, stop: int) -> Floats:
     ``source`` is (channels, frames); ``taps`` (channels, 2·half + 1) with tap ``half`` at no delay; silence is assumed
     outside the source.
     """
+    signal = as_signal(source)
     half = taps.shape[1] // 2
     fft_frames = 1 << (8 * taps.shape[1]).bit_length()
     length = fft_frames - 2 * half
@@ -100,7 +119,7 @@ def filtered(source: Floats, taps: Floats, *, start: int, stop: int) -> Floats:
     out = np.empty((source.shape[0], stop - start))
     for first in range(start, stop, length):
         last = min(first + length, stop)
-        heard = _slice(source, first - half, last + half)
+        heard = signal.read(first - half, last + half)
         shaped = np.fft.irfft(np.fft.rfft(heard, fft_frames, axis=1) * spectra, fft_frames, axis=1)
         out[:, first - start : last - start] = shaped[:, 2 * half : 2 * half + last - first]
     return out
@@ -115,17 +134,6 @@ def _nodes(stray: float) -> int:
     while stray > 0.0 and 2.0 * (np.pi * stray / 2.0) ** nodes / math.factorial(nodes) > KERNEL_ERROR:
         nodes += 1
     return nodes
-
-
-def _slice(source: Floats, start: int, stop: int) -> Floats:
-    """Return the frames ``start ≤ n < stop`` of (channels, frames), silence where the source has none."""
-    low, high = max(start, 0), min(stop, source.shape[1])
-    if low == start and high == stop:
-        return source[:, low:high]
-    out = np.zeros((source.shape[0], stop - start))
-    if high > low:
-        out[:, low - start : high - start] = source[:, low:high]
-    return out
 
 
 def _chebyshev_sum(place: Floats, terms: Floats) -> Floats:

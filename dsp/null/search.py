@@ -1,149 +1,209 @@
 """Find where in a reference a recording lies, before anything is fitted.
 
-Arrays are (channels, frames) float64; ``a`` is the reference, ``b`` the recording. Whole files are correlated at a low
-rate, then a dozen short blocks at the full rate, and the line that most of those blocks lie on is the first guess.
+``a`` is the reference, ``b`` the recording. Both are correlated as a whole at a low rate; then short blocks all along
+``b`` are laid over ``a`` at the full rate. Blocks that lie on one line are a piece of the recording; where the line
+jumps, something was cut, lost or repeated (:mod:`dsp.null.segments` finds the frame).
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dsp.errors import NoAlignment
+from dsp.null.align import Piece, overlap
+from dsp.null.reader import read
+from dsp.null.signal import Signal, Span, as_signal, in_order
+from dsp.null.sketch import Sketch, common_lags, lags_of_part, pair_up, sketch
 
 Floats = NDArray[np.float64]
-Span = tuple[int, int]
 
-COARSE_RATE_HZ = 6_000
-WHITENING_FLOOR = 0.1  # of the mean magnitude: quieter bins keep their small weight, so noise is not lifted
-COARSE_SCORE = 9.0  # peak over RMS of the correlation; 2^23 lags of noise reach 9 once in 10^12
-CANDIDATES = 6
-SLIP_REACH = 2_048  # samples: the widest jump within a recording that is followed
-AGREEMENT_FRAMES, AGREEMENT_BLOCKS = 4_096, 8
+SLIP_REACH = 2_048  # samples: how far a block is looked for around the line, before it is looked for everywhere
 BLOCK_FRAMES = 32_768
 BLOCKS = 16
+MOST_BLOCKS = 1_024
+MOST_RELOCATED = 24
 BLOCK_SCORE = 7.0
-ON_LINE = 1.5  # samples; block delays are whole numbers
+ON_LINE = 1.5  # samples; for the first line
+SMALLEST_JUMP = 0.5  # samples; a block's delay is told to some 0.05
 STEEPEST = 3e-4  # a crystal more than 300 ppm off is broken
+ASSIGN_DB = 3.0  # by how much other channels must null deeper than the same ones to be taken instead
 
 
-def coarse_delay(a: Floats, b: Floats, *, rate_hz: int) -> int:
+@dataclass(frozen=True)
+class Probe:
+    """A short block of ``b`` and where it lies."""
+
+    middle: float
+    """Frame of ``b``."""
+    delay: float
+    """[samples]; NaN where no lag stands out."""
+
+    @property
+    def found(self) -> bool:
+        """Whether the block was found in ``a`` at all."""
+        return bool(np.isfinite(self.delay))
+
+
+@dataclass(frozen=True)
+class Guess:
+    """A first alignment: good enough for :func:`dsp.null.align.refine` to converge from."""
+
+    delay_samples: float
+    """Of the longest piece, at ``b``'s first frame."""
+    drift: float
+    pieces: tuple[Piece, ...]
+    """In the order of ``b``; between two of them ``b`` jumps, and neither reaches to the jump."""
+    strange: tuple[bool, bool] = (False, False)
+    """Whether ``b`` plays something else before the first piece, and after the last."""
+
+
+def nothing_in_common() -> NoAlignment:
+    """Return the error for recordings that share nothing."""
+    return NoAlignment(
+        "The two recordings have nothing in common that could be aligned.",
+        hint="Check that both hold the same song, and the same part of it.",
+    )
+
+
+def coarse_delay(a: Signal | Floats, b: Signal | Floats, *, rate_hz: int) -> int:
     """Return the delay of ``b`` after ``a`` to some tens of samples, whatever the polarity.
-
-    Whitened and plain correlation of the whole files at a low rate propose lags; sustained tones nearly match at many
-    of them, so the lag at which short blocks agree best with the reference is taken.
 
     Raises
     ------
     NoAlignment
         No lag stands out of the correlation.
     """
-    step = max(1, rate_hz // COARSE_RATE_HZ)
-    for factor in (step, 1) if step > 1 else (1,):
-        low_a, low_b = _decimated(a, factor), _decimated(b, factor)
-        proposed = [lag for lag, score in _candidates(low_a, low_b) if score >= COARSE_SCORE]
-        if proposed:
-            reach = 8 + int(STEEPEST * low_b.shape[1])
-            agreements = [_agreement(low_a, low_b, lag, reach) for lag in proposed]
-            return proposed[int(np.argmax(agreements))] * factor
-    raise NoAlignment(
-        "The two recordings have nothing in common that could be aligned.",
-        hint="Check that both hold the same song, and the same part of it.",
-    )
+    a, b = as_signal(a), as_signal(b)
+    lags = common_lags(sketch(a, b, rate_hz=rate_hz))
+    if not lags:
+        raise nothing_in_common()
+    return lags[0]
 
 
-def _candidates(a: Floats, b: Floats) -> list[tuple[int, float]]:
-    """Return (lag, peak over RMS) of the highest peaks of the whitened and of the plain correlation."""
-    found: dict[int, float] = {}
-    frames = 1 << (a.shape[1] + b.shape[1]).bit_length()
-    lags = np.arange(frames)
-    lags = np.where(lags >= frames // 2, lags - frames, lags)
-    for whiten in (True, False):
-        power = _correlation(a, b, frames, whiten=whiten)
-        rms = float(np.sqrt(np.mean(power)))
-        if rms == 0.0:
-            continue
-        power = np.where((lags > -a.shape[1]) & (lags < b.shape[1]), power, 0.0)
-        for _ in range(CANDIDATES):
-            best = int(np.argmax(power))
-            found.setdefault(int(lags[best]), float(np.sqrt(power[best])) / rms)
-            power[max(0, best - 8) : best + 9] = 0.0
-    return list(found.items())
+def first_guess(
+    a: Signal | Floats, b: Signal | Floats, *, rate_hz: int, both: Sketch | None = None, near: int | None = None
+) -> Guess:
+    """Return the pieces of ``b`` with their delays to a tenth of a sample, and the drift.
 
-
-def _agreement(a: Floats, b: Floats, near: int, reach: int) -> float:
-    """Return the mean squared correlation coefficient of short blocks, each at its best lag near ``near``."""
-    start, stop = max(0, near), min(b.shape[1], a.shape[1] + near)
-    frames = min(AGREEMENT_FRAMES, stop - start)
-    if frames < 64:
-        return 0.0
-    fft_frames = 1 << (2 * frames + 2 * reach).bit_length()
-    total, weight = 0.0, 0.0
-    for first in np.linspace(start, stop - frames, AGREEMENT_BLOCKS).astype(int).tolist():
-        heard = _padded(a, first - near - reach, first - near + frames + reach)
-        block = b[:, first : first + frames]
-        cross = np.fft.rfft(heard, fft_frames, axis=1) * np.conj(np.fft.rfft(block, fft_frames, axis=1))
-        shared = np.fft.irfft(cross, fft_frames, axis=1)[:, : 2 * reach + 1] ** 2
-        sums = np.concatenate([np.zeros((a.shape[0], 1)), np.cumsum(heard**2, axis=1)], axis=1)
-        power = sums[:, frames:] - sums[:, :-frames]
-        floor = 1e-6 * power.max(initial=0.0) + 1e-300
-        total += float(np.max(np.sum(shared / (power + floor), axis=0)))
-        weight += float(np.sum(block**2))
-    return total / weight if weight > 0.0 else 0.0
-
-
-def block_delays(a: Floats, b: Floats, *, near: int, reach: int, blocks: int = BLOCKS) -> list[tuple[float, float]]:
-    """Return (middle frame of ``b``, delay) of short blocks spread over ``b``, each within ``reach`` of ``near``.
-
-    Blocks in which no lag stands out, for instance silent ones, are left out.
-    """
-    start, stop = max(0, near), min(b.shape[1], a.shape[1] + near)
-    frames = min(BLOCK_FRAMES, stop - start)
-    found: list[tuple[float, float]] = []
-    if frames < 64:
-        return found
-    fade, wide_fade = np.hanning(frames - 1), np.ones(frames + 2 * reach - 1)
-    ramp = np.hanning(2 * reach + 2)[: reach + 1]
-    wide_fade[: reach + 1], wide_fade[-reach - 1 :] = ramp, ramp[::-1]
-    for first in sorted(set(np.linspace(start, stop - frames, blocks).astype(int).tolist())):
-        low = first - near - reach
-        heard = _padded(a, low, first - near + frames + reach)
-        block = np.diff(b[:, first : first + frames], axis=1) * fade  # cut hard, both would agree on their edges
-        lag, score = _correlate(np.diff(heard, axis=1) * wide_fade, block, reach=(0, 2 * reach))
-        if score >= BLOCK_SCORE:
-            found.append((first + 0.5 * frames, float(lag + first - low)))
-    return found
-
-
-@dataclass(frozen=True)
-class Guess:
-    """A first alignment, and the part of the recording for which it holds."""
-
-    delay_samples: float
-    """At ``b``'s first frame."""
-    drift: float
-    steady: Span | None
-    """Frames of ``b`` between two jumps in time; None when it all lies on one line."""
-
-
-def first_guess(a: Floats, b: Floats, *, rate_hz: int) -> Guess:
-    """Return delay and drift good enough for :func:`refine` to converge from.
-
-    The line is the one through two block delays (or level through one) that most blocks lie on within 1.5 samples: lost
-    frames and wrong blocks do not bend it. A level line wins a draw.
+    Channel ``n`` of one is compared with channel ``n`` of the other. ``both`` and ``near`` are the low-rate copies and
+    the likeliest lag, where they are known.
 
     Raises
     ------
     NoAlignment
         Nothing in common.
     """
-    coarse = coarse_delay(a, b, rate_hz=rate_hz)
-    reach = SLIP_REACH + int(STEEPEST * b.shape[1])
-    points = np.array(block_delays(a, b, near=coarse, reach=reach))
+    a, b = as_signal(a), as_signal(b)
+    both = both or sketch(a, b, rate_hz=rate_hz)
+    if near is None:
+        lags = common_lags(both)
+        if not lags:
+            raise nothing_in_common()
+        near = lags[0]
+    start, slope = _first_line(a, b, near)
+    probes = _probes(a, b, start, slope, both)
+    return _pieces(a, b, probes, start, slope)
+
+
+def assign(a: Signal, b: Signal, both: Sketch) -> tuple[tuple[tuple[int, int], ...], int]:
+    """Return (channel of ``a``, channel of ``b``) pairs to compare, and the likeliest lag.
+
+    The same channels are compared unless others null clearly deeper.
+
+    One channel is compared with every one of the other. Of unequal counts each channel of the smaller takes the one
+    that resembles it most.
+
+    Raises
+    ------
+    NoAlignment
+        Nothing in common.
+    """
+    lags = common_lags(both, every_pair=True)
+    if not lags:
+        raise nothing_in_common()
+    count = min(a.channels, b.channels)
+    if count == 1:
+        most = range(max(a.channels, b.channels))
+        return tuple((n if a.channels > 1 else 0, n if b.channels > 1 else 0) for n in most), lags[0]
+    return pair_up(_resemblance(a, b, lags[0], both), by_db=ASSIGN_DB), lags[0]
+
+
+def block_delays(
+    a: Signal | Floats, b: Signal | Floats, *, near: int, reach: int, blocks: int = BLOCKS
+) -> list[tuple[float, float]]:
+    """Return (middle frame of ``b``, delay) of short blocks spread over ``b``, each within ``reach`` of ``near``.
+
+    Blocks in which no lag stands out, for instance silent ones, are left out.
+    """
+    a, b = as_signal(a), as_signal(b)
+    start, stop = max(0, near), min(b.frames, a.frames + near)
+    frames = min(BLOCK_FRAMES, stop - start)
+    if frames < 64:
+        return []
+    firsts = sorted(set(np.linspace(start, stop - frames, blocks).astype(int).tolist()))
+    probes = in_order(lambda first: probe(a, b, first, frames, near, reach), firsts)
+    return [(found.middle, found.delay) for found in probes if found.found]
+
+
+def probe(a: Signal, b: Signal, first: int, frames: int, near: int, reach: int) -> Probe:
+    """Return where the block of ``frames`` frames of ``b`` from ``first`` lies, within ``reach`` of ``near``."""
+    fade, wide_fade = np.hanning(frames - 1), np.ones(frames + 2 * reach - 1)
+    ramp = np.hanning(2 * reach + 2)[: reach + 1]
+    ramp = ramp[: wide_fade.size // 2]
+    wide_fade[: ramp.size], wide_fade[-ramp.size :] = ramp, ramp[::-1]
+    low = first - near - reach
+    heard = np.diff(a.read(low, first - near + frames + reach), axis=1) * wide_fade
+    block = np.diff(b.read(first, first + frames), axis=1) * fade  # cut hard, both would agree on their edges
+    size = 1 << heard.shape[1].bit_length()
+    power = _whitened(heard, block, size)
+    rms = float(np.sqrt(np.mean(power)))
+    middle = first + 0.5 * frames
+    if rms == 0.0:
+        return Probe(middle, np.nan)
+    near_lags = np.sqrt(power[-np.arange(0, 2 * reach + 1) % size])
+    best = int(np.argmax(near_lags))
+    if near_lags[best] < BLOCK_SCORE * rms:
+        return Probe(middle, np.nan)
+    return Probe(middle, float(first - low - best - _vertex(near_lags, best)))
+
+
+def _vertex(values: Floats, best: int) -> float:
+    """Return how far beyond ``best`` the parabola through it and its neighbours peaks, within half a step."""
+    if not 0 < best < values.size - 1:
+        return 0.0
+    before, peak, after = values[best - 1 : best + 2]
+    bend = before - 2.0 * peak + after
+    return float(np.clip(0.5 * (before - after) / bend, -0.5, 0.5)) if bend < 0.0 else 0.0
+
+
+def _whitened(a: Floats, b: Floats, size: int) -> Floats:
+    """Return the power of the whitened circular correlation at each lag of ``b`` after ``a``, channels added.
+
+    Channels are correlated each with its own and their squares added, so that an inverted channel does not cancel the
+    other. Quiet bins keep a small weight, so that noise is not lifted.
+    """
+    cross = np.fft.rfft(b, size, axis=1) * np.conj(np.fft.rfft(a, size, axis=1))
+    cross[:, : size // 300] = 0.0  # rumble and DC align nothing
+    magnitude = np.abs(cross)
+    cross /= np.maximum(magnitude + 0.1 * magnitude.mean(axis=1, keepdims=True), 1e-300)
+    power: Floats = np.sum(np.fft.irfft(cross, size, axis=1) ** 2, axis=0)
+    return power
+
+
+def _first_line(a: Signal, b: Signal, near: int) -> tuple[float, float]:
+    """Return delay at ``b``'s first frame and drift of the line that most of a dozen blocks lie on.
+
+    The line goes through two block delays (or level through one), so that lost frames and wrong blocks do not bend it.
+    A level line wins a draw.
+    """
+    reach = SLIP_REACH + int(STEEPEST * b.frames)
+    points = np.array(block_delays(a, b, near=near, reach=reach))
     if not points.size:
-        return Guess(float(coarse), 0.0, None)
+        return float(near), 0.0
     time, delay = points.T
     i, j = np.triu_indices(time.size, 1)
     slopes = np.concatenate([np.zeros(time.size), (delay[j] - delay[i]) / (time[j] - time[i])])
@@ -151,70 +211,177 @@ def first_guess(a: Floats, b: Floats, *, rate_hz: int) -> Guess:
     slopes[np.abs(slopes) > STEEPEST] = 0.0
     off = delay[None, :] - delay[through][:, None] - slopes[:, None] * (time[None, :] - time[through][:, None])
     agree = np.abs(off) <= ON_LINE
-    best = int(
-        np.argmax(agree.sum(axis=1) - 1e-3 * np.mean(np.minimum(np.abs(off), 9.0), axis=1) + 0.5 * (slopes == 0.0))
-    )
+    score = agree.sum(axis=1) - 1e-3 * np.mean(np.minimum(np.abs(off), 9.0), axis=1) + 0.5 * (slopes == 0.0)
+    best = int(np.argmax(score))
     on = agree[best]
     slope = float(slopes[best])
     if slope != 0.0:
         slope = float(np.polyfit(time[on], delay[on], 1)[0])
-    at_start = float(np.mean(delay[on] - slope * time[on])) if slope != 0.0 else float(np.median(delay[on]))
-    return Guess(at_start, slope, _longest_steady(time, on))
+    return float(np.median(delay[on] - slope * time[on])), slope
 
 
-def _longest_steady(time: Floats, on: NDArray[np.bool_]) -> Span | None:
-    """Return the stretch of the most blocks in a row that lie on the line; None when (nearly) all of them do."""
-    if on.all() or np.count_nonzero(~on) <= 1:
-        return None
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], on.astype(np.int8), [0]])))
-    starts, stops = edges[::2], edges[1::2]
-    longest = int(np.argmax(stops - starts))
-    first, last = int(time[starts[longest]]), int(time[stops[longest] - 1])
-    half = BLOCK_FRAMES // 2  # the outermost blocks may reach over the jump
-    inner = first + (half if starts[longest] > 0 else -half), last + (-half if stops[longest] < on.size else half)
-    return inner if inner[1] - inner[0] >= half else (first, last)
+def _probes(a: Signal, b: Signal, start: float, slope: float, both: Sketch) -> list[Probe]:
+    """Return blocks all along ``b``: first looked for near the line, then near other lines, then everywhere."""
+    frames = min(BLOCK_FRAMES, b.frames)
+    count = int(np.clip(b.frames // BLOCK_FRAMES, BLOCKS, MOST_BLOCKS))
+    firsts = sorted(set(np.linspace(0, b.frames - frames, count).astype(int).tolist()))
+
+    def near_line(first: int) -> Probe:
+        near = round(start + slope * (first + 0.5 * frames))
+        beside = near - first - frames >= 0 or first - near >= a.frames
+        return Probe(first + 0.5 * frames, np.nan) if beside else probe(a, b, first, frames, near, SLIP_REACH)
+
+    probes = list(in_order(near_line, firsts))
+    offsets: list[float] = []
+    for first, last in _lost_runs(probes)[:MOST_RELOCATED]:
+        for offset in offsets:
+            for n in range(first, last):
+                near = round(offset + slope * probes[n].middle)
+                moved = probe(a, b, firsts[n], frames, near, SLIP_REACH)
+                probes[n] = moved if moved.found and not probes[n].found else probes[n]
+        for _ in range(3):
+            lost = [n for n in range(first, last) if not probes[n].found]
+            if len(lost) < 2:
+                break
+            lag = _elsewhere(a, b, firsts, frames, lost, both)
+            if lag is None:
+                break
+            offset = lag - slope * probes[lost[len(lost) // 2]].middle
+            before = sum(probe.found for probe in probes)
+            for n in lost:
+                probes[n] = probe(a, b, firsts[n], frames, round(offset + slope * probes[n].middle), SLIP_REACH)
+            if sum(probe.found for probe in probes) == before:
+                break
+            offsets.append(offset)
+    return probes
 
 
-def _correlate(a: Floats, b: Floats, *, reach: Span) -> tuple[int, float]:
-    """Return the lag of ``b`` after ``a`` with the highest whitened correlation of any polarity, and peak over RMS.
+def _elsewhere(a: Signal, b: Signal, firsts: list[int], frames: int, lost: list[int], both: Sketch) -> int | None:
+    """Return a delay anywhere in ``a`` at which most blocks of the lost run are found; None when there is none."""
+    trials = [lost[n] for n in sorted({len(lost) // 4, len(lost) // 2, 3 * len(lost) // 4})]
+    best, found = None, 0
+    for lag in lags_of_part(both, firsts[lost[0]], firsts[lost[-1]] + frames):
+        hits = sum(probe(a, b, firsts[n], frames, lag, SLIP_REACH).found for n in trials)
+        if hits > found:
+            best, found = lag, hits
+    return best
 
-    Channels are correlated each with its own and their squares added, so that an inverted channel does not cancel the
-    other. ``reach`` bounds the lag of ``a`` after ``b`` [samples, inclusive].
+
+def _lost_runs(probes: Sequence[Probe]) -> list[Span]:
+    """Return (first, one past last) of runs of two or more blocks that were not found, the longest first."""
+    lost = np.concatenate([[0], [not probe.found for probe in probes], [0]]).astype(np.int8)
+    edges = np.flatnonzero(np.diff(lost))
+    runs = [(int(i), int(j)) for i, j in zip(edges[::2], edges[1::2], strict=True) if j - i >= 2]
+    return sorted(runs, key=lambda run: run[0] - run[1])
+
+
+def _pieces(a: Signal, b: Signal, probes: list[Probe], start: float, slope: float) -> Guess:
+    """Group the blocks into pieces; a piece reaches to half a block from the jumps at its ends."""
+    found = [probe for probe in probes if probe.found]
+    if not found:
+        return Guess(start, slope, (Piece(*overlap(start, slope, a.frames, b.frames), start),))
+    time, delay = np.array([(probe.middle, probe.delay) for probe in found]).T
+    steps = np.diff(delay) - slope * np.diff(time)
+    usual = steps[np.abs(steps - np.median(steps)) < SMALLEST_JUMP] if steps.size else steps
+    tolerance = max(SMALLEST_JUMP, 6.0 * 1.4826 * float(np.median(np.abs(usual)))) if usual.size else ON_LINE
+    groups: list[list[Probe]] = []
+    for one in found:
+        if groups and _steps(groups[-1][-1], one, slope) <= tolerance:
+            groups[-1].append(one)
+        else:
+            groups.append([one])
+    groups = [group for group in groups if len(group) > 1] or [max(groups, key=len)]
+    merged = [groups[0]]
+    for group in groups[1:]:
+        if _steps(merged[-1][-1], group[0], slope) <= tolerance:
+            merged[-1] += group
+        else:
+            merged.append(group)
+    if slope != 0.0:
+        slope = _common_slope(merged)
+    half = BLOCK_FRAMES / 2.0
+    sounding = float(
+        np.median([np.sqrt(np.mean(_heard(b, probe) ** 2)) for probe in found[:: max(1, len(found) // 8)]])
+    )
+    strange = [
+        len(run) >= 2 and bool(np.median([np.sqrt(np.mean(_heard(b, probe) ** 2)) for probe in run]) > 0.01 * sounding)
+        for run in (
+            _inside(a, [p for p in probes if p.middle < merged[0][0].middle], merged[0][0].delay),
+            _inside(a, [p for p in probes if p.middle > merged[-1][-1].middle], merged[-1][-1].delay),
+        )
+    ]
+    pieces: list[Piece] = []
+    for n, group in enumerate(merged):
+        at = float(np.median([probe.delay - slope * probe.middle for probe in group]))
+        low, high = overlap(at, slope, a.frames, b.frames)
+        first, last = group[0].middle, group[-1].middle
+        inner = first + half, last - half
+        if inner[1] - inner[0] < half:
+            inner = first, max(last, first + 1.0)
+        if n > 0 or strange[0]:
+            low = max(low, round(inner[0]))
+        if n < len(merged) - 1 or strange[1]:
+            high = min(high, round(inner[1]))
+        if high > low:
+            pieces.append(Piece(low, high, at))
+    if not pieces:
+        raise nothing_in_common()
+    main = max(pieces, key=lambda piece: piece.frames)
+    return Guess(main.delay, slope, tuple(pieces), (strange[0], strange[1]))
+
+
+def _steps(one: Probe, other: Probe, slope: float) -> float:
+    return abs(other.delay - one.delay - slope * (other.middle - one.middle))
+
+
+def _inside(a: Signal, probes: list[Probe], delay: float) -> list[Probe]:
+    """Return those blocks for which ``a`` has something to offer at that delay."""
+    half = BLOCK_FRAMES / 2.0
+    return [probe for probe in probes if half < probe.middle - delay < a.frames - half]
+
+
+def _heard(b: Signal, probe: Probe) -> Floats:
+    return b.read(int(probe.middle) - 2048, int(probe.middle) + 2048)
+
+
+def _common_slope(groups: list[list[Probe]]) -> float:
+    """Return the least-squares slope that all groups share, each with a level of its own."""
+    over, under = 0.0, 0.0
+    for group in groups:
+        time = np.array([probe.middle for probe in group])
+        delay = np.array([probe.delay for probe in group])
+        over += float(np.sum((time - time.mean()) * (delay - delay.mean())))
+        under += float(np.sum((time - time.mean()) ** 2))
+    return over / under if under > 0.0 else 0.0
+
+
+def _resemblance(a: Signal, b: Signal, near: int, both: Sketch) -> Floats:
+    """Return the squared correlation coefficients of every channel of ``a`` (rows) with every one of ``b``.
+
+    Taken from a few blocks at the full rate, each read at the delay at which its best pair agrees most.
     """
-    power = _correlation(a, b, 1 << a.shape[1].bit_length(), whiten=True)
-    rms = float(np.sqrt(np.mean(power)))
-    if rms == 0.0:
-        return 0, 0.0
-    lags = -np.arange(reach[0], reach[1] + 1)
-    near = power[lags % power.size]
-    best = int(np.argmax(near))
-    return int(lags[best]), float(np.sqrt(near[best])) / rms
-
-
-def _correlation(a: Floats, b: Floats, frames: int, *, whiten: bool) -> Floats:
-    """Return the power of the circular correlation over ``frames`` at each lag of ``b`` after ``a``, channels added."""
-    cross = np.fft.rfft(b, frames, axis=1) * np.conj(np.fft.rfft(a, frames, axis=1))
-    cross[:, : frames // 300] = 0.0  # 20 Hz at the coarse rate: rumble and DC align nothing
-    if whiten:
-        magnitude = np.abs(cross)
-        cross /= np.maximum(magnitude + WHITENING_FLOOR * magnitude.mean(axis=1, keepdims=True), 1e-300)
-    power: Floats = np.sum(np.fft.irfft(cross, frames, axis=1) ** 2, axis=0)
-    return power
-
-
-def _decimated(x: Floats, factor: int) -> Floats:
-    """Return differences of the means of ``factor`` frames: a rough low-pass, and emphasis against rumble and bass.
-
-    Without the emphasis a recording with much bass resembles itself at every lag.
-    """
-    frames = x.shape[1] // factor * factor
-    means = x[:, :frames].reshape(x.shape[0], -1, factor).mean(axis=2)
-    return np.diff(means, axis=1, prepend=0.0)
-
-
-def _padded(x: Floats, start: int, stop: int) -> Floats:
-    out = np.zeros((x.shape[0], stop - start))
-    low, high = max(start, 0), min(stop, x.shape[1])
-    if high > low:
-        out[:, low - start : high - start] = x[:, low:high]
-    return out
+    reach = SLIP_REACH + both.factor + int(STEEPEST * b.frames)
+    start, stop = max(0, near), min(b.frames, a.frames + near)
+    frames = min(BLOCK_FRAMES, stop - start)
+    total = np.zeros((a.channels, b.channels))
+    powers = np.zeros((a.channels, 1)), np.zeros((1, b.channels))
+    for first in np.linspace(start, stop - frames, 6).astype(int).tolist():
+        heard = b.read(first, first + frames)
+        around = a.read(first - near - reach, first - near + frames + reach)
+        size = 1 << around.shape[1].bit_length()
+        spectra = np.fft.rfft(np.diff(around), size), np.fft.rfft(np.diff(heard) * np.hanning(frames - 1), size)
+        power = sum(
+            np.fft.irfft(np.conj(x) * y / np.maximum(np.abs(x * y), 1e-300), size) ** 2
+            for x in spectra[0]
+            for y in spectra[1]
+        )
+        lags = np.sqrt(np.asarray(power)[-np.arange(0, 2 * reach + 1) % size])
+        best = int(np.argmax(lags))
+        delay = near + reach - best - _vertex(lags, best)
+        y, _ = read(a, delay=float(delay), drift=0.0, start=first, stop=first + frames)
+        total += y @ heard.T
+        powers[0][:, 0] += np.sum(y**2, axis=1)
+        powers[1][0] += np.sum(heard**2, axis=1)
+    scale = powers[0] * powers[1]
+    squared: Floats = np.where(scale > 0.0, total**2 / np.where(scale > 0.0, scale, 1.0), 0.0)
+    return squared
