@@ -20,6 +20,12 @@ EXPLAINS = 0.5  # of the variation that is no noise: less and the cause is uncle
 FIT_ENTRIES = 4_096  # 82 s in entries of 20 ms
 TIMES_S = tuple(0.005 * 2.0**n for n in range(10))  # 5 ms to 2.6 s: what compressors offer
 THRESHOLD_SHARES = (0.05, 0.2, 0.4, 0.6, 0.8, 0.92)
+MODEL_THRESHOLD_DB = 1.0
+MODEL_SLOPE, MODEL_TIME, MODEL_DEPTH = (
+    0.25,
+    0.5,
+    0.08,
+)  # relative: what the unknown detector and knee of a compressor can be off by
 WINDOW_S = 0.5
 MOVE_SIGMAS = 8.0
 SMALLEST_MOVE_DB = 0.01
@@ -37,7 +43,7 @@ class Compressor:
     """RMS level of the reference in an entry, AES17."""
     most_reduction_db: Figure
     attack_s: Figure
-    """Time constant; a guess whose spread is the curvature of the fit."""
+    """Time constant; a guess: its spread holds half of it for the unknown detector beside the fit's curvature."""
     release_s: Figure
 
 
@@ -164,14 +170,14 @@ def _compressor(track: GainTrack, part: slice, weight: Floats) -> tuple[Compress
         value = float(grid[at, column])
         if value < track.entry_s * 0.5:
             return unseen(f"faster than an entry of {1e3 * track.entry_s:.0f} ms")
-        return Figure(value, value * spread(column))
+        return Figure(value, value * float(np.hypot(spread(column), MODEL_TIME)), "a guess")
 
     most = float(np.max(shape, initial=0.0))
     return (
         Compressor(
-            slope=Figure(slope, slope_sd),
-            threshold_dbfs=Figure(float(grid[at, 0]), spread(0)),
-            most_reduction_db=Figure(-slope * most, slope_sd * most),
+            slope=Figure(slope, float(np.hypot(slope_sd, MODEL_SLOPE * slope))),
+            threshold_dbfs=Figure(float(grid[at, 0]), float(np.hypot(spread(0), MODEL_THRESHOLD_DB))),
+            most_reduction_db=Figure(-slope * most, float(np.hypot(slope_sd * most, MODEL_DEPTH * slope * most))),
             attack_s=seconds(1),
             release_s=seconds(2),
         ),
@@ -191,8 +197,9 @@ def _smoothed(level: Floats, grid: Floats, entry_s: float) -> Floats:
     out = np.empty_like(above)
     for k in range(level.size):
         ahead = above[k] - state
-        state = state + np.where(ahead > 0.0, rise, fall) * ahead
-        out[k] = state
+        step = np.where(ahead > 0.0, rise, fall) * ahead
+        out[k] = state + 0.5 * step  # on average over the entry
+        state = state + step
     return out
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,6 +61,8 @@ class ClickFinder:
         self.clicks: list[Click] = []
         self.dropouts: list[Dropout] = []
         self.click_count = self.dropout_count = 0
+        self._last: dict[int, Dropout] = {}
+        """The latest dropout per channel: it may go on beyond its stretch."""
         self.power = 0.0
         """Sum of squares of the residual within the faults."""
 
@@ -89,6 +91,9 @@ class ClickFinder:
             if clipped[start]:
                 continue
             part = slice(start, stop + 1)
+            if self._lasts(channel, first + start, first + stop + 1, before=start < inner[0]):
+                out[part] = True
+                continue
             if np.ptp(model[part]) == 0.0 or (start == 0 and stop + 1 == heard.size):
                 continue
             wrong = float(np.sqrt(np.mean((model[part] - heard[part]) ** 2)))
@@ -100,9 +105,20 @@ class ClickFinder:
             if inner[0] <= start < inner[1]:
                 self.dropout_count += 1
                 frame = first + start
-                self.dropouts.append(Dropout(frame, frame / self.rate_hz, channel, length, float(heard[start])))
+                self._last[channel] = Dropout(frame, frame / self.rate_hz, channel, length, float(heard[start]))
+                self.dropouts.append(self._last[channel])
                 if len(self.dropouts) > 2 * MOST_KEPT:
                     self.dropouts = _longest(self.dropouts)
+
+    def _lasts(self, channel: int, begin: int, end: int, *, before: bool) -> bool:
+        """Whether a run that began before this stretch is the latest dropout, and then note how far it goes."""
+        last = self._last.get(channel)
+        if last is None or not before or begin >= last.frame + last.length_frames:
+            return False
+        longer = replace(last, length_frames=max(last.length_frames, end - last.frame))
+        self.dropouts = [longer if dropout is last else dropout for dropout in self.dropouts]
+        self._last[channel] = longer
+        return True
 
     def _clicks(
         self, model: Floats, left: Floats, out: Bools, clipped: Bools, channel: int, first: int, inner: tuple[int, int]

@@ -36,7 +36,7 @@ class GainTrack:
     gain_db: Floats
     sd_db: Floats
     level_dbfs: Floats
-    """Of the reference in the entry, AES17."""
+    """Of the reference in the entry, AES17, the channels' powers averaged: compressors of a mix are linked."""
     rms_db: Figure
     """RMS of the gain's variation, weighted by programme power and free of the noise's share."""
     power: float
@@ -59,13 +59,14 @@ def gain_tracks(sums: FrameSums, law: PowerLaw, *, first_frame: int) -> tuple[Ga
     noise of each, being independent, cancels.
     """
     series = sums.series()
+    linked = series["xx"].sum(axis=2).mean(axis=0)
     return tuple(
-        _track(sums, {name: s[c] for name, s in series.items()}, law.factor[:, c], first_frame)
+        _track(sums, {name: s[c] for name, s in series.items()}, law.factor[:, c], first_frame, linked)
         for c in range(sums.channels)
     )
 
 
-def _track(sums: FrameSums, s: dict[str, Floats], factor: Floats, first_frame: int) -> GainTrack:
+def _track(sums: FrameSums, s: dict[str, Floats], factor: Floats, first_frame: int, linked: Floats) -> GainTrack:
     xx, rr = s["xx"], s["rr"]
     total = xx.sum(axis=1)
     loud = total > FAINTEST * total.max(initial=0.0)
@@ -88,7 +89,7 @@ def _track(sums: FrameSums, s: dict[str, Floats], factor: Floats, first_frame: i
         per_band = np.sum(weight, axis=0)
         tilt = np.sum((shared - gain[:, None] * xx) / v, axis=0) / np.where(per_band > 0.0, per_band, 1.0)
         gain = np.sum((shared - tilt * xx) / v, axis=1) / np.maximum(weight.sum(axis=1), 1e-300)
-        gain -= np.sum(gain / var) / np.sum(1.0 / var)
+        gain -= np.sum(gain * total) / np.sum(total)  # the mean that the model's own least-squares gain took
     beside = np.diff(at) == 1
     both = var[1:] + var[:-1]
     step = np.abs(np.diff(gain))[beside] / np.sqrt(both[beside])
@@ -98,7 +99,9 @@ def _track(sums: FrameSums, s: dict[str, Floats], factor: Floats, first_frame: i
     near, near_var = _lagged_square(gain, var, total, at, 1)
     far, far_var = _lagged_square(gain, var, total, at, 2)
     # The noise-free power at lag 0 from lags 1 and 2, along the parabola that an autocorrelation begins with.
-    square, square_sd = (4.0 * near - far) / 3.0, float(np.sqrt(16.0 * near_var + far_var)) / 3.0
+    # A gain faster than that would be overshot: it cannot have more than the entries have with their noise.
+    whole = float(np.sum(total * gain**2) / np.sum(total))
+    square, square_sd = min((4.0 * near - far) / 3.0, whole), float(np.sqrt(16.0 * near_var + far_var)) / 3.0
     share = float(np.sum(total)) / max(1, s["xx"].shape[0])
     rms = float(np.sqrt(max(square, 0.0)))
     enough = square * share > LEAST_SHARE * float(s["rr"].sum(axis=1).mean())
@@ -112,7 +115,7 @@ def _track(sums: FrameSums, s: dict[str, Floats], factor: Floats, first_frame: i
         entry_s=sums.entry_s,
         gain_db=DB * np.log(np.maximum(1.0 + gain, 1e-6)),
         sd_db=DB * np.sqrt(var),
-        level_dbfs=10.0 * np.log10(2.0 * total),
+        level_dbfs=10.0 * np.log10(2.0 * linked[at]),
         rms_db=rms_db,
         power=square * share if rms_db.observable else 0.0,
         power_sd=(square_sd if rms_db.observable else float(np.hypot(square, square_sd))) * share,

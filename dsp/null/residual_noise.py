@@ -21,6 +21,7 @@ LINE_SIGMAS = 6.0  # 40 places are looked at in every channel: chance alone reac
 LONE_LINE_SIGMAS = 10.0  # a single line off the fundamental must stand out more to be called mains
 HIGHEST_LOWEST = 3  # hum has a line at 1, 2 or 3 times the mains; higher ones alone are something else
 PROGRAMME = 10.0  # a line must be this many times what the residual usually holds of the programme there
+CROSS = 8.0 / 3.0
 CERTAIN = 5.0
 AGREE_SIGMAS = 5.0
 FEWEST_WINDOWS = 4
@@ -129,7 +130,8 @@ def _place(
     neighbours = np.abs(lagged[channel, [best - 1, best + 1]])
     if abs(fraction) > 0.35 and fraction * (neighbours[1] - neighbours[0]) < 0.0:
         fraction -= np.sign(fraction)
-    # Phase noise of a product of two values whose power is ``ratio`` times the noise's.
+    # Phase noise of products of two values each; neighbouring products share theirs with opposite sign, so that this is
+    # an upper bound, which a wandering mains needs.
     inverse = float(noise[channel] / np.abs(lagged[channel, best]))
     sd = float(np.sqrt((inverse + 0.5 * inverse**2) / windows)) / (2.0 * np.pi) * spacing
     return (best + fraction) * spacing, sd, significance
@@ -154,8 +156,9 @@ def _levels(
     turned = np.real(lagged[:, at] * np.exp(-2j * np.pi * off))
     out: list[Figure] = []
     for value, floor in zip(turned, noise, strict=True):
-        # A line of amplitude a puts (a·gain/2)² into the bin; the noise adds its cross terms to the spread.
-        spread = float(np.sqrt((0.5 * floor**2 + max(value, 0.0) * floor) / sums.lagged_windows))
+        # A line of amplitude a puts (a·gain/2)² into the bin. Each window's noise meets the line in two products and
+        # shares a sixth of its amplitude with either neighbour: 2·(1 + 2/6) times the line's power times the noise's.
+        spread = float(np.sqrt((0.5 * floor**2 + CROSS * max(value, 0.0) * floor) / sums.lagged_windows))
         if value <= 3.0 * spread:
             out.append(unseen("below the noise around it"))
             continue

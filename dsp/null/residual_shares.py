@@ -116,4 +116,5 @@ def untold(noise: Figure, sums: SpectrumSums, frames: FrameSums, causes: Sequenc
         said.append("The gain that follows the level is that of a distortion of high order: the two are one here.")
     if any(cause.kind != "steady" for cause in causes):
         said.append("A gain that differs between octaves, as of a dynamic equaliser, is seen only in its mean.")
+        said.append("A gain that follows the programme also tilts its spectrum: linear and gain can overlap.")
     return tuple(said)

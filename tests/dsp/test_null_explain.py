@@ -152,8 +152,11 @@ def test_a_compressor_is_named_with_its_slope(song):
     found = explain(gain[:, None] * song, heard + noise(song))
     for cause in found.gain_cause:
         assert cause.kind == "compressor"
-        assert cause.compressor.slope.value == pytest.approx(-0.5, abs=0.1)
-        assert cause.compressor.release_s.value == pytest.approx(0.2, rel=0.5)
+        assert within(cause.compressor.slope, -0.5, sigmas=2.0)
+        assert within(cause.compressor.release_s, 0.2, sigmas=2.0)
+        assert within(cause.compressor.attack_s, 0.03, sigmas=2.0)
+        deepest = 20.0 * np.log10(np.max(np.abs(song[0] / heard[0])))
+        assert within(cause.compressor.most_reduction_db, deepest, sigmas=2.0)
     assert share(found, "gain").share.value > 0.7
 
 
@@ -369,3 +372,11 @@ def test_third_octaves_hold_depth_and_levels_that_agree(song):
         if band.depth_db is not None:
             assert band.depth_db == pytest.approx(20.0 * np.log10(0.01 / 1.01), abs=1e-6)
             assert band.residual_dbfs - band.programme_dbfs == pytest.approx(band.depth_db, abs=1e-9)
+
+
+def test_a_long_dropout_is_one_and_has_its_whole_length(song):
+    heard = song + noise(song)
+    heard[0, 100_000:220_000] = 0.0
+    found = explain(song, heard)
+    assert [(d.frame, d.channel, d.length_frames) for d in found.dropouts] == [(100_000, 0, 120_000)]
+    assert found.dropout_count == 1 and found.click_count == 0
