@@ -19,6 +19,8 @@ SECOND = "#6fb3b8"
 BAD = "#e0604c"
 FAINT = "#4a4d50"
 FLOOR_DB = -140.0
+LEAST_SHARE = 0.005
+"""A cause with less than this of the residual's power is not written."""
 
 
 def _figure(rows: int, height: float) -> tuple[Figure, list[Axes]]:
@@ -56,12 +58,15 @@ def null_picture(
     depth_db: float | None,
     limit_db: float | None,
     title: str,
+    stages: Sequence[tuple[str, float | None]] = (),
+    shares: Sequence[tuple[str, float]] = (),
 ) -> bytes:
-    """Draw programme and residual of a null by third octave [dBFS], and its depth over time [dB].
+    """Draw programme and residual of a null by third octave [dBFS], its depth over time and after each stage [dB].
 
     ``third_octave`` holds ``hz``, ``programme_dbfs`` and ``residual_dbfs``; ``None`` stands for nothing there.
+    ``shares`` are those of the residual's power, 0 to 1, by cause.
     """
-    figure, (bands, time) = _figure(2, 6.0)
+    figure, (bands, time, below) = _figure(3, 8.5)
     hz = [band["hz"] or 0.0 for band in third_octave]
     floor = FLOOR_DB
     for key, name, colour in (("programme_dbfs", "programme", SECOND), ("residual_dbfs", "residual", ACCENT)):
@@ -96,7 +101,33 @@ def null_picture(
             fontsize=8,
             ha="right",
         )
+    _waterfall(below, stages, limit_db, shares)
     return _png(figure)
+
+
+def _waterfall(
+    ax: Axes, stages: Sequence[tuple[str, float | None]], limit_db: float | None, shares: Sequence[tuple[str, float]]
+) -> None:
+    """Draw the depth after each stage as hanging bars, and write beside them what is left."""
+    depths = [FLOOR_DB if depth is None else max(depth, FLOOR_DB) for _, depth in stages]
+    bottom = max(FLOOR_DB, min([*depths, limit_db or 0.0, -60.0]) - 12.0)
+    ax.bar(range(len(stages)), depths, color=SECOND, width=0.6)
+    for place, ((_, depth), height) in enumerate(zip(stages, depths, strict=True)):
+        said = "identical" if depth is None else f"{depth:.1f}"
+        ax.annotate(said, (place, max(height, bottom)), xytext=(0, -11), textcoords="offset points", color=INK,
+                    fontsize=8, ha="center")  # fmt: skip
+    ax.set_xticks(range(len(stages)), labels=[name for name, _ in stages])
+    ax.set_xlim(-0.6, len(stages) + 2.4)
+    ax.set_ylim(bottom, 3.0)
+    if limit_db is not None and limit_db >= bottom:
+        ax.axhline(limit_db, color=BAD, linewidth=0.8, linestyle=":")
+    told = sorted((s for s in shares if s[1] >= LEAST_SHARE), key=lambda s: -s[1])[:6]
+    lines = [f"{100.0 * share:3.0f} %  {name}" for name, share in told]
+    if lines:
+        text = "what is left\n" + "\n".join(lines)
+        ax.text(0.995, 0.95, text, transform=ax.transAxes, color=INK, fontsize=8, ha="right", va="top",
+                family="monospace")  # fmt: skip
+    _label(ax, "depth after each stage", "", "residual re programme [dB]")
 
 
 def loops_picture(loops: Sequence[LoopFacts], title: str) -> bytes:
