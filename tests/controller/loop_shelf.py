@@ -62,4 +62,5 @@ def response(delay_samples: float, gain_db: float, *, corner_hz: float = 3.0, ra
     hz = np.geomspace(5.0, 23_000.0, 800)
     h = 10 ** (gain_db / 20) * (1j * hz / corner_hz) / (1 + 1j * hz / corner_hz)
     h = h * np.exp(-2j * np.pi * hz * delay_samples / rate_hz)
-    return StoredResponse(tuple(hz), tuple(h.real), tuple(h.imag), tuple(np.full(len(hz), 1e-5)))
+    columns = (hz, h.real, h.imag, np.full(len(hz), 1e-5))
+    return StoredResponse(*(tuple(map(float, column)) for column in columns))
