@@ -13,13 +13,14 @@ if TYPE_CHECKING:
 
     from controller.cli.face import Face
 
-ACTIONS = ("history", "dbu", "trim", "compare", "csv")
+ACTIONS = ("history", "dbu", "trim", "compare", "csv", "report")
 EXAMPLES = """\
 actions:
   history       what changed since an earlier calibration, and slow trends
   dbu           what 0 dBFS is in dBu: a tone, and what your meter shows
   trim          which trim to turn, which way and by how much, live
   compare FILE  a loop's response beside one that REW or ARTA exported as text
+  report        one page to print: plots, table, problems, definitions
   csv           a table of all figures, a row a loop (--responses: the curves)
 
 examples:
@@ -29,6 +30,7 @@ examples:
   halfnormal loops dbu --rig studio-a --output 7 --accuracy 0.5%+3digits
   halfnormal loops trim --rig studio-a --standard EBU-R68
   halfnormal loops compare rew.txt --rig studio-a --loop 7 --picture 7.png
+  halfnormal loops report --rig studio-a --calibration 12
   halfnormal loops csv --rig studio-a --out loops.csv
 
 exit code 1 when something is wrong: a change beyond its error bars and the
@@ -70,7 +72,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--once", action="store_true", help="trim: measure and end (for scripts)")
     parser.add_argument("--responses", action="store_true", help="csv: the responses instead of the figures")
-    parser.add_argument("--out", type=Path, metavar="FILE", help="csv: where to (default: stdout)")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="csv, report: where to (csv: default stdout)")
     add_common(parser, plan=True)
 
 
@@ -89,5 +91,6 @@ def run(args: argparse.Namespace) -> int:
         "trim": loops_levels.run_trim,
         "compare": loops_papers.run_compare,
         "csv": loops_papers.run_csv,
+        "report": loops_papers.run_report,
     }
     return actions[args.action](args, face_of(args))

@@ -111,3 +111,14 @@ def run_csv(args: argparse.Namespace, face: Face) -> int:
     data["csv"] = files.relative(args.out)
     face.data(data, [files.relative(args.out)])
     return 0
+
+
+def run_report(args: argparse.Namespace, face: Face) -> int:
+    """Write the page of one calibration and say where it is."""
+    from controller.files import relative
+    from controller.loop_report import write_loop_report
+
+    rig, stored = _chosen(args, face)
+    page = write_loop_report(stored, rig, newest=args.calibration is None, out=args.out, emit=face.emit)
+    face.data({"report": relative(page), "calibration": relative(stored.path)}, [relative(page)])
+    return 0
