@@ -283,8 +283,10 @@ def fit_line(x: Sequence[float], y: Sequence[tuple[float, float | None]]) -> tup
 
     ``y`` are values with their standard deviations. Weighted least squares, weights 1/sd²; where an error bar is
     missing or zero, all points weigh alike. Points that scatter more than their error bars say (a room that warms up)
-    widen the slope's by Birge's ratio √(χ²/ν), as the Particle Data Group does; the distance is then Student's t with ν
-    degrees of freedom, turned into that of a normal distribution after D. L. Wallace, Ann. Math. Stat. 30 (1959) 1121.
+    widen the slope's by Birge's ratio √(χ²/ν), as the Particle Data Group does. Where the scatter is more than the
+    error bars can explain (χ²/ν above 1 + 3√(2/ν), three standard deviations of χ²/ν) it alone is what the slope is
+    judged by: the distance is then Student's t with ν degrees of freedom, turned into that of a normal distribution after
+    D. L. Wallace, Ann. Math. Stat. 30 (1959) 1121.
     """
     sds = [sd for _, sd in y if sd]
     weighted = len(sds) == len(y)
@@ -299,8 +301,9 @@ def fit_line(x: Sequence[float], y: Sequence[tuple[float, float | None]]) -> tup
     rest = [v - level - slope * (xi - middle) for xi, v in zip(x, values, strict=True)]
     chi2 = sum(w * r * r for w, r in zip(weights, rest, strict=True)) / freedom if freedom > 0 else math.nan
     own = 1.0 / math.sqrt(spread)
-    if weighted and (freedom == 0 or chi2 <= 1.0):
-        return slope, own, abs(slope) / own
+    if weighted and (freedom == 0 or chi2 <= 1.0 + 3.0 * math.sqrt(2.0 / freedom)):
+        sd = own if freedom == 0 else own * math.sqrt(max(chi2, 1.0))
+        return slope, sd, abs(slope) / sd
     if freedom == 0:
         return slope, None, None
     sd = own * math.sqrt(chi2)

@@ -12,6 +12,7 @@ import numpy as np
 from controller.figures import BY_KEY
 from controller.loop_figures import figures_of
 from controller.plots import ACCENT, PRINT, Ground, canvas, label, png
+from controller.response_compare import say_hz
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -65,12 +66,12 @@ def comparison_picture(found: ResponseComparison, title: str) -> bytes:
     label(levels, title, "", "dB re 1 kHz", ground=PRINT)
     difference.plot(found.hz, found.difference_db, color=COLOURS[2], linewidth=1.0)
     difference.plot([found.worst_db_hz], [found.worst_db], "o", color=COLOURS[1], markersize=4)
-    worst = f"{found.worst_db:+.3f} dB at {found.worst_db_hz:.4g} Hz"
+    worst = f"{found.worst_db:+.3f} dB at {say_hz(found.worst_db_hz)}"
     label(difference, f"theirs less ours; most: {worst}", "", "dB", ground=PRINT)
     if phase is not None and found.worst_deg is not None and found.worst_deg_hz is not None:
         axes[2].plot(found.hz, phase, color=COLOURS[2], linewidth=1.0)
         axes[2].plot([found.worst_deg_hz], [found.worst_deg], "o", color=COLOURS[1], markersize=4)
-        worst = f"{found.worst_deg:+.2f}° at {found.worst_deg_hz:.4g} Hz"
+        worst = f"{found.worst_deg:+.2f}° at {say_hz(found.worst_deg_hz)}"
         label(axes[2], f"phase, delay taken out; most: {worst}", "", "degrees", ground=PRINT)
     for ax in axes:
         frequency_axis(ax)

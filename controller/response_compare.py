@@ -59,6 +59,11 @@ class ResponseComparison:
         return self.their_db - self.our_db
 
 
+def say_hz(hz: float) -> str:
+    """Write a frequency: ``21.92 Hz``, ``19750 Hz``."""
+    return f"{hz:.4g} Hz" if hz < 1000.0 else f"{hz:.0f} Hz"
+
+
 def compare_responses(loop: LoopFacts, theirs: TextResponse, *, rate_hz: int) -> ResponseComparison:
     """Lay their response over that of a calibrated loop.
 

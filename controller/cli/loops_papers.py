@@ -74,18 +74,20 @@ def run_compare(args: argparse.Namespace, face: Face) -> int:
 
 
 def _lines(found: ResponseComparison) -> list[str]:
+    from controller.response_compare import say_hz
+
     lines = [
         f"level   theirs less ours {found.their_offset_db:+.3f} dB at 1 kHz, taken out",
-        f"differs at most {found.worst_db:+.4f} dB at {found.worst_db_hz:.5g} Hz "
+        f"differs at most {found.worst_db:+.4f} dB at {say_hz(found.worst_db_hz)} "
         f"(our error bar {found.our_sd_db:.1g} dB), RMS {found.rms_db:.4f} dB, {len(found.hz)} frequencies",
     ]
-    if found.worst_deg is None or found.delay_samples is None:
+    if found.worst_deg is None or found.worst_deg_hz is None or found.delay_samples is None:
         return [*lines, "phase   the file has none"]
     turned = "the same polarity" if found.polarity == 1 else "the other polarity"
     return [
         *lines,
         f"delay   theirs {found.delay_samples:+.4f} samples later, {turned}; taken out",
-        f"phase   differs at most {found.worst_deg:+.3f}° at {found.worst_deg_hz:.5g} Hz",
+        f"phase   differs at most {found.worst_deg:+.3f}° at {say_hz(found.worst_deg_hz)}",
     ]
 
 

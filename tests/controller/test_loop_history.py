@@ -188,6 +188,15 @@ def test_a_straight_line_is_found_whatever_its_error_bars(slope: float, level: f
     assert sd > 0
 
 
+def test_a_clear_trend_with_the_scatter_its_error_bars_foresee_stays_clear() -> None:
+    scatter = (0.003, -0.005, 0.004, 0.001, -0.006, 0.005, 0.002, -0.004)  # of a standard deviation of 0.004
+    _, sd, sigma = fit_line(range(8), [(-0.02 * x + by, 0.004) for x, by in enumerate(scatter)])
+    assert sd is not None
+    assert sd >= 0.004 / math.sqrt(42.0), "never narrower than the error bars say; sum (x - 3.5)^2 = 42"
+    assert sigma is not None
+    assert sigma > 20
+
+
 def test_two_points_make_no_trend_and_one_day_no_month(tmp_path: Path) -> None:
     shelf = shelve(tmp_path, calibration(), calibration(days=30.0))
     assert trends(shelf, LIMITS) == []
@@ -319,6 +328,15 @@ def test_history_names_the_change_the_trend_and_exits_1(line: Line) -> None:
     assert said.code == 1
     assert "gain of output 2 → desk/ch02 falls" in said.out
     assert "✕ output 1 → desk/ch01: gain changed by -0.300 dB, beyond the tolerance of 0.05" in said.out
+
+
+def test_rig_check_finds_a_limit_of_no_figure(line: Line) -> None:
+    rig = line.home / "rigs" / "small.toml"
+    rig.write_text(rig.read_text() + "\n[tolerance.figures]\nthd = { max = -80 }\n")
+    said = line.run("rig", "check", "--rig", "small")
+    assert said.code == 2
+    assert "no figure 'thd'" in said.sentence
+    assert "thd_db" in said.err
 
 
 def test_history_of_one_loop_and_figure_since_a_number_with_a_picture(line: Line) -> None:
