@@ -285,7 +285,8 @@ def fit_line(x: Sequence[float], y: Sequence[tuple[float, float | None]]) -> tup
     missing or zero, all points weigh alike. Points that scatter more than their error bars say (a room that warms up)
     widen the slope's by Birge's ratio √(χ²/ν), as the Particle Data Group does. Where the scatter is more than the
     error bars can explain (χ²/ν above 1 + 3√(2/ν), three standard deviations of χ²/ν) it alone is what the slope is
-    judged by: the distance is then Student's t with ν degrees of freedom, turned into that of a normal distribution after
+    judged by: the distance is then Student's t with ν degrees of freedom, turned into that of a normal distribution
+    after
     D. L. Wallace, Ann. Math. Stat. 30 (1959) 1121.
     """
     sds = [sd for _, sd in y if sd]
