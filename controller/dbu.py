@@ -137,7 +137,7 @@ def parse_reading(text: str) -> Reading:
     found = _READING.fullmatch(text.strip().lower())
     if not found:
         raise UsageError(
-            f"{text!r} is no reading of a meter.", hint="Write 1.2285 V, 1228.5 mV, +4.01 dBu or 1.79 dBV."
+            f"{text.strip()!r} is no reading of a meter.", hint="Write 1.2285 V, 1228.5 mV, +4.01 dBu or 1.79 dBV."
         )
     digits = found[1].replace(",", ".").replace("−", "-")
     value, unit = float(digits), found[2] or "v"

@@ -14,6 +14,7 @@ from controller.dbu import Accuracy, DbuReading, Reading, StoredReading
 from controller.errors import DeclinedError, UsageError
 from controller.events import Accept, Done, Emit, Finding, Progress, Question, Started
 from controller.figures import Figure
+from controller.loop_tolerance import tell_age
 from controller.studio import Studio
 from controller.version import VERSION
 from hardware.known import utc_now
@@ -94,6 +95,7 @@ def read_dbu(studio: Studio, request: Request, *, ask: Ask, emit: Emit, accept: 
     if not accept(question):
         raise DeclinedError("The reading was not accepted; nothing sounded.")
     emit(Started(JOB, f"output {request.output}"))
+    tell_age(stored, rig, JOB, emit)
     with studio.stream() as stream:
         sounding.climb(stream, request.output, request.level_dbfs)
         readings, heard = _hold(stream, request, ask, emit)

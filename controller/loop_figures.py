@@ -58,7 +58,7 @@ def chosen(shelf: Sequence[StoredCalibration], number: int | None, *, rig: str) 
     """
     if not shelf:
         raise CalibrationError(
-            f"The rig {rig} has never been calibrated.", hint=f"Run 'halfnormal calibrate --rig {rig}'."
+            f"The rig {rig} has no calibration that can be read.", hint=f"Run 'halfnormal calibrate --rig {rig}'."
         )
     if number is None:
         return shelf[-1]
@@ -97,7 +97,7 @@ def say_figure(kind: FigureKind, figure: Figure | None) -> str:
 def signed(kind: FigureKind, value: float) -> str:
     """Write a value at the table's digits, with a sign where the unit is a ratio or the value is below zero."""
     sign = "+" if kind.unit in {"dB", "ppm"} else ""
-    return f"{value:{sign}.{kind.digits}f}"
+    return f"{value:{sign}z.{kind.digits}f}"
 
 
 def say_sd(sd: float | None, digits: int) -> str:

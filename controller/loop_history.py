@@ -29,6 +29,7 @@ ROUNDING = 1e-12
 """Relative size of what the arithmetic leaves: a slope below it is none."""
 DAYS_A_MONTH = 365.25 / 12.0
 LEAST_POINTS = 3
+"""A trend needs so many times, no two of them nearer than a tenth of the span: two are a change."""
 LATENCIES = ("latency_samples", "latency_phase_samples", "latency_group_samples", "latency_fit_samples")
 
 Verdict = Literal["same", "within", "beyond", "unsure", "appeared", "vanished"]
@@ -233,7 +234,7 @@ def trends(
     subjects: Iterable[Subject] | None = None,
     keys: Iterable[str] | None = None,
 ) -> list[Trend]:
-    """Fit a straight line to every figure that :data:`LEAST_POINTS` calibrations or more saw, most certain first.
+    """Fit a straight line to every figure that was seen at :data:`LEAST_POINTS` times or more, most certain first.
 
     Latencies are followed at the newest calibration's rate only, whole samples common to all loops taken out.
     """
@@ -260,7 +261,7 @@ def trends(
     found = [
         _fitted(subject, key, points, limits[key].change)
         for (subject, key), points in series.items()
-        if len(points) >= LEAST_POINTS and points[-1].days > points[0].days
+        if _times([point.days for point in points]) >= LEAST_POINTS
     ]
     return sorted(found, key=lambda trend: -(trend.sigma or 0.0))
 
@@ -269,6 +270,16 @@ def _figures(calibration: Calibration) -> Iterator[tuple[Subject, Mapping[str, F
     yield (0, ""), calibration.figures
     for loop in calibration.loops:
         yield (loop.output, loop.address), figures_of(loop)
+
+
+def _times(days: Sequence[float]) -> int:
+    """Count the times that lie a tenth of the span or more apart."""
+    gap = (max(days) - min(days)) / 10.0
+    count, last = 0, -math.inf
+    for day in sorted(days):
+        if day - last >= gap and day > last:
+            count, last = count + 1, day
+    return count
 
 
 def _fitted(subject: Subject, key: str, points: Sequence[Point], tolerance: float | None) -> Trend:
@@ -286,8 +297,7 @@ def fit_line(x: Sequence[float], y: Sequence[tuple[float, float | None]]) -> tup
     widen the slope's by Birge's ratio √(χ²/ν), as the Particle Data Group does. Where the scatter is more than the
     error bars can explain (χ²/ν above 1 + 3√(2/ν), three standard deviations of χ²/ν) it alone is what the slope is
     judged by: the distance is then Student's t with ν degrees of freedom, turned into that of a normal distribution
-    after
-    D. L. Wallace, Ann. Math. Stat. 30 (1959) 1121.
+    after D. L. Wallace, Ann. Math. Stat. 30 (1959) 1121.
     """
     sds = [sd for _, sd in y if sd]
     weighted = len(sds) == len(y)

@@ -175,7 +175,7 @@ def crosstalk_picture(loops: Sequence[LoopFacts], *, width_mm: float, height_mm:
         ax.set_yticks(range(len(CROSSTALKS)), labels=[name for _, name in CROSSTALKS])
     else:
         _nothing(ax, "no crosstalk was measured")
-    _small(ax, title, "output", "")
+    _small(ax, title, "output (white: not observable)" if np.isnan(values).any() else "output", "")
     return png(figure, dpi=PAPER_DPI)
 
 
@@ -217,7 +217,7 @@ def _series(ax: Axes, loops: Sequence[LoopFacts], keys: Sequence[tuple[str, str,
         ax.errorbar(at, values, yerr=bars, fmt=mark, markersize=2.2, linewidth=0.6, color=colour, label=name)
     if drawn:
         low, high = ax.get_ylim()
-        ax.set_ylim(low, high + 0.3 * (high - low))
+        ax.set_ylim(low, high + 0.45 * (high - low))
         ax.legend(fontsize=5, frameon=False, ncols=3, loc="upper center", handletextpad=0.1, columnspacing=0.6)
     else:
         _nothing(ax, f"no {title} was measured")
@@ -236,3 +236,4 @@ def _nothing(ax: Axes, what: str) -> None:
 def _small(ax: Axes, title: str, x: str, y: str) -> None:
     label(ax, title, x, y, ground=PAPER)
     ax.title.set_fontsize(PAPER.points + 0.5)
+    ax.yaxis.get_offset_text().set_fontsize(PAPER.points)

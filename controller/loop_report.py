@@ -146,9 +146,7 @@ def _table(loops: Sequence[LoopFacts], columns: Sequence[tuple[str, str]]) -> st
     heads = ["out", "strip", "in", "pol.", *(f"{head} [{_unit(key)}]" for key, head in columns), "verdict"]
     rows = [_row(loop, columns) for loop in loops]
     bars = [[f.sd for loop in loops if (f := figures_of(loop).get(key)) and f.sd is not None] for key, _ in columns]
-    rows.append(
-        ["", "± at most", "", "", *(f"{max(sds):.2g}" if sds else "?" for sds in bars), "one standard deviation"]
-    )
+    rows.append(["", "± at most", "", "", *(f"{max(sds):.2g}" if sds else "?" for sds in bars), "(1 sd)"])
     return table(heads, rows, marked=[number for number, loop in enumerate(loops) if not loop.ok])
 
 
@@ -183,13 +181,12 @@ def _rest(stored: StoredCalibration) -> str:
             value = figure.note if figure.value is None else f"{signed(kind, figure.value)} {kind.unit}"
             bar = "" if figure.sd is None or figure.value is None else f" ± {figure.sd:.1g}"
             told.append(f"{kind.label}: {value}{bar}")
-    reasons = {
-        f"{BY_KEY[key].label} {figure.note}"
-        for loop in stored.calibration.loops
-        for key, figure in loop.figures.items()
-        if figure.value is None and figure.note and key in BY_KEY
-    }
-    told += [f"n.o.: {reason}" for reason in sorted(reasons)[:4]]
+    reasons: dict[str, str] = {}
+    for loop in stored.calibration.loops:
+        for key, figure in loop.figures.items():
+            if figure.value is None and figure.note and key in BY_KEY:
+                reasons.setdefault(BY_KEY[key].label, figure.note)
+    told += [f"{name}: {note}" for name, note in reasons.items()]
     return "; ".join(told)
 
 
@@ -209,7 +206,7 @@ font:6.4pt/1.25 system-ui,"DejaVu Sans",sans-serif}
 @media print{html{background:#fff}body{margin:0}}
 header{display:flex;justify-content:space-between;align-items:flex-end;border-bottom:.4mm solid #1b1d1f;
 padding-bottom:1mm;gap:6mm}
-h1{font-size:13pt;margin:0;line-height:1.1}header div{text-align:right}
+h1{font-size:12pt;margin:0;line-height:1.1}header>div{text-align:right;flex:none;max-width:110mm}
 p{margin:1mm 0}ul{margin:.5mm 0 1mm;padding-left:4mm}
 .good{color:#1d6b38;font-weight:600}p.bad{color:#b03020;font-weight:600}
 .pictures{display:flex;gap:1mm;align-items:flex-start;margin:1mm 0}

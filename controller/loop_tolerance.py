@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from controller import loops
+from controller.events import Emit, Finding
 from controller.figures import BY_KEY, KINDS, Figure, FigureKind
 from controller.loop_figures import figures_of, say_figure, where_of
 from controller.loops import Calibration, LoopFacts, Problem
@@ -107,6 +108,13 @@ def age_problem(stored: StoredCalibration, rig: Rig, *, now: dt.datetime | None 
         f"the calibration is {say_age(age)} old; this rig allows {say_age(rig.tolerance.calibration_hours)}",
         f"Run 'halfnormal calibrate --rig {rig.name}'.",
     )
+
+
+def tell_age(stored: StoredCalibration | None, rig: Rig, job: str, emit: Emit) -> None:
+    """Warn a face that what ``job`` builds on is older than its rig allows."""
+    late = None if stored is None else age_problem(stored, rig)
+    if late is not None:
+        emit(Finding(job, late.what, late.hint, "warning"))
 
 
 def say_age(hours: float) -> str:

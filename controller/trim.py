@@ -20,6 +20,7 @@ from controller.dbu import ChannelLevel, StoredReading
 from controller.errors import CalibrationError, DeclinedError, UsageError
 from controller.events import Accept, Done, Emit, Finding, Progress, Question, Started
 from controller.figures import Figure
+from controller.loop_tolerance import tell_age
 from controller.loops import LoopFacts
 from controller.studio import Studio
 
@@ -80,13 +81,17 @@ def standard(word: str) -> Standard:
 
 @dataclass(frozen=True)
 class Line:
-    """One line to align: an output with the input that hears it and what that input's 0 dBFS is in dBu."""
+    """One line to align: an output with the input that hears it and what is known in dBu.
+
+    ``reference`` is the input's level when outputs are trimmed, else the output's; ``meter`` names its reading.
+    """
 
     output: int
     address: str
     input: int
     reference: ChannelLevel
     pad_db: float
+    meter: str = ""
 
     def name(self, side: Side) -> str:
         """Name it by the side whose trim is turned."""
@@ -155,7 +160,6 @@ def trim(
     """
     rig = studio.rig
     found = lines(studio, request)
-    reference = dbu.all_readings(studio.home.readings)[-1]
     planned = recall.plan_target(studio, _as_calibrated(studio, found), believe=False)
     level = request.standard.level_dbfs
     question = Question(
@@ -164,9 +168,8 @@ def trim(
             f"{sounding.FREQ_HZ:g} Hz at {level:g} dBFS on one line after the other, each from "
             f"{sounding.FIRST_DBFS:g} dBFS upward; right is {request.standard.level_dbu:+g} dBu "
             f"within {request.tolerance_db:g} dB.",
-            f"{len(found)} lines: the trims of {_those(found, request.side)}.",
-            f"The meter is {reference.path.name} of {reference.reading.made_at[:16].replace('T', ' ')}, output "
-            f"{reference.reading.output}, {reference.reading.accuracy}.",
+            f"The trims of {_those(found, request.side)}.",
+            *(f"The meter: {meter}." for meter in sorted({line.meter for line in found})),
             "Turn the monitors down: the desk's mix bus carries the tone.",
             *planned.lines(),
             *(["Going ahead says that what is listed by hand stands so."] if planned.plan.by_hand else []),
@@ -174,7 +177,8 @@ def trim(
     )
     if not accept(question):
         raise DeclinedError("The alignment was not accepted; nothing sounded or moved.")
-    emit(Started(JOB, f"{len(found)} lines, {request.standard.name}"))
+    emit(Started(JOB, f"{_those(found, request.side)}, {request.standard.name}"))
+    tell_age(loops.latest(studio.home.calibrations), rig, JOB, emit)
     recall.demand_ports(studio, planned)
     told: list[LineReading] = []
     with studio.stream() as stream:
@@ -235,7 +239,8 @@ def _line(loop: LoopFacts, readings: Sequence[StoredReading], side: Side) -> Lin
         channels, number = (reading.inputs, loop.input) if side == "output" else (reading.outputs, loop.output)
         known = next((channel for channel in channels if channel.channel == number), None)
         if known is not None and known.dbu_at_0dbfs.value is not None:
-            return Line(loop.output, loop.address, loop.input, known, reading.pad_db)
+            meter = f"{stored.path.name} of {reading.made_at[:10]}, output {reading.output}, {reading.accuracy}"
+            return Line(loop.output, loop.address, loop.input, known, reading.pad_db, meter)
     return None
 
 

@@ -135,7 +135,7 @@ def _changes(compared: Comparison | None, changes: Sequence[Change], everything:
     lines = [
         "",
         f"Since {number_of(compared.before):04d} ({compared.before.calibration.made_at[:10]}): "
-        f"{len(changes)} figures compared",
+        f"{len(changes)} figure{'s' if len(changes) != 1 else ''} compared",
     ]
     lines += [f"  {_MARKS[v]} {count:5d}  {VERDICTS[v]}" for v, count in counts.items() if count]
     rows = [
@@ -171,7 +171,7 @@ def _trends(found: Sequence[Trend], numbers: Sequence[int], everything: bool) ->
     from controller.loop_history import LEAST_POINTS, SIGMA, sparkline
 
     if len(numbers) < LEAST_POINTS:
-        return ["", f"A trend needs {LEAST_POINTS} calibrations."]
+        return ["", f"A trend needs calibrations at {LEAST_POINTS} times."]
     shown = [t for t in found if everything or t.significant]
     sure = sum(t.significant for t in found)
     lines = ["", f"Trends: {sure} of {len(found)} stand beyond {SIGMA:g} sigma"]

@@ -55,8 +55,12 @@ def _ask() -> Reading:
     while True:
         sys.stderr.write("\nWhat does the meter show (1.2285 V, +4.01 dBu)? ")
         sys.stderr.flush()
+        line = sys.stdin.readline()
+        if not line:
+            sys.stderr.write("\n")
+            raise UsageError("No reading was typed; nothing was filed.", hint="Type what the meter shows.")
         try:
-            return parse_reading(sys.stdin.readline())
+            return parse_reading(line)
         except UsageError as error:
             sys.stderr.write(f"{error} {error.hint}\n")
 

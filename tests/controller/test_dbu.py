@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import math
 from pathlib import Path
 
 import numpy as np
 import pytest
 from cli_line import Line
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from loop_shelf import calibration, loop, shelve
 
@@ -60,6 +61,7 @@ def test_what_is_no_reading_is_refused_in_one_sentence(text: str) -> None:
     assert error.value.hint
 
 
+@settings(deadline=None)
 @given(st.text(max_size=20))
 def test_any_text_is_a_reading_or_a_sentence(text: str) -> None:
     for parse in (parse_reading, parse_accuracy):
@@ -257,6 +259,37 @@ def test_the_tone_waits_for_the_one_who_reads(line: Line) -> None:
     assert any(isinstance(e, Finding) and "outputs 1, 3 come back on another input" in e.what for e in heard)
 
 
+class Terminal(io.StringIO):
+    """A keyboard with somebody at it."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_what_is_typed_is_asked_again_until_it_is_a_reading(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", Terminal("y\nloud\n1.2285 V\n"))
+    said = line.run("loops", "dbu", "--rig", "small", "--output", "1", "--accuracy", "1%")
+    assert said.code == 0
+    assert "'loud' is no reading of a meter" in said.err
+    assert "nothing follows" not in said.err, "there is no calibration to speak of"
+    assert "+18.006" in said.out
+    monkeypatch.setattr("sys.stdin", Terminal("y\n"))
+    assert "No reading was typed" in line.run("loops", "dbu", "--output", "1", "--accuracy", "1%").sentence
+
+
+def test_enter_goes_on_to_the_next_line(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
+    calibrated(line)
+    read = ("--output", "1", "--accuracy", "1%", "--reading", "1.5 V", "--yes")
+    assert line.run("loops", "dbu", "--rig", "small", *read).code == 0
+    monkeypatch.setattr("sys.stdin", Terminal("\n\n\n\n"))
+    words = ("loops", "trim", "--rig", "small", "--standard", "EBU-R68", "--output", "1")
+    assert line.run(*words, "--dry-run").code == 0
+    told = line.json(*words, "--yes", code=1)
+    # 1.5 V at -14 dBFS is 1.74 dB too hot for R68
+    assert told["lines"][0]["turn_up_db"] == pytest.approx(-20 * math.log10(1.5 / (math.sqrt(0.6) * 10**0.2)), abs=0.01)
+    assert "turn line 1 (desk/ch01) down 1.74 dB" in told["lines"][0]["what"]
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -400,6 +433,7 @@ def test_a_line_out_of_reach_says_which_output_to_read(line: Line) -> None:
     shelve(line.home / "rigs" / "small" / "calibrations", calibration(loop(1), loop(2, input=2, expected_input=2)))
     reading = ("--output", "1", "--accuracy", "1%", "--reading", "1.228 V", "--yes")
     assert line.run("loops", "dbu", "--rig", "small", *reading).code == 0
+    assert "days old" in line.run("loops", "dbu", "--rig", "small", *reading).err, "what it builds on has expired"
     told = line.run("loops", "trim", "--rig", "small", "--standard", "EBU-R68", "--once", "--yes", "--output", "2")
     assert told.code == 2
     assert "Output 2 cannot be aligned" in told.sentence

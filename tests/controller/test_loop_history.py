@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from cli_line import Line
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from loop_shelf import calibration, loop, shelve
 from scipy import stats
@@ -176,6 +176,7 @@ def test_students_t_becomes_the_normal_deviate_of_the_same_probability(freedom: 
     assert sigma == pytest.approx(stats.norm.isf(stats.t.sf(t, freedom)), rel=0.05)
 
 
+@settings(deadline=None)
 @given(
     slope=st.floats(-10, 10),
     level=st.floats(-100, 100),
@@ -200,6 +201,8 @@ def test_a_clear_trend_with_the_scatter_its_error_bars_foresee_stays_clear() -> 
 def test_two_points_make_no_trend_and_one_day_no_month(tmp_path: Path) -> None:
     shelf = shelve(tmp_path, calibration(), calibration(days=30.0))
     assert trends(shelf, LIMITS) == []
+    twice = shelve(tmp_path / "c", calibration(), calibration(days=30.0), calibration(days=30.1))
+    assert trends(twice, LIMITS) == [], "two days, whatever the number of calibrations"
     same = shelve(tmp_path / "b", calibration(), calibration(), calibration())
     assert trends(same, LIMITS) == []
     assert trends([], LIMITS) == []
@@ -220,7 +223,7 @@ def test_a_damaged_calibration_is_told_and_the_others_stay(tmp_path: Path) -> No
     assert "0003-calibration.json" in told[0].what
     with pytest.raises(CalibrationError, match="no calibration 0009"):
         chosen(all_stored(tmp_path, silent), 9, rig="small")
-    with pytest.raises(CalibrationError, match="never been calibrated"):
+    with pytest.raises(CalibrationError, match="has no calibration"):
         chosen([], None, rig="small")
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from cli_line import Line
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from loop_shelf import calibration, loop, response, shelve
 
@@ -116,6 +116,7 @@ def test_a_bad_file_is_one_sentence_with_its_line(text: str, said: str) -> None:
     assert error.value.hint
 
 
+@settings(deadline=None)
 @given(
     rows=st.lists(
         st.tuples(st.floats(0.5, 96_000), st.floats(-300, 300), st.floats(-1e5, 1e5)),
@@ -133,6 +134,7 @@ def test_whatever_numbers_come_back_as_they_were(rows: list[tuple[float, ...]], 
     assert np.abs(back - np.array(rows)).max() < 1e-6
 
 
+@settings(deadline=None)
 @given(st.text(alphabet="0123456789.,;+-eE \t\n*#nai", max_size=200))
 def test_any_text_is_a_response_or_a_sentence(text: str) -> None:
     try:
