@@ -28,6 +28,10 @@ REFERENCE_V = math.sqrt(0.6)
 """0 dBu: 1 mW into 600 Ω, √(0.001 · 600) V."""
 DB_PER_RATIO = 20.0 / math.log(10.0)
 """A relative error r of a voltage is r · 8.686 dB, to the first order."""
+DEFINITION = (
+    "20·log10(V / √0.6 V) of the meter, less the level of the 997 Hz sine that was played [dBFS, AES17]; sd is one "
+    "standard deviation"
+)
 GAIN_KEYS = ("gain_997_db", "gain_db")
 """Which gain of a loop is taken, best first: at the reading's own frequency, else the broadband one."""
 

@@ -20,6 +20,7 @@ _MARKS = {"same": "·", "within": "~", "beyond": "✕", "unsure": "?", "appeared
 def run(args: argparse.Namespace, face: Face) -> int:
     """Print what changed, what is slowly changing, and what lies beyond the rig's limits."""
     from controller import files, loop_history, places
+    from controller.figures import KINDS
     from controller.loop_figures import all_stored, chosen, number_of
     from controller.loop_tolerance import age_problem, limit_problems, limits_of
     from hardware.rig import load_rig
@@ -58,6 +59,11 @@ def run(args: argparse.Namespace, face: Face) -> int:
         "false_alarms_expected": 0.0 if compared is None else compared.false_alarms,
         "trends": [_trend_json(trend) for trend in found],
         "problems": [{"where": p.where, "what": p.what, "hint": p.hint} for p in problems],
+        "sigma": loop_history.SIGMA,
+        "definitions": {
+            "verdicts": dict(loop_history.VERDICTS),
+            "figures": {k.key: f"{k.definition} [{k.unit}]" for k in KINDS if k.key in {c.key for c in changes}},
+        },
         "picture": None if args.picture is None else files.relative(args.picture),
     }
     everything = subject is not None or key is not None

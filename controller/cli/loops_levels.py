@@ -74,6 +74,7 @@ def dry_run(face: Face) -> int:
 
 
 def _dbu_json(stored: StoredReading) -> dict[str, Any]:
+    from controller.dbu import DEFINITION
     from controller.files import relative
 
     reading = stored.reading
@@ -84,6 +85,7 @@ def _dbu_json(stored: StoredReading) -> dict[str, Any]:
         "reading_dbu": reading.reading_dbu,
         "dbu_at_0dbfs": reading.dbu_at_0dbfs.value,
         "dbu_at_0dbfs_sd": reading.dbu_at_0dbfs.sd,
+        "definition": DEFINITION,
         "uncertainty": [{"name": part.name, "sd_db": part.sd_db, "how": part.how} for part in reading.parts],
         "pad_db": reading.pad_db,
         "calibration": reading.calibration or None,

@@ -327,6 +327,8 @@ def test_history_names_the_change_the_trend_and_exits_1(line: Line) -> None:
     (falling,) = [t for t in told["trends"] if t["significant"]]
     assert (falling["output"], falling["figure"]) == (2, "gain_db")
     assert [set(p) for p in told["problems"]] == [{"where", "what", "hint"}]
+    assert told["sigma"] == 5
+    assert "least-squares" in told["definitions"]["figures"]["gain_db"]
     said = line.run("loops", "history", "--rig", "small")
     assert said.code == 1
     assert "gain of output 2 → desk/ch02 falls" in said.out
