@@ -20,7 +20,7 @@ _RIG_NAME = re.compile(r"[\w][\w .-]*")
 
 @dataclass(frozen=True)
 class RigHome:
-    """What is kept of one rig: its controls' known state, the virtual room's knobs, calibrations and snapshots."""
+    """What is kept of one rig: its controls' known state, the room's knobs, and the folders of what was measured."""
 
     folder: Path
 
@@ -38,6 +38,16 @@ class RigHome:
     def calibrations(self) -> Path:
         """The folder of numbered calibrations."""
         return self.folder / "calibrations"
+
+    @property
+    def readings(self) -> Path:
+        """The folder of numbered readings of a meter."""
+        return self.folder / "readings"
+
+    @property
+    def reports(self) -> Path:
+        """The folder of numbered pages about the rig's loops."""
+        return self.folder / "reports"
 
     @property
     def snapshots(self) -> Path:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+    from matplotlib.axes import Axes as Axes
+    from matplotlib.figure import Figure as Figure
 
     from controller.loops import LoopFacts
 
@@ -23,32 +24,52 @@ LEAST_SHARE = 0.005
 """A cause with less than this of the residual's power is not written."""
 
 
-def _figure(rows: int, height: float) -> tuple[Figure, list[Axes]]:
+@dataclass(frozen=True)
+class Ground:
+    """What a picture is drawn on: colours of paper, writing and grid, and the size of the writing [points]."""
+
+    paper: str = PAPER
+    ink: str = INK
+    faint: str = FAINT
+    points: float = 8.0
+
+
+SCREEN = Ground()
+PRINT = Ground("#ffffff", "#1b1d1f", "#c9cbcd", 7.0)
+
+
+def canvas(
+    rows: int, height: float, *, columns: int = 1, width: float = 9.0, ground: Ground = SCREEN
+) -> tuple[Figure, list[Axes]]:
+    """Return an empty picture of ``rows`` × ``columns`` axes, row by row; ``width`` and ``height`` in inches."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(9.0, height), facecolor=PAPER, layout="constrained")
+    figure = Figure(figsize=(width, height), facecolor=ground.paper, layout="constrained")
     FigureCanvasAgg(figure)
-    axes = [figure.add_subplot(rows, 1, row + 1) for row in range(rows)]
+    axes = [figure.add_subplot(rows, columns, place + 1) for place in range(rows * columns)]
     for ax in axes:
-        ax.set_facecolor(PAPER)
-        ax.grid(visible=True, color=FAINT, linewidth=0.5)
-        ax.tick_params(colors=INK, labelsize=8)
+        ax.set_facecolor(ground.paper)
+        ax.grid(visible=True, color=ground.faint, linewidth=0.5)
+        ax.set_axisbelow(True)
+        ax.tick_params(colors=ground.ink, labelsize=ground.points)
         for spine in ax.spines.values():
-            spine.set_color(FAINT)
+            spine.set_color(ground.faint)
     return figure, axes
 
 
-def _png(figure: Figure) -> bytes:
+def png(figure: Figure, *, dpi: int = 110) -> bytes:
+    """Draw a picture as PNG."""
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=110, metadata={"Software": None})
+    figure.savefig(buffer, format="png", dpi=dpi, metadata={"Software": None})
     return buffer.getvalue()
 
 
-def _label(ax: Axes, title: str, x: str, y: str) -> None:
-    ax.set_title(title, color=INK, fontsize=10, loc="left")
-    ax.set_xlabel(x, color=INK, fontsize=8)
-    ax.set_ylabel(y, color=INK, fontsize=8)
+def label(ax: Axes, title: str, x: str, y: str, *, ground: Ground = SCREEN) -> None:
+    """Write a title and what the axes show."""
+    ax.set_title(title, color=ground.ink, fontsize=ground.points + 2, loc="left")
+    ax.set_xlabel(x, color=ground.ink, fontsize=ground.points)
+    ax.set_ylabel(y, color=ground.ink, fontsize=ground.points)
 
 
 def null_picture(
@@ -66,7 +87,7 @@ def null_picture(
     ``third_octave`` holds ``hz``, ``programme_dbfs`` and ``residual_dbfs``; ``None`` stands for nothing there.
     ``shares`` are those of the residual's power, 0 to 1, by cause.
     """
-    figure, (bands, time, below) = _figure(3, 8.5)
+    figure, (bands, time, below) = canvas(3, 8.5)
     hz = [band["hz"] or 0.0 for band in third_octave]
     floor = FLOOR_DB
     for key, name, colour in (("programme_dbfs", "programme", SECOND), ("residual_dbfs", "residual", ACCENT)):
@@ -79,11 +100,11 @@ def null_picture(
     bands.minorticks_off()
     bands.set_ylim(floor, 3.0)
     bands.legend(facecolor=PAPER, edgecolor=FAINT, labelcolor=INK, fontsize=8, loc="upper right")
-    _label(bands, title, "third-octave centre [Hz]", "dBFS")
+    label(bands, title, "third-octave centre [Hz]", "dBFS")
     seconds = [s for s, _ in over_time]
     moving = [FLOOR_DB if d is None else d for _, d in over_time]
     time.plot(seconds, moving, color=ACCENT, linewidth=1.2)
-    _label(time, "depth over time", "time [s]", "residual re programme [dB]")
+    label(time, "depth over time", "time [s]", "residual re programme [dB]")
     bottom = max(FLOOR_DB, min([*moving, limit_db or 0.0, -60.0]) - 10.0)
     time.set_ylim(bottom, 3.0)
     for level, name, colour, style in ((depth_db, "null", INK, "--"), (limit_db, "noise limit", BAD, ":")):
@@ -102,7 +123,7 @@ def null_picture(
             ha="right",
         )
     _waterfall(below, stages, limit_db, shares)
-    return _png(figure)
+    return png(figure)
 
 
 def _waterfall(
@@ -118,7 +139,7 @@ def _waterfall(
                     fontsize=8, ha="center")  # fmt: skip
     ax.set_xticks(range(len(stages)), labels=[name for name, _ in stages])
     ax.set_xlim(-0.6, len(stages) + 2.4)
-    ax.set_ylim(bottom, 3.0)
+    ax.set_ylim(bottom, max(3.0, *depths, 0.0) + 1.0)
     if limit_db is not None and limit_db >= bottom:
         ax.axhline(limit_db, color=BAD, linewidth=0.8, linestyle=":")
     told = sorted((s for s in shares if s[1] >= LEAST_SHARE), key=lambda s: -s[1])[:6]
@@ -127,22 +148,22 @@ def _waterfall(
         text = "what is left\n" + "\n".join(lines)
         ax.text(0.995, 0.95, text, transform=ax.transAxes, color=INK, fontsize=8, ha="right", va="top",
                 family="monospace")  # fmt: skip
-    _label(ax, "depth after each stage", "", "residual re programme [dB]")
+    label(ax, "depth after each stage", "", "residual re programme [dB]")
 
 
 def loops_picture(loops: Sequence[LoopFacts], title: str) -> bytes:
     """Draw gain, latency and noise of every loop of a calibration."""
-    figure, (gain, latency, noise) = _figure(3, 6.5)
+    figure, (gain, latency, noise) = canvas(3, 6.5)
     there = [loop for loop in loops if loop.present]
     _bars(gain, loops, {loop.output: loop.gain_db for loop in there})
     middle = sorted(loop.latency_samples for loop in there)[len(there) // 2] if there else 0.0
     _bars(latency, loops, {loop.output: loop.latency_samples - middle for loop in there})
     _bars(noise, loops, {loop.output: loop.noise_dbfs for loop in loops}, floor=-140.0)
-    _label(gain, title, "", "gain [dB]")
+    label(gain, title, "", "gain [dB]")
     spread = max((abs(loop.latency_samples - middle) for loop in there), default=0.0)
-    _label(latency, f"latency re {middle:.3f} samples (largest difference {spread:.5f})", "", "samples")
-    _label(noise, "noise floor of the return", "interface output", "dBFS")
-    return _png(figure)
+    label(latency, f"latency re {middle:.3f} samples (largest difference {spread:.5f})", "", "samples")
+    label(noise, "noise floor of the return", "interface output", "dBFS")
+    return png(figure)
 
 
 def _bars(ax: Axes, loops: Sequence[LoopFacts], values: dict[int, float], floor: float = 0.0) -> None:

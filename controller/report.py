@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import base64
 import json
-from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -12,6 +10,7 @@ from typing import Any
 from controller import files, loops, places
 from controller.errors import ControllerError
 from controller.events import Done, Emit, Finding
+from controller.html_page import fact_list, folded, picture, section, table
 from controller.project import Project
 from controller.value_text import say
 from controller.version import VERSION
@@ -69,7 +68,7 @@ def _prints(project: Project, emit: Emit) -> str:
         rows = [[a["strip"], a["stage"], a["where"], a["why"]] for a in allocation]
         cards.append(
             f"<article><h3>{escape(str(facts.get('file', path.stem)))}</h3>"
-            + _facts(
+            + fact_list(
                 [
                     ("path", facts.get("path")),
                     ("made", facts.get("made_at")),
@@ -84,10 +83,10 @@ def _prints(project: Project, emit: Emit) -> str:
                     ("audio", str(facts.get("hash", ""))[:23]),
                 ]
             )
-            + _folded("where every stage ran", _table(["strip", "stage", "where", "why"], rows))
+            + folded("where every stage ran", table(["strip", "stage", "where", "why"], rows))
             + "</article>"
         )
-    return _section("Prints", cards)
+    return section("Prints", cards)
 
 
 def _nulls(project: Project, emit: Emit) -> str:
@@ -101,7 +100,7 @@ def _nulls(project: Project, emit: Emit) -> str:
         cards.append(
             f"<article><h3>{escape(Path(facts['b']).name)} against {escape(Path(facts['a']).name)}</h3>"
             f"<p class='{'good' if facts['passed'] else 'bad'}'>{escape(facts['verdict_sentence'])}</p>"
-            + _facts(
+            + fact_list(
                 [
                     ("null", _number(facts["null_depth_db"], "dB")),
                     ("after matching", _number(facts["null_depth_matched_db"], "dB")),
@@ -117,10 +116,10 @@ def _nulls(project: Project, emit: Emit) -> str:
                 for name, text in facts.get("definitions", {}).items()
             )
             + picture
-            + _folded("stage by stage", _table(["stage", "depth"], stages))
+            + folded("stage by stage", table(["stage", "depth"], stages))
             + "</article>"
         )
-    return _section("Nulls", cards)
+    return section("Nulls", cards)
 
 
 def _calibration(home: places.RigHome, emit: Emit) -> str:
@@ -128,7 +127,7 @@ def _calibration(home: places.RigHome, emit: Emit) -> str:
         stored = loops.latest(home.calibrations)
     except ControllerError as error:
         emit(Finding("calibration", str(error), error.hint, "warning"))
-        return _section("Calibration", [f"<p class='bad'>{escape(str(error))}</p>"])
+        return section("Calibration", [f"<p class='bad'>{escape(str(error))}</p>"])
     if stored is None:
         return ""
     from controller.plots import loops_picture
@@ -148,13 +147,13 @@ def _calibration(home: places.RigHome, emit: Emit) -> str:
         for loop in calibration.loops
     ]
     heads = ["output", "strip", "input", "polarity", "latency [samples]", "gain [dB]", "noise [dBFS]", "verdict"]
-    image = base64.b64encode(loops_picture(calibration.loops, f"{calibration.rig}: gain of every loop")).decode()
+    image = loops_picture(calibration.loops, f"{calibration.rig}: gain of every loop")
     problems = "".join(
         f"<li><b>{escape(p.where)}</b>: {escape(p.what)}. {escape(p.hint)}</li>" for p in calibration.problems
     )
     card = (
         f"<article><h3>{escape(stored.path.name)}</h3>"
-        + _facts(
+        + fact_list(
             [
                 ("made", calibration.made_at),
                 ("rate", f"{calibration.rate_hz} Hz"),
@@ -163,11 +162,11 @@ def _calibration(home: places.RigHome, emit: Emit) -> str:
             ]
         )
         + (f"<ul class='bad'>{problems}</ul>" if problems else "<p class='good'>No problems.</p>")
-        + f"<img alt='gain, latency and noise of every loop' src='data:image/png;base64,{image}'>"
-        + _folded("every loop", _table(heads, rows))
+        + picture(image, "gain, latency and noise of every loop")
+        + folded("every loop", table(heads, rows))
         + "</article>"
     )
-    return _section("Calibration", [card])
+    return section("Calibration", [card])
 
 
 def _recall(home: places.RigHome, emit: Emit) -> str:
@@ -175,18 +174,18 @@ def _recall(home: places.RigHome, emit: Emit) -> str:
         state = RigState.load(home.state)
     except HardwareError as error:
         emit(Finding("rig state", str(error), error.hint, "warning"))
-        return _section("Recall", [f"<p class='bad'>{escape(str(error))}</p>"])
+        return section("Recall", [f"<p class='bad'>{escape(str(error))}</p>"])
     if not state:
         return ""
     counts = {how: sum(known.how == how for known in state.values()) for how in HOW_ORDER}
     rows = [[address, _say(known), known.how, known.at] for address, known in sorted(state.items())]
     card = (
         "<article>"
-        + _facts([(how, str(count)) for how, count in counts.items() if count])
-        + _folded("every control", _table(["control", "value", "known", "since"], rows))
+        + fact_list([(how, str(count)) for how, count in counts.items() if count])
+        + folded("every control", table(["control", "value", "known", "since"], rows))
         + "</article>"
     )
-    return _section("Recall: what is known of the rig", [card])
+    return section("Recall: what is known of the rig", [card])
 
 
 def _say(known: Known) -> str:
@@ -205,8 +204,7 @@ def _load(path: Path, emit: Emit) -> dict[str, Any] | None:
 def _picture(path: Path, alt: str) -> str:
     if not path.is_file():
         return ""
-    image = base64.b64encode(path.read_bytes()).decode()
-    return f"<img alt='{escape(alt)}' src='data:image/png;base64,{image}'>"
+    return picture(path.read_bytes(), alt)
 
 
 def _seconds(facts: dict[str, Any]) -> str:
@@ -219,27 +217,6 @@ def _number(value: Any, unit: str, digits: int = 2) -> str:
 
 def _hashed(entry: Any) -> str:
     return f"{entry.get('file')} ({str(entry.get('hash', ''))[:19]}…)" if isinstance(entry, dict) else "—"
-
-
-def _section(title: str, cards: Sequence[str]) -> str:
-    return f"<section><h2>{escape(title)}</h2>{''.join(cards)}</section>" if cards else ""
-
-
-def _facts(pairs: Sequence[tuple[str, Any]]) -> str:
-    items = "".join(
-        f"<div><dt>{escape(k)}</dt><dd>{escape(str(v))}</dd></div>" for k, v in pairs if v not in (None, "—")
-    )
-    return f"<dl>{items}</dl>"
-
-
-def _folded(title: str, body: str) -> str:
-    return f"<details><summary>{escape(title)}</summary>{body}</details>"
-
-
-def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    head = "".join(f"<th>{escape(h)}</th>" for h in heads)
-    body = "".join("<tr>" + "".join(f"<td>{escape(str(cell))}</td>" for cell in row) + "</tr>" for row in rows)
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
 _STYLE = """

@@ -11,6 +11,7 @@ from typing import Literal
 from hardware.errors import RigError
 from hardware.rig_file import (
     DeviceTable,
+    FigureLimits,
     RigAudio,
     RigRoom,
     RigTable,
@@ -26,6 +27,7 @@ from hardware.rig_file import (
 __all__ = [
     "Connection",
     "Device",
+    "FigureLimits",
     "Insert",
     "Rig",
     "RigAudio",

@@ -47,12 +47,28 @@ class RigRoom(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     model: str = ""
 
 
+class FigureLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What one measured figure of a loop may be, in its own unit.
+
+    ``change``: the largest change from the calibration before that counts as none; ``min`` and ``max``: absolute.
+    """
+
+    change: Annotated[float, Meta(gt=0)] | None = None
+    min: float | None = None
+    max: float | None = None
+
+
 class RigTolerance(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How far a loop may be from its calibration [dB, samples], and how old the calibration may be [hours]."""
+    """How far a loop may be from its calibration [dB, samples], and how old the calibration may be [hours].
+
+    ``figures``: limits by the key of a measured figure (``thd_db``, ``noise_dbfs``). Which keys there are, the floor
+    above knows; it checks them.
+    """
 
     gain_db: Annotated[float, Meta(gt=0)] = 0.5
     latency_samples: Annotated[float, Meta(gt=0)] = 0.5
     calibration_hours: Annotated[float, Meta(gt=0)] = 24.0
+    figures: dict[str, FigureLimits] = {}
 
 
 class DeviceTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -117,6 +133,7 @@ _TABLES: dict[str, type[msgspec.Struct]] = {
     "$.audio": RigAudio,
     "$.room": RigRoom,
     "$.tolerance": RigTolerance,
+    "$.tolerance.figures.": FigureLimits,
     "$.device": DeviceTable,
     "$.wire": WireTable,
     "$.return": ReturnTable,
@@ -183,7 +200,7 @@ def parse_rig(text: str, source: str) -> RigTable:
     try:
         return msgspec.convert(raw, RigTable)
     except msgspec.ValidationError as error:
-        raise _explained(str(error), source, lines) from error
+        raise _explained(_with_figure(str(error), raw), source, lines) from error
 
 
 def expand_channels(spec: str | int, *, what: str) -> tuple[int, ...]:
@@ -271,6 +288,18 @@ def _line(path: str, lines: dict[str, int]) -> int:
     return lines.get(path, 1)
 
 
+def _with_figure(message: str, raw: dict[str, Any]) -> str:
+    """Put the figure's key into a message about ``[tolerance.figures]``: msgspec writes ``[...]`` for it."""
+    if "$.tolerance.figures[...]" not in message:
+        return message
+    for key, limits in raw["tolerance"]["figures"].items():
+        try:
+            msgspec.convert(limits, FigureLimits)
+        except msgspec.ValidationError:
+            return message.replace("figures[...]", f"figures.{key}")
+    return message
+
+
 def _explained(message: str, source: str, lines: dict[str, int]) -> RigError:
     """Turn msgspec's sentence into ours: file, line, key, what is wrong, what would be right."""
     text, _, tail = message.partition(" - at ")
@@ -279,7 +308,8 @@ def _explained(message: str, source: str, lines: dict[str, int]) -> RigError:
     key_name = path[2:] or "the top level"
     if found := re.match(r"Object contains unknown field `(.+)`", text):
         key = found.group(1)
-        fields = [field.encode_name for field in msgspec.structs.fields(_TABLES[table])] if table in _TABLES else []
+        known = re.sub(r"(?<=\$\.tolerance\.figures\.).*", "", table)
+        fields = [field.encode_name for field in msgspec.structs.fields(_TABLES[known])] if known in _TABLES else []
         line = lines.get(f"{path}.{key}", _line(path, lines))
         place = f" in {key_name}" if path != "$" else ""
         return RigError(f"{source}, line {line}: unknown key {key!r}{place}.", hint=nearest(key, fields))

@@ -27,6 +27,7 @@ COMMANDS: dict[str, str] = {
     "snapshot": "where every control of the rig stands, and how that is known",
     "room": "serve the virtual room on JACK, MIDI, pseudo-terminals",
     "calibrate": "measure every loop of a rig",
+    "loops": "what is known of the loops: history, dBu, trims, report",
     "recall": "bring the rig to a mix: plan, send, resume, verify, hands, sheet",
     "moves": "record the moves made on the desk into a new mix",
     "print": "render a mix through the desk, in the box, or both",

@@ -30,6 +30,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Check a rig, or list the rigs."""
     from controller import places
+    from controller.loop_tolerance import limits_of
     from hardware.rig import load_rig
     from hardware.rig_check import check_rig
 
@@ -37,6 +38,7 @@ def run(args: argparse.Namespace) -> int:
     if args.action == "list":
         return _list(face)
     rig = load_rig(args.rig, folders=[places.rigs_folder()])
+    limits_of(rig)  # a limit of a figure that does not exist is a mistake of the file
     problems = check_rig(rig, profile_folders=[places.profiles_folder()])
     data = {
         "ok": not problems,

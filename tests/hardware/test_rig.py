@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hardware.errors import RigError
-from hardware.rig import load_rig, shipped_rigs
+from hardware.rig import FigureLimits, load_rig, shipped_rigs
 from hardware.rig_file import expand_addresses, expand_channels
 
 SMALL = """
@@ -110,6 +110,44 @@ def test_a_wrong_value_is_named_with_file_line_and_key(
     assert line in message
     assert word in message
     assert hint
+
+
+FIGURES = """
+[tolerance.figures]
+thd_db = { max = -80 }
+noise_dbfs = { max = -90.0, change = 2 }
+
+[tolerance.figures.gain_db]
+min = -1
+max = 1.0
+"""
+
+
+def test_a_rig_sets_limits_figure_by_figure(tmp_path: Path) -> None:
+    figures = load_rig(written(tmp_path, SMALL + FIGURES)).tolerance.figures
+    assert figures["thd_db"] == FigureLimits(max=-80.0)
+    assert figures["noise_dbfs"] == FigureLimits(max=-90.0, change=2.0)
+    assert figures["gain_db"] == FigureLimits(min=-1.0, max=1.0)
+    assert load_rig("demo").tolerance.figures == {}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "word", "said"),
+    [
+        ("change = 2", "chnge = 2", "line 25", "tolerance.figures.noise_dbfs", "change"),
+        ("change = 2", "change = 0", "line 25", "tolerance.figures.noise_dbfs.change", "> 0"),
+        ("max = 1.0", 'max = "loud"', "line 29", "tolerance.figures.gain_db.max", "number"),
+        ("max = 1.0", "max = inf", "line 29", "tolerance.figures.gain_db.max", "finite"),
+        ("thd_db = { max = -80 }", "thd_db = -80", "line 24", "tolerance.figures.thd_db", "table"),
+    ],
+)
+def test_a_wrong_limit_is_named_with_line_and_figure(
+    tmp_path: Path, old: str, new: str, line: str, word: str, said: str
+) -> None:
+    message, hint = refusal(tmp_path, SMALL + FIGURES.replace(old, new))
+    assert f"{line}:" in message
+    assert word in message
+    assert said in message + hint
 
 
 def test_a_newer_schema_is_refused_and_left_alone(tmp_path: Path) -> None:
