@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import sys
 from collections.abc import Callable, Iterable
@@ -11,6 +12,7 @@ from typing import Any, ClassVar
 from textual import on
 from textual.app import App, ComposeResult, SystemCommand
 from textual.binding import Binding, BindingType
+from textual.css.query import NoMatches
 from textual.screen import ModalScreen, Screen
 from textual.widgets import ContentSwitcher, Footer, Static
 
@@ -162,8 +164,10 @@ class ConsoleApp(App[int]):
         return True
 
     def _frame(self) -> None:
-        if not self.panes:
-            return  # the screens are being taken down while meters still fall
+        with contextlib.suppress(NoMatches):  # meters may still fall while the screens are taken down
+            self._draw_frame()
+
+    def _draw_frame(self) -> None:
         job = self.jobs.running
         _, new = job.take() if job is not None else (None, {})
         falling = FALL_DB_PER_S / FRAMES_PER_S

@@ -15,12 +15,15 @@ from textual.containers import Horizontal
 from textual.widgets import Static
 
 from controller import compare
-from controller.compare import NullReport
+from controller.compare import NullReport, NullWishes
 from controller.tui.depth_view import DepthView
 from controller.tui.palette import ACCENT, BRIGHT, FAINT
 from controller.tui.pane import Pane, clock
 from controller.tui.print_pane import print_row
 from controller.tui.rows_view import Column, Row, RowsView
+
+EVENTS, FINDINGS = 4, 4
+"""How many of each the screen names."""
 
 
 class ComparePane(Pane):
@@ -29,13 +32,14 @@ class ComparePane(Pane):
     HEADING = "compare"
     ABOUT = (
         "a and b choose two prints, x aligns B with A (delay, drift, polarity, gain), subtracts, and says what is left "
-        "and why: after each stage, by third octave, over time. Neither file changes; residual, picture and JSON go to "
-        "the project's measurements."
+        "and why: after each stage, by third octave, over time. t also asks the song's stems which of them moved. "
+        "Neither file changes; residual, its audible copy, picture and JSON go to the project's measurements."
     )
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("a", "choose('a')", "A", id="compare.a", tooltip="Make this print A, the reference"),
         Binding("b", "choose('b')", "B", id="compare.b", tooltip="Make this print B"),
         Binding("x", "null", "Null", id="compare.null", tooltip="Null B against A"),
+        Binding("t", "null(True)", "Stems", id="compare.stems", tooltip="Null, and say which stem's level moved"),
         Binding("o", "app.report", "Report", id="compare.report"),
     ]
 
@@ -52,6 +56,7 @@ class ComparePane(Pane):
             yield RowsView((Column(), Column("right"), Column(), Column(grows=True), Column("right")), id="candidates")
             yield Static(id="null-facts", markup=False)
         yield DepthView(id="depth")
+        yield Static(id="null-findings", markup=False)
         yield Static(id="null-files", markup=False)
 
     def focus_main(self) -> None:
@@ -85,15 +90,16 @@ class ComparePane(Pane):
         self.query_one("#null-facts", Static).update(facts_text(data))
         depth = self.query_one(DepthView)
         files = self.query_one("#null-files", Static)
+        self.query_one("#null-findings", Static).update(findings_text(data))
         if data is None:
             depth.show((), (), limit_db=0.0)
             files.update("")
             return
         limit = _number(data.get("tolerance_db"), -60.0)
         depth.show(_points(data, "third_octave", "hz"), _points(data, "over_time", "at_s"), limit_db=limit)
-        named = [Path(str(data[key])) for key in ("residual_file", "picture_file") if data.get(key)]
+        named = [Path(str(data[key])) for key in ("residual_file", "audition_file", "picture_file") if data.get(key)]
         where = f" in {named[0].parent}" if named else ""
-        files.update(Text(f" {' and '.join(file.name for file in named)}{where}", "#84878a"))
+        files.update(Text(f" {', '.join(file.name for file in named)}{where}", "#84878a"))
 
     def action_choose(self, side: str) -> None:
         """Make the print under the cursor A or B."""
@@ -109,14 +115,19 @@ class ComparePane(Pane):
         self.chosen[side] = key
         self.show_session()
 
-    def action_null(self) -> None:
-        """Null B against A."""
+    def action_null(self, with_stems: bool = False) -> None:
+        """Null B against A; with stems, say which of the mix's moved."""
         a, b = self.chosen.get("a"), self.chosen.get("b")
         if a is None or b is None:
             self.host.say("Choose A and B among the prints first: a and b.", "warning")
             return
-        folder = self.session.project.prints
-        self.host.run_job("null", lambda emit, accept: compare.null(folder / a, folder / b, emit=emit), self._landed)
+        project, mix = self.session.project, self.session.mix
+        stems = sorted({project.stem(strip.stem).path for strip in mix.strips}) if with_stems else []
+        wishes = NullWishes(stems=tuple(stems))
+        first, second = project.prints / a, project.prints / b
+        self.host.run_job(
+            "null", lambda emit, accept: compare.null(first, second, wishes=wishes, emit=emit), self._landed
+        )
 
     def _landed(self, report: NullReport) -> None:
         self.data = report.data
@@ -135,17 +146,13 @@ def facts_text(data: Mapping[str, Any] | None) -> Text:
     text.append(f"{sentence}\n", BRIGHT)
     text.append(f"{Path(str(data.get('b', '?'))).name} against {Path(str(data.get('a', '?'))).name}\n", FAINT)
     polarity = " ".join("+" if sign > 0 else "inverted" for sign in data.get("polarity") or [])
-    gains = " ".join(f"{gain:+.3f}" for gain in data.get("gain_db") or [])
-    deviation = data.get("delay_sd")
+    spreads = data.get("gain_sd_db") or []
+    gains = " ".join("silent" if gain is None else f"{gain:+.3f}" for gain in data.get("gain_db") or [])
     facts = [
-        (
-            "delay",
-            f"{_number(data.get('delay_samples'), 0.0):+.3f} samples"
-            + (f" ±{deviation:.3f}" if isinstance(deviation, int | float) else ""),
-        ),
-        ("drift", f"{_number(data.get('drift_ppm'), 0.0):+.3f} ppm"),
+        ("delay", f"{_number(data.get('delay_samples'), 0.0):+.3f}{_spread(data.get('delay_sd'))} samples"),
+        ("drift", f"{_number(data.get('drift_ppm'), 0.0):+.3f}{_spread(data.get('drift_sd_ppm'))} ppm"),
         ("polarity", polarity),
-        ("gain", f"{gains} dB"),
+        ("gain", f"{gains}{_spread(max(spreads, default=None))} dB"),
     ]
     limit = data.get("limit_db")
     if isinstance(limit, int | float):
@@ -158,9 +165,32 @@ def facts_text(data: Mapping[str, Any] | None) -> Text:
         depth = stage.get("depth_db")
         text.append(f"  {stage.get('name', '?')!s:<22.22} ")
         text.append(f"{'identical' if depth is None else f'{depth:7.1f} dB'}\n", BRIGHT)
-    for event in (data.get("events") or [])[:3]:
-        text.append(f"! {clock(_number(event.get('at_s'), 0.0))} {event.get('what', '')}\n", "#e3c34d")
     return text
+
+
+def findings_text(data: Mapping[str, Any] | None) -> Text:
+    """Write what happened to B, what is left and why, and which stems moved: the first few of each."""
+    text = Text()
+    if data is None:
+        return text
+    events = data.get("events") or []
+    for event in events[:EVENTS]:
+        text.append(f"! {clock(_number(event.get('at_s'), 0.0))} {event.get('what', '')}\n", "#e3c34d")
+    if len(events) > EVENTS:
+        text.append(f"  {len(events) - EVENTS} more stand in null.json\n", FAINT)
+    moves = (data.get("stems") or {}).get("moves") or []
+    for move in [move for move in moves if move.get("moved")][:EVENTS]:
+        text.append(f"♪ {move.get('note', '')}\n", BRIGHT)
+    if moves and not any(move.get("moved") for move in moves):
+        text.append("♪ no stem has moved\n", FAINT)
+    for sentence in (data.get("findings") or [])[:FINDINGS]:
+        text.append(f"· {sentence}\n")
+    text.rstrip()
+    return text
+
+
+def _spread(deviation: Any) -> str:
+    return f" ±{deviation:.2g}" if isinstance(deviation, int | float) else ""
 
 
 def _number(value: Any, otherwise: float) -> float:

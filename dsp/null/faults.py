@@ -140,7 +140,7 @@ def _repeat(b: Signal, span: Span, hot: Span, channels: list[int], left: Floats)
     power = sums[core.shape[1] :][: shared.size] - sums[: shared.size]
     likeness = np.where(power > 1e-12 * power.max(initial=0.0), shared / np.sqrt(np.maximum(power, 1e-300)), 0.0)
     itself = EARLIER + begin
-    likeness[max(0, itself - 8) :] = -np.inf
+    likeness[:begin] = likeness[itself - 8 :] = -np.inf  # what lies further back does not reach over the whole span
     back = itself - int(np.argmax(likeness))
     again = before[:, EARLIER - back : EARLIER - back + high - low]
     other = np.sum((heard - again) ** 2, axis=0)

@@ -314,7 +314,7 @@ def test_a_null_is_told_with_delay_gain_polarity_drift_and_stages() -> None:
             "events": [],
         }
     ).plain
-    for words in ("+0.370 samples", "+ inverted", "-0.001 +0.200 dB", "-72.1 dB", "-29.0 dB", "identical"):
+    for words in ("+0.370 ±0.0004 samples", "+ inverted", "-0.001 +0.200 dB", "-72.1 dB", "-29.0 dB", "identical"):
         assert words in text
 
 
