@@ -30,7 +30,7 @@ def own_peak_mib() -> float:
 
 def row(
     name: str,
-    ours: float,
+    ours: float | None,
     unit: str,
     *,
     goal: float | None = None,
@@ -40,18 +40,23 @@ def row(
     ratio: float | None = None,
     note: str = "",
 ) -> dict[str, Any]:
-    """Return one row of the report."""
+    """Return one row of the report; ``ours`` None where nothing could be measured, and then ``note`` says why."""
     return {
         "name": name,
-        "ours": round(ours, 3),
-        "peer": None if peer is None else round(peer, 3),
+        "ours": _rounded(ours),
+        "peer": _rounded(peer),
         "peer_name": peer_name,
         "unit": unit,
-        "ratio": None if ratio is None else round(ratio, 3),
+        "ratio": _rounded(ratio),
         "goal": goal,
         "holds": holds,
         "note": note,
     }
+
+
+def _rounded(value: float | None) -> float | None:
+    """Round to six figures, so that 3.7e-6 samples stay what they are."""
+    return None if value is None else float(f"{value:.6g}")
 
 
 def report(benchmark: str, rows: list[dict[str, Any]], *, as_json: bool) -> int:
@@ -62,6 +67,9 @@ def report(benchmark: str, rows: list[dict[str, Any]], *, as_json: bool) -> int:
         return 0
     print(machine)
     for r in rows:
-        goal = "" if r["goal"] is None else f"  goal {r['goal']:g}: {'holds' if r['holds'] else 'missed'}"
-        print(f"{r['name']}: {r['ours']:g} {r['unit']}{goal}  {r['note']}")
+        ours = "not measured" if r["ours"] is None else f"{r['ours']:g} {r['unit']}"
+        peer = "" if r["peer"] is None else f"  {r['peer_name']} {r['peer']:g}"
+        verdict = {True: "holds", False: "missed", None: "not judged"}[r["holds"]]
+        goal = "" if r["goal"] is None else f"  goal {r['goal']:g}: {verdict}"
+        print(f"{r['name']}: {ours}{peer}{goal}  {r['note']}")
     return 0
