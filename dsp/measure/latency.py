@@ -227,7 +227,7 @@ def _descend(response: Response, rate_hz: float, start: dict[str, float]) -> _Fi
         new_cost = float(new_left @ new_left)
         if new_cost <= cost:
             done = cost - new_cost < 1e-9 * (1.0 + cost) and damping < 1e-8
-            at, left, slopes, cost, damping = trial, new_left, new_slopes, new_cost, damping * 0.1
+            at, left, slopes, cost, damping = trial, new_left, new_slopes, new_cost, max(damping * 0.1, 1e-12)
             if done:
                 break
         else:
