@@ -1,115 +1,178 @@
 """Calibration: measure every loop of the rig, name what is wrong in plain words, put it on file.
 
-The desk is recalled to a neutral state, a tone comb sounds every output at once, from −60 dBFS upward while
-the return is sane. Five pan patterns, one bit each of the strip's number, then tell which desk strip an output
-really feeds: a swapped cable shows itself although both channels carry the same kind of signal.
+A desk is recalled to a neutral state, a tone comb sounds every output at once, from −60 dBFS upward while the return is
+sane, and finer measurements follow, section by section. Five pan patterns, one bit each of the strip's number, tell
+which desk strip an output really feeds: a swapped cable shows itself although both channels carry tones.
+
+The same programme can be written to a file and played in another room; what was recorded there is read alike.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-import math
-import statistics
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from controller import desk as desks
+from controller import calibrate_wiring, recall
 from controller import loops as filed
-from controller import probing, recall
-from controller.desk import DeskStrip
-from controller.errors import DeclinedError, UsageError
-from controller.events import Accept, Done, Emit, Finding, Progress, Question, Started, silent
-from controller.loops import Calibration, LoopFacts, Problem, StoredCalibration
+from controller.calibrate_judge import judge
+from controller.calibrate_live import JOB, Live, heard_so_far
+from controller.calibrate_reading import read
+from controller.calibrate_sections import FIRST_DBFS, Programme, programme
+from controller.errors import DeclinedError
+from controller.events import Accept, Done, Emit, Finding, Question, Started, silent
+from controller.figures import BY_KEY, PARTS, Figure
+from controller.loops import Calibration, StoredCalibration
 from controller.studio import Studio
 from controller.version import VERSION
-from dsp.levels import level_dbfs
-from dsp.measure.loop import GAIN_DEFINITION, LATENCY_DEFINITION, NOISE_DEFINITION, noise_floor_dbfs
-from hardware.errors import AudioError, SilentInputError
-from hardware.seams import AudioStream
-from profiles.profile import Value
+from hardware.errors import AudioError
 
 if TYPE_CHECKING:
-    from dsp.measure.loop import LoopMatrix
+    from controller.calibrate_takes import Ledger
+    from controller.calibrate_wiring import Wiring
+    from controller.planned import PlannedRecall
 
-JOB = "calibrate"
-DEFINITIONS = {"latency": LATENCY_DEFINITION, "gain": GAIN_DEFINITION, "noise": NOISE_DEFINITION}
-PARTS = ("patch", "latency", "levels", "noise")
-STAGES_DBFS = (-60.0, -50.0, -40.0)
-"""RMS level per output of each stage: all outputs of a 24-strip desk together stay 14 dB above this."""
-MEASURE_PERIODS = 4
-NOISE_PERIODS = 2
-RUNAWAY_DB = 4.0
-"""A return that rises this much more than the stage did is taken for feedback."""
-SILENCE_ABOVE_NOISE_DB = 6.0
+__all__ = ["DEFINITIONS", "FIRST_DBFS", "JOB", "PARTS", "calibrate", "from_recording", "make_probe", "probe_seconds"]
+
+DEFINITIONS = {key: kind.definition for key, kind in BY_KEY.items()}
+RELATIVE = "the recording has no common start with the probe; latencies are re the loop that carried the pilot"
 
 
 def calibrate(
     studio: Studio,
     *,
     only: Collection[str] = (),
+    level_dbfs: float | None = None,
     emit: Emit,
     accept: Accept,
 ) -> StoredCalibration:
     """Measure the rig's loops and store the result.
 
-    Nothing sounds or moves before the plan was accepted. ``only`` limits what is measured to some of ``PARTS``.
+    Nothing sounds or moves before the plan was accepted. ``only`` limits what is measured to some of ``PARTS``;
+    ``level_dbfs`` is the level of the loudest tone.
 
     Raises
     ------
     DeclinedError
         The plan was not accepted.
     UsageError
-        ``only`` names no part, or the rig wires no console strip.
+        ``only`` names no part, the level cannot be played, or no output of the rig comes back.
     SilentInputError
         Nothing at all came back on any return.
     AudioError, TransportError
-        The stream or a device failed.
+        The stream or a device failed, a return overloaded or grew by itself. Nothing is stored.
     """
-    unknown = sorted(set(only) - set(PARTS))
-    if unknown:
-        raise UsageError(f"There is no part {unknown[0]!r} of a calibration.", hint=f"Choose from {', '.join(PARTS)}.")
     rig = studio.rig
-    strips = desks.wired_strips(rig, studio.profiles)
-    if not strips:
-        raise UsageError(
-            f"The rig {rig.name!r} wires no output to a console strip.", hint="Add a [[wire]] to the rig file."
-        )
-    ident = not only or "patch" in only
-    patterns = _patterns(strips) if ident else [_side_by_parity(strips)]
-    neutral = recall.plan_target(studio, _neutral(studio, strips, patterns[0]), believe=False)
-    seconds = _seconds_of_signal(rig.audio.rate_hz, len(patterns)) + neutral.plan.seconds_estimated
-    question = Question(
-        f"Calibrate {rig.title}",
-        (
-            f"{len(strips)} loops; all outputs sound together, "
-            f"{STAGES_DBFS[0]:g} to {STAGES_DBFS[-1]:g} dBFS RMS each, "
-            f"about {seconds:.0f} s of signal.",
-            "Turn the monitors down: the desk's mix bus carries the test signal.",
-            *neutral.lines(),
-            *(["Going ahead says that what is listed by hand stands so."] if neutral.plan.by_hand else []),
-        ),
-    )
-    if not accept(question):
+    found = calibrate_wiring.wiring(rig, studio.profiles)
+    plan = programme(rig, found, only=only, tone_dbfs=level_dbfs)
+    target = calibrate_wiring.neutral(studio, found)
+    neutral = recall.plan_target(studio, target, believe=False) if target else None
+    seconds = plan.seconds + (neutral.plan.seconds_estimated if neutral is not None else 0.0)
+    if not accept(Question(f"Calibrate {rig.title}", _lines(plan, found, neutral))):
         raise DeclinedError("The calibration was not accepted; nothing sounded or moved.")
     emit(Started(JOB, rig.title, seconds))
-    recall.demand_ports(studio, neutral)  # before the stream: a new MIDI client may make running audio stumble
+    if neutral is not None:
+        recall.demand_ports(studio, neutral)  # before the stream: a new MIDI client may make running audio stumble
+
+    def set_pans(pattern: int) -> None:
+        recall.land_plan(studio, recall.plan_target(studio, calibrate_wiring.pans(found, pattern)), emit=silent)
+
     with studio.stream() as stream:
-        neutral.confirm_hands(studio)
-        recall.land_plan(studio, neutral, emit=emit)
-        facts, problems = _measure(studio, stream, strips, patterns, emit)
+        if neutral is not None:
+            neutral.confirm_hands(studio)
+            recall.land_plan(studio, neutral, emit=emit)
+        live = Live(stream, plan, found, emit, set_pans, rig.title)
+        try:
+            live.play()
+        except AudioError:
+            emit(Finding(JOB, heard_so_far(live.ledger.known), severity="warning"))
+            raise
+    return _store(studio, plan, found, live.ledger, emit=emit)
+
+
+def make_probe(
+    studio: Studio, path: Path, *, only: Collection[str] = (), level_dbfs: float | None = None, emit: Emit
+) -> Programme:
+    """Write the whole programme as one WAV with as many channels as the interface has outputs; nothing sounds.
+
+    Raises
+    ------
+    UsageError
+        ``only`` names no part, the level cannot be played, or no output of the rig comes back.
+    ExistsError, StorageError
+        The file is already there, or cannot be written.
+    """
+    from controller.calibrate_probe_file import write_probe
+
+    found = calibrate_wiring.wiring(studio.rig, studio.profiles)
+    plan = programme(studio.rig, found, only=only, tone_dbfs=level_dbfs, patterns=False)
+    write_probe(path, plan, emit=emit)
+    return plan
+
+
+def probe_seconds(plan: Programme) -> float:
+    """Return the length of the probe's file [s], marks, pilots and pauses included."""
+    from controller.calibrate_probe_file import Timeline
+
+    return Timeline(plan).frames / plan.rate_hz
+
+
+def from_recording(
+    studio: Studio, path: Path, *, only: Collection[str] = (), level_dbfs: float | None = None, emit: Emit
+) -> StoredCalibration:
+    """Read a recording of :func:`make_probe`'s file and store the calibration; nothing sounds or moves.
+
+    ``only`` and ``level_dbfs`` are those the probe was made with.
+
+    Raises
+    ------
+    UsageError
+        ``only`` names no part, or the level cannot be played.
+    AudioFileError
+        The recording is damaged, cut short, of another rate, of too few channels, overloaded, or of another probe.
+    """
+    from controller.calibrate_recording import read_recording
+
+    found = calibrate_wiring.wiring(studio.rig, studio.profiles)
+    plan = programme(studio.rig, found, only=only, tone_dbfs=level_dbfs, patterns=False)
+    emit(Started(JOB, f"{studio.rig.title}, from {path.name}"))
+    recording = read_recording(path, plan, found, emit=emit)
+    return _store(studio, plan, found, recording.ledger, emit=emit, source=path, drift=recording.drift)
+
+
+def _store(
+    studio: Studio,
+    plan: Programme,
+    found: Wiring,
+    ledger: Ledger,
+    *,
+    emit: Emit,
+    source: Path | None = None,
+    drift: Figure | None = None,
+) -> StoredCalibration:
+    rig = studio.rig
+    reading = read(
+        plan, found, ledger.takes, ledger.vanished, from_recording=RELATIVE if source is not None else "", emit=emit
+    )
+    facts, problems = judge(found, reading, ledger.vanished, rig.tolerance)
+    for remark in reading.remarks:
+        emit(Finding(rig.title, remark))
     for problem in problems:
         emit(Finding(problem.where, problem.what, problem.hint, "problem"))
     calibration = Calibration(
         rig=rig.name,
         made_at=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
-        rate_hz=rig.audio.rate_hz,
+        rate_hz=plan.rate_hz,
         block_frames=rig.audio.block_frames,
         program=VERSION,
-        level_dbfs=STAGES_DBFS[-1],
+        level_dbfs=plan.comb_dbfs,
         loops=tuple(facts),
         problems=tuple(problems),
+        parts=plan.parts,
+        figures={**reading.figures, **({"drift_ppm": drift} if drift is not None else {})},
+        source=str(source) if source is not None else "",
+        seconds_of_signal=plan.seconds,
     )
     stored = filed.store(calibration, studio.home.calibrations)
     good = sum(loop.ok for loop in facts)
@@ -117,238 +180,33 @@ def calibrate(
     return stored
 
 
-def _seconds_of_signal(rate_hz: int, patterns: int) -> float:
-    measured = len(STAGES_DBFS) - 1 + MEASURE_PERIODS + patterns - 1 + NOISE_PERIODS
-    settling = len(STAGES_DBFS) + patterns
-    return (measured + settling * probing.SETTLE_PERIODS) * probing.PERIOD_FRAMES / rate_hz
-
-
-def _side_by_parity(strips: Sequence[DeskStrip]) -> list[int]:
-    return [index & 1 for index in range(len(strips))]
-
-
-def _patterns(strips: Sequence[DeskStrip]) -> list[list[int]]:
-    """One pan pattern a bit of the strip's index: 0 hard left, 1 hard right. Enough bits to tell all apart."""
-    if any(strip.pan is None or strip.pan.by_hand for strip in strips):
-        return [_side_by_parity(strips)]
-    bits = max(1, (len(strips) - 1).bit_length())
-    return [[index >> bit & 1 for index in range(len(strips))] for bit in range(bits)]
-
-
-def _pans(strips: Sequence[DeskStrip], pattern: Sequence[int]) -> dict[str, Value]:
-    target: dict[str, Value] = {}
-    for strip, side in zip(strips, pattern, strict=True):
-        strip.put(target, "pan", 100.0 if side else -100.0)
-    return target
-
-
-def _neutral(studio: Studio, strips: Sequence[DeskStrip], pattern: Sequence[int]) -> dict[str, Value]:
-    """Return the state a calibration measures: faders at 0 dB, the rest out of the way, inserts out of circuit."""
-    target: dict[str, Value] = {}
-    for strip in strips:
-        desks.seat_neutral(strip, target)
-        strip.put(target, "fader", 0.0)
-        strip.put(target, "mute", False)
-    target.update(_pans(strips, pattern))
-    master = desks.master_fader(studio.rig, studio.profiles)
-    if master is not None:
-        target[master[0]] = float(master[1].achieved(0.0))
-    for insert in studio.rig.inserts:
-        target.update(desks.out_of_circuit(insert))
-    return target
-
-
-def _measure(
-    studio: Studio, stream: AudioStream, strips: Sequence[DeskStrip], patterns: Sequence[Sequence[int]], emit: Emit
-) -> tuple[list[LoopFacts], list[Problem]]:
-    active = [strip.output for strip in strips]
-    rate_hz = studio.rig.audio.rate_hz
-    steps = 1 + len(STAGES_DBFS) + len(patterns)
-    done = 0
-
-    def step(detail: str) -> None:
-        nonlocal done
-        emit(Progress(JOB, done / steps, detail=detail))
-        done += 1
-
-    step("listening to the silence")
-    silence = probing.record(stream, None, NOISE_PERIODS)
-    noise_dbfs = [float(level) for level in noise_floor_dbfs(silence, rate_hz=rate_hz)]
-    comb = probing.make_comb(stream.outputs, active, rate_hz=rate_hz, level_dbfs=STAGES_DBFS[0])
-    before_dbfs: float | None = None
-    for index, level in enumerate(STAGES_DBFS[:-1]):
-        step(f"all outputs at {level:g} dBFS")
-        recording = probing.record(stream, comb.at_level(level), 1)
-        before_dbfs = _check_sane(recording, before_dbfs, level - STAGES_DBFS[index - 1] if index else 0.0)
-    comb = comb.at_level(STAGES_DBFS[-1])
-    step(f"measuring at {STAGES_DBFS[-1]:g} dBFS")
-    main = probing.probe(stream, comb, periods=MEASURE_PERIODS)
-    _check_sane(main.recording, before_dbfs, STAGES_DBFS[-1] - STAGES_DBFS[-2])
-    if not main.matrix.present.any() and level_dbfs(main.recording) <= max(noise_dbfs) + SILENCE_ABOVE_NOISE_DB:
-        raise SilentInputError(
-            f"Nothing came back on any return of {studio.rig.title} (noise {max(noise_dbfs):.0f} dBFS).",
-            hint="Check that the desk is on, its mix output is patched to the interface, and the rig's [[return]].",
-        )
-    sides = [_sides(main.matrix, studio, active)]
-    for pattern in patterns[1:]:
-        step("telling the desk's strips apart by their pans")
-        recall.land_plan(studio, recall.plan_target(studio, _pans(strips, pattern)), emit=silent)
-        sides.append(_sides(probing.probe(stream, comb, periods=1).matrix, studio, active))
-    emit(Progress(JOB, 1.0, 0.0))
-    found = _strips_found(strips, patterns, sides)
-    facts = [
-        _facts(studio, strip, patterns[0][index], main.matrix, noise_dbfs, found.get(strip.output))
-        for index, strip in enumerate(strips)
-    ]
-    return _judge(studio, facts)
-
-
-def _check_sane(recording: np.ndarray, before_dbfs: float | None, rise_db: float) -> float:
-    level = level_dbfs(recording)
-    if before_dbfs is not None and level - before_dbfs > rise_db + RUNAWAY_DB:
-        raise AudioError(
-            f"The return rose {level - before_dbfs:.1f} dB when the test signal rose {rise_db:.0f} dB; it was stopped.",
-            hint="Something feeds back: look for a return routed to its own input.",
-        )
-    return level
-
-
-def _sides(matrix: LoopMatrix, studio: Studio, active: Sequence[int]) -> dict[int, int | None]:
-    """Per output the side it came back on: 0 left, 1 right, None for nowhere or both."""
-    left, right = desks.return_inputs(studio.rig)
-    sides: dict[int, int | None] = {}
-    for output in active:
-        here = matrix.present[output - 1, left - 1], matrix.present[output - 1, right - 1]
-        sides[output] = None if here[0] == here[1] else int(bool(here[1]))
-    return sides
-
-
-def _strips_found(
-    strips: Sequence[DeskStrip], patterns: Sequence[Sequence[int]], sides: Sequence[Mapping[int, int | None]]
-) -> dict[int, str]:
-    if len(patterns) == 1 and len(strips) > 2:
-        return {}
-    codes = {tuple(p[index] for p in patterns): strip.address for index, strip in enumerate(strips)}
-    found = {}
-    for strip in strips:
-        code = tuple(side[strip.output] for side in sides)
-        if None not in code:
-            found[strip.output] = codes.get(code, "an unwired strip")  # type: ignore[arg-type]  # None was ruled out
-    return found
-
-
-def _facts(
-    studio: Studio,
-    strip: DeskStrip,
-    side: int,
-    matrix: LoopMatrix,
-    noise_dbfs: Sequence[float],
-    found: str | None,
-) -> LoopFacts:
-    row = strip.output - 1
-    expected = desks.return_inputs(studio.rig)[side]
-    here = [i for i in range(len(noise_dbfs)) if matrix.present[row, i]]
-    best = max(here, key=lambda i: matrix.gain_db[row, i]) if here else None
-    cell = best if best is not None else expected - 1
-
-    def number(values: np.ndarray) -> float:
-        value = float(values[row, cell])
-        return value if best is not None and math.isfinite(value) else 0.0
-
-    return LoopFacts(
-        output=strip.output,
-        address=strip.address,
-        expected_input=expected,
-        input=None if best is None else best + 1,
-        present=best is not None,
-        polarity=int(matrix.polarity[row, cell]) if best is not None else 0,
-        latency_samples=number(matrix.latency_samples),
-        latency_sd=number(matrix.latency_sd),
-        gain_db=number(matrix.gain_db),
-        gain_sd=number(matrix.gain_sd),
-        noise_dbfs=max(noise_dbfs[cell], -200.0),
-        strip_found=found,
-        ok=True,
+def _lines(plan: Programme, found: Wiring, neutral: PlannedRecall | None) -> tuple[str, ...]:
+    """Write the plan as a person reads it: how loud, how long, part by part, and what moves first."""
+    shares = plan.seconds_by_part()
+    parts = ", ".join(f"{part} {shares[part]:.0f} s" if part in shares else f"{part} with it" for part in plan.parts)
+    tones = "levels" in plan.parts or "distortion" in plan.parts
+    rounds = len(found.rounds())
+    return (
+        f"{len(found.loops)} loops; all outputs sound together, "
+        f"{FIRST_DBFS:g} to {plan.comb_dbfs:g} dBFS RMS each, "
+        f"about {plan.seconds:.0f} s of signal.",
+        f"In order: {parts}. What several parts share counts for the first.",
+        *(
+            [
+                f"Then single tones, one output a return at a time ({rounds} {'round' if rounds == 1 else 'rounds'}), "
+                f"{FIRST_DBFS:g} up to {plan.tone_dbfs:g} dBFS."
+            ]
+            if tones
+            else []
+        ),
+        *(f"Left out: {line}." for line in found.unmatched),
+        "Turn the monitors down: the desk's mix bus carries the test signal."
+        if found.panned
+        else "Turn the monitors down, and take out of the patch what must not hear a test signal.",
+        *(neutral.lines() if neutral is not None else ()),
+        *(
+            ["Going ahead says that what is listed by hand stands so."]
+            if neutral is not None and neutral.plan.by_hand
+            else []
+        ),
     )
-
-
-def _judge(studio: Studio, facts: Sequence[LoopFacts]) -> tuple[list[LoopFacts], list[Problem]]:
-    """Say what is wrong with each loop, and mark it."""
-    tolerance = studio.rig.tolerance
-    alive = [f for f in facts if f.present]
-    gain = statistics.median(f.gain_db for f in alive) if alive else 0.0
-    latency = statistics.median(f.latency_samples for f in alive) if alive else 0.0
-    judged: list[LoopFacts] = []
-    problems: list[Problem] = []
-    feeds = {f.strip_found: f.output for f in facts if f.strip_found}
-    for loop in facts:
-        where = f"output {loop.output} → {loop.address}"
-        wrong: list[Problem] = []
-        if not loop.present:
-            wrong.append(
-                Problem(
-                    where,
-                    f"nothing of output {loop.output} comes back: {loop.address} is dead",
-                    "Check the cable, the channel's mute and insert, and the strip itself.",
-                )
-            )
-        elif loop.strip_found is not None and loop.strip_found != loop.address:
-            other = feeds.get(loop.address)
-            swap = f" and output {other} feeds {loop.address}: the cables are swapped" if other else ""
-            wrong.append(
-                Problem(
-                    where,
-                    f"output {loop.output} feeds {loop.strip_found}, not {loop.address}{swap}",
-                    f"Repatch output {loop.output} to {loop.address}, or change the rig's [[wire]].",
-                )
-            )
-        elif loop.input != loop.expected_input:
-            wrong.append(
-                Problem(
-                    where,
-                    f"it comes back on input {loop.input}, not on {loop.expected_input}",
-                    "Check the pan of the strip and the cables of the mix return.",
-                )
-            )
-        if loop.present and loop.polarity < 0:
-            wrong.append(
-                Problem(
-                    where,
-                    f"{loop.address} comes back with inverted polarity",
-                    "Look for a polarity switch that is in, or a cable with pins 2 and 3 exchanged.",
-                )
-            )
-        if loop.present and abs(loop.gain_db - gain) > tolerance.gain_db:
-            sign = "below" if loop.gain_db < gain else "above"
-            wrong.append(
-                Problem(
-                    where,
-                    f"{loop.address} is {abs(loop.gain_db - gain):.2f} dB {sign} the other loops, faders at 0 dB",
-                    "Its fader or channel gain is off: check the trim pot, then the fader's own calibration.",
-                )
-            )
-        if loop.present and abs(loop.latency_samples - latency) > max(tolerance.latency_samples, 64.0):
-            wrong.append(
-                Problem(
-                    where,
-                    f"it arrives {loop.latency_samples - latency:+.2f} samples from the other loops",
-                    "Look for a converter or an insert with a latency of its own in this channel.",
-                )
-            )
-        problems += wrong
-        judged.append(_marked(loop, wrong))
-    if alive and abs(gain) > 6.0:
-        problems.append(
-            Problem(
-                "all loops",
-                f"the whole loop has a gain of {gain:+.1f} dB",
-                "Check the interface's output and input reference levels against the rig's dbu_at_0dbfs.",
-            )
-        )
-    return judged, problems
-
-
-def _marked(loop: LoopFacts, wrong: Sequence[Problem]) -> LoopFacts:
-    import msgspec
-
-    return msgspec.structs.replace(loop, ok=not wrong, why="; ".join(p.what for p in wrong))

@@ -81,7 +81,9 @@ def wired_strips(rig: Rig, profiles: Mapping[str, Profile]) -> list[DeskStrip]:
     strips = []
     for output, address in sorted(rig.outputs.items()):
         device, _, prefix = address.partition("/")
-        profile = profiles[device]
+        profile = profiles.get(device)
+        if profile is None:
+            continue  # a cable that is only looped back needs no device
         number = next((c.strip for c in profile.controls.values() if c.name.startswith(prefix + "/")), None)
         if number is None or profile.control_for("fader", strip=number) is None:
             continue
@@ -93,7 +95,8 @@ def master_fader(rig: Rig, profiles: Mapping[str, Profile]) -> tuple[str, Contro
     """Return address and control of the master fader of the desk that feeds the rig's returns."""
     for address in rig.returns.values():
         device = address.partition("/")[0]
-        control = profiles[device].control_for("master_fader")
+        profile = profiles.get(device)
+        control = profile.control_for("master_fader") if profile is not None else None
         if control is not None:
             return f"{device}/{control.name}", control
     return None

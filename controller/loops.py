@@ -76,7 +76,9 @@ class Calibration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     figures: dict[str, Figure] = {}
     """What belongs to the rig as a whole, as the clock's drift."""
     source: str = ""
-    """The recording it was read from; empty when it was measured live."""
+    """The recording it was read from; empty when it was measured live. Latencies are then re one of the loops."""
+    seconds_of_signal: float = 0.0
+    """How long it sounded and listened; 0 in older files."""
 
     def by_output(self) -> dict[int, LoopFacts]:
         """Return the loops by interface output."""

@@ -26,10 +26,10 @@ OVERLOAD = 0.98
 
 
 class CombSource:
-    """Plays the period of a comb round and round; ``comb=None`` is silence."""
+    """Plays the period of a comb round and round; ``signal=None`` is silence."""
 
     def __init__(self, signal: Comb | None, outputs: int) -> None:
-        period = np.zeros((PERIOD_FRAMES, outputs), np.float32) if signal is None else signal.period
+        period = np.zeros((1, outputs), np.float32) if signal is None else signal.period
         self._period = period
         self._at = 0
 
@@ -75,22 +75,31 @@ class Probe:
     recording: NDArray[np.float32]
 
 
-def make_comb(outputs: int, active: Sequence[int], *, rate_hz: int, level_dbfs: float, seed: int = 1) -> Comb:
+def make_comb(
+    outputs: int,
+    active: Sequence[int],
+    *,
+    rate_hz: int,
+    level_dbfs: float,
+    seed: int = 1,
+    period_frames: int = PERIOD_FRAMES,
+) -> Comb:
     """Build a comb on ``outputs`` channels of which only ``active`` (numbers from 1) sound."""
     return comb(
         outputs,
         rate_hz=rate_hz,
-        period_frames=PERIOD_FRAMES,
+        period_frames=period_frames,
         level_dbfs=level_dbfs,
         seed=seed,
         active=[number - 1 for number in active],
     )
 
 
-def record(stream: AudioStream, signal: Comb | None, periods: int) -> NDArray[np.float32]:
-    """Play ``signal`` and return ``periods`` undisturbed periods of the returns in their steady state.
+def record(stream: AudioStream, signal: Comb | None, *, frames: int) -> NDArray[np.float32]:
+    """Play ``signal`` and return ``frames`` undisturbed frames of the returns, for a comb in their steady state.
 
-    A recording that an xrun touched is taken again, up to ``TRIES`` times.
+    A comb plays for one of its periods before, to settle. A recording that an xrun touched is taken again, up to
+    ``TRIES`` times.
 
     Raises
     ------
@@ -99,8 +108,8 @@ def record(stream: AudioStream, signal: Comb | None, periods: int) -> NDArray[np
     AudioError
         A return overloads.
     """
-    lead = SETTLE_PERIODS * PERIOD_FRAMES
-    frames = lead + periods * PERIOD_FRAMES
+    lead = 0 if signal is None else SETTLE_PERIODS * signal.frames
+    frames += lead
     for _ in range(TRIES):
         capture = Capture(frames, stream.inputs)
         report = stream.run(CombSource(signal, stream.outputs), capture, frames)
@@ -123,6 +132,6 @@ def probe(
 
     ``predicted`` gives, by output number from 1, the complex response expected at that output's bins.
     """
-    recording = record(stream, signal, periods)
+    recording = record(stream, signal, frames=periods * signal.frames)
     by_output = None if predicted is None else [predicted.get(output + 1) for output in range(signal.outputs)]
     return Probe(measure_loops(recording, signal, predicted=by_output), recording)

@@ -259,6 +259,9 @@ def _place(
     """Check that an audio place (``desk/ch07``, ``desk/mix/l``) can be there."""
     name, place = split_address(address)
     if name not in rig.devices:
+        ends = [{split_address(cable.address)[0] for cable in cables} for cables in (rig.wires, rig.return_wires)]
+        if all(name in end for end in ends):
+            return []  # a plain loop, there and back: nothing in it has a profile
         return [
             RigProblem(
                 where, f"{address} is on {name!r}, which is no device of this rig", nearest(name, list(rig.devices))

@@ -143,6 +143,8 @@ class Line:
         return project
 
     def calibrate(self, **options: Any) -> StoredCalibration:
+        """Calibrate what a pass needs; ``only=()`` measures everything."""
+        options.setdefault("only", ("patch", "noise"))
         with Studio.open(self.rig) as studio:
             return calibration.calibrate(studio, emit=self.heard.append, accept=self.accept, **options)
 

@@ -27,7 +27,7 @@ def bus_noise_dbfs() -> float:
 
 def calibrate_by_command(line: Line, capsys: pytest.CaptureFixture[str]) -> tuple[int, dict[str, Any], str]:
     capsys.readouterr()
-    code = main(["calibrate", "--rig", str(line.rig), "--yes", "--json"])
+    code = main(["calibrate", "--rig", str(line.rig), "--yes", "--json", "--only", "patch", "--only", "noise"])
     said = capsys.readouterr()
     return code, json.loads(said.out), said.err
 
@@ -104,8 +104,25 @@ BUILT_IN: dict[str, dict[str, Any]] = {}
             ["output 2 feeds desk/ch20, not desk/ch02 and output 20 feeds desk/ch02: the cables are swapped"],
         ),
         ({"kind": "inverted", "channel": 12}, [12], ["output 12", "desk/ch12 comes back with inverted polarity"]),
+        ({"kind": "split", "channels": [3, 5]}, [3, 5], ["output 3 feeds desk/ch03 and desk/ch05: its line is split"]),
+        (
+            {"kind": "shorted", "channels": [3, 4]},
+            [3, 4],
+            ["outputs 3 and 4 are joined: both feed desk/ch03 and desk/ch04"],
+        ),
+        ({"kind": "pulled", "channel": 7, "seconds": 5.0}, [7], ["loop 7 vanished", "s into the search for the loops"]),
     ],
-    ids=["too loud", "too soft", "dead", "swapped neighbours", "swapped far", "inverted"],
+    ids=[
+        "too loud",
+        "too soft",
+        "dead",
+        "swapped neighbours",
+        "swapped far",
+        "inverted",
+        "split",
+        "shorted",
+        "pulled",
+    ],
 )
 def test_a_wrong_room_is_named_in_plain_words(line: Line, capsys, fault, bad, said) -> None:
     line.set_room(base=BUILT_IN, faults=[fault])
@@ -117,6 +134,27 @@ def test_a_wrong_room_is_named_in_plain_words(line: Line, capsys, fault, bad, sa
         assert part in words(data)[0]
         assert part.removeprefix("output 7").removeprefix("output 3").removeprefix("output 12") in talk
     assert all(problem["hint"] for problem in data["problems"])
+
+
+def test_two_outputs_on_one_strip_are_named(line: Line, capsys) -> None:
+    line.set_room(faults=[{"kind": "summed", "channels": [3, 4]}])
+    code, data, _ = calibrate_by_command(line, capsys)
+    assert code == 1
+    assert any("output 4 feeds desk/ch03, as output 3 does, and not desk/ch04" in said for said in words(data))
+
+
+def test_exchanged_returns_are_one_problem_and_not_one_a_strip(line: Line, capsys) -> None:
+    text = line.rig.read_text()
+    wired = 'from = "desk/mix"\ninputs = "1-2"\n'
+    turned = 'from = "desk/mix/l"\ninputs = 2\n\n[[return]]\nfrom = "desk/mix/r"\ninputs = 1\n'
+    assert wired in text
+    line.rig.write_text(text.replace(wired, turned))
+    code, data, _ = calibrate_by_command(line, capsys)
+    assert code == 1
+    (problem,) = data["problems"]
+    assert "inputs 1 and 2 are exchanged" in problem["what"]
+    assert not any(loop["ok"] for loop in data["loops"])
+    assert {loop["strip_found"] for loop in data["loops"]} == {None}
 
 
 def test_the_amount_of_a_wrong_fader_is_told(line: Line, capsys) -> None:

@@ -68,7 +68,11 @@ def test_version(line: Line) -> None:
         (("profile", "encode", "room-desk-24", "ch07/fader", "99"), "outside its range", ""),
         (("profile", "encode", "room-desk-24", "ch01/trim", "3"), "set by hand", "recall sheet"),
         (("recall", "plan", "song", "--html", "x.html"), "writes no page", "recall sheet"),
-        (("calibrate", "--rig", "small", "--only", "loudness"), "no part 'loudness'", "patch, latency, levels, noise"),
+        (
+            ("calibrate", "--rig", "small", "--only", "loudness"),
+            "no part 'loudness'",
+            "patch, latency, levels, response",
+        ),
     ],
 )
 def test_a_wrong_command_line_gets_one_sentence_and_exit_code_2(

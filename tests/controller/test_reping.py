@@ -17,6 +17,7 @@ from controller.cli.main import main
 from controller.errors import CalibrationError, MixError, ProjectError
 from controller.mix import EqBand, Strip
 from hardware.errors import HardwareError
+from hardware.room.inprocess import RoomStream
 
 
 def contents(folder: Path) -> dict[str, str]:
@@ -94,6 +95,41 @@ def test_a_stream_that_starts_later_on_all_loops_alike_is_measured_and_not_refus
     made = line.print(line.project())
     assert made.facts["latency_samples"] == pytest.approx(LATENCY + 256, abs=0.01)
     assert any("+256 samples from the calibrated latency" in said for said in line.findings())
+
+
+def test_the_reping_takes_at_most_half_a_second_of_signal(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
+    line.calibrated()
+    frames: list[int] = []
+    run = RoomStream.run
+
+    def counted(self: Any, source: Any, sink: Any, length: int, **options: Any) -> Any:
+        frames.append(length)
+        return run(self, source, sink, length, **options)
+
+    monkeypatch.setattr(RoomStream, "run", counted)
+    line.print(line.project(song(0.5)))
+    assert sum(frames[:2]) <= 0.5 * 48_000, "silence and comb come before the pass"
+    assert frames[2] >= 0.5 * 48_000
+
+
+def test_cables_exchanged_between_strips_set_alike_are_suspected_where_the_strips_differ(line: Line) -> None:
+    desk = {"gain_spread_db": 0.45, "bus_noise_dbfs": -90.0}
+    strips = [Strip(name=name, stem=f"{name}.wav", fader_db=-3.0) for name in ("bass", "guitar", "vox")]
+    line.calibrated(desk=desk)
+    line.print(line.project(song(0.5), strips))
+    assert not any("exchanged" in said for said in line.findings())
+    line.set_room(desk=desk, faults=[{"kind": "swapped", "channels": [1, 2]}])
+    line.print(line.project(song(0.5), strips))
+    (said,) = [said for said in line.findings() if "exchanged" in said]
+    assert "the gain and latency that the other had" in said
+
+
+def test_strips_that_are_alike_are_not_suspected(line: Line) -> None:
+    strips = [Strip(name=name, stem=f"{name}.wav", fader_db=-3.0) for name in ("bass", "guitar", "vox")]
+    line.calibrated()
+    line.set_room(faults=[{"kind": "swapped", "channels": [1, 2]}])
+    line.print(line.project(song(0.5), strips))
+    assert not any("exchanged" in said for said in line.findings())
 
 
 def test_one_loop_that_arrives_elsewhere_is_refused(line: Line) -> None:

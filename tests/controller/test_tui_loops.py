@@ -144,4 +144,4 @@ async def test_r_measures_the_part_in_sight_once_the_plan_was_accepted(song: Pat
         await pilot.press("y")
         await landed(app, pilot)
         assert loops.latest(places.rig_home("demo").calibrations) is not None
-        assert "desk/ch24" in cells(app)
+        assert "desk/ch20" in cells(app)
