@@ -41,7 +41,34 @@ class FigureKind:
     digits: int = 2
     tolerance: float | None = None
 
+    @property
+    def short(self) -> str:
+        """A word for the head of a column, among those of its part."""
+        return _SHORT.get(self.key, self.label)
 
+
+_SHORT = {
+    "latency_phase_samples": "phase fs/16",
+    "latency_group_samples": "group 1–4k",
+    "latency_fit_samples": "pure delay",
+    "gain_997_db": "997 Hz",
+    "response_low_db": "20 Hz",
+    "response_high_db": "20 kHz",
+    "highpass_hz": "coupling",
+    "lowpass_hz": "low-pass",
+    "noise_a_dbfs": "A",
+    "noise_ccir_dbfs": "CCIR",
+    "thdn_db": "THD+N",
+    "thdn_notch_db": "notch",
+    "imd_smpte_db": "SMPTE",
+    "imd_ccif_d2_db": "d2",
+    "imd_ccif_d3_db": "d3",
+    "dynamic_range_db": "DR",
+    "crosstalk_100_db": "100 Hz",
+    "crosstalk_1k_db": "1 kHz",
+    "crosstalk_10k_db": "10 kHz",
+    "crosstalk_worst_db": "worst",
+}
 _BAND = "20 Hz to 20 kHz"
 KINDS: tuple[FigureKind, ...] = (
     FigureKind(

@@ -191,32 +191,7 @@ def _part(calibration: Calibration, part: str) -> Iterator[str]:
 
 def _head(kind: FigureKind) -> str:
     unit = {"samples": "smp", "full scale": "FS"}.get(kind.unit, kind.unit)
-    return f"{_SHORT.get(kind.key, kind.label)} [{unit}]"
-
-
-_SHORT = {
-    "latency_phase_samples": "phase fs/16",
-    "latency_group_samples": "group 1–4k",
-    "latency_fit_samples": "pure delay",
-    "gain_997_db": "997 Hz",
-    "response_low_db": "20 Hz",
-    "response_high_db": "20 kHz",
-    "highpass_hz": "coupling",
-    "lowpass_hz": "low-pass",
-    "noise_a_dbfs": "A",
-    "noise_ccir_dbfs": "CCIR",
-    "thdn_db": "THD+N",
-    "thdn_notch_db": "notch",
-    "imd_smpte_db": "SMPTE",
-    "imd_ccif_d2_db": "d2",
-    "imd_ccif_d3_db": "d3",
-    "dynamic_range_db": "DR",
-    "crosstalk_100_db": "100 Hz",
-    "crosstalk_1k_db": "1 kHz",
-    "crosstalk_10k_db": "10 kHz",
-    "crosstalk_worst_db": "worst",
-}
-"""Heads short enough for a table of one screen's width."""
+    return f"{kind.short} [{unit}]"
 
 
 def _number(figure: Figure | None, digits: int) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import ClassVar
 
 from rich.text import Text
@@ -21,6 +22,7 @@ from controller.tui.rows_view import Cell, Column, Row, RowsView
 
 COLUMNS = 6
 """Figures side by side; a part that has more shows the first ones and all of them below."""
+PATCH = ("wired to in", "pol", "feeds")
 _RIGHT = Column("right")
 
 
@@ -73,11 +75,11 @@ class LoopsPane(Pane):
         self.query_one("#loops-head", Static).update(self._headline(calibration))
         rows: list[Row] = []
         if calibration is not None:
-            kinds = _kinds(calibration, self.part)
-            blanks = ("",) * (COLUMNS - len(kinds[:COLUMNS]))
-            titles = (kind.label for kind in kinds[:COLUMNS])
-            rows.append(Row("", ("", "out", "strip", "in", *titles, *blanks, ""), heading=True))
-            rows += [_row(loop, kinds, blanks) for loop in calibration.loops]
+            kinds = _kinds(calibration, self.part)[:COLUMNS]
+            titles = [kind.short for kind in kinds] if self.part != "patch" else list(PATCH)
+            titles += [""] * (COLUMNS - len(titles))
+            rows.append(Row("", ("", "out", "strip", "in", *titles, ""), heading=True))
+            rows += [_row(loop, kinds, patch=self.part == "patch") for loop in calibration.loops]
         self.view.show(rows, empty=self._empty())
         self._draw_facts()
 
@@ -111,9 +113,10 @@ class LoopsPane(Pane):
         chosen, curve = self._chosen(), self.query_one(ResponseView)
         facts = Text()
         if chosen is not None and self.stored is not None:
-            facts = facts_text(chosen, _kinds(self.stored.calibration, self.part))
+            calibration = self.stored.calibration
+            facts = facts_text(chosen, _kinds(calibration, self.part), calibration.figures)
         self.query_one("#loops-facts", Static).update(facts)
-        response = chosen.response if chosen is not None else None
+        response = chosen.response if chosen is not None and self.part == "response" else None
         curve.display = response is not None
         if response is not None:
             gains = [
@@ -158,7 +161,7 @@ def _columns() -> tuple[Column, ...]:
 
 def _kinds(calibration: Calibration, part: figures.Part) -> list[FigureKind]:
     """Return the kinds of a part that any loop holds; all of the part when none does."""
-    held = {key for loop in calibration.loops for key in loop.figures}
+    held = {key for loop in calibration.loops for key in loop.figures} | set(calibration.figures)
     wanted = [kind for kind in KINDS if kind.part == part]
     return [kind for kind in wanted if kind.key in held] or wanted
 
@@ -170,12 +173,18 @@ def number(figure: Figure | None, kind: FigureKind) -> str:
     return "n/o" if figure.value is None else f"{figure.value:.{kind.digits}f}"
 
 
-def _row(loop: LoopFacts, kinds: list[FigureKind], blanks: tuple[str, ...]) -> Row:
-    shown = tuple(number(_figure(loop, kind.key), kind) for kind in kinds[:COLUMNS])
+def _row(loop: LoopFacts, kinds: list[FigureKind], *, patch: bool) -> Row:
+    shown = _patch(loop) if patch else [number(_figure(loop, kind.key), kind) for kind in kinds]
+    shown += [""] * (COLUMNS - len(shown))
     sign = ("●", GREEN) if loop.ok else ("✕", RED)
     why = (loop.why, RED if loop.why else FAINT)
     cells: tuple[Cell, ...] = (sign, str(loop.output), (loop.address, BRIGHT), str(loop.input or "–"))
-    return Row(str(loop.output), (*cells, *shown, *blanks, why))
+    return Row(str(loop.output), (*cells, *shown, why))
+
+
+def _patch(loop: LoopFacts) -> list[str]:
+    sign = {1: "+", -1: "−"}.get(loop.polarity, "–")
+    return [str(loop.expected_input), sign, loop.strip_found or "–"]
 
 
 def _figure(loop: LoopFacts, key: str) -> Figure | None:
@@ -187,14 +196,14 @@ def _figure(loop: LoopFacts, key: str) -> Figure | None:
     return Figure(*old[key]) if key in old else None
 
 
-def facts_text(loop: LoopFacts, kinds: list[FigureKind]) -> Text:
-    """Write the chosen loop's figures, each with its error bar and definition."""
+def facts_text(loop: LoopFacts, kinds: list[FigureKind], common: Mapping[str, Figure]) -> Text:
+    """Write the chosen loop's figures, and those of the rig as a whole, each with its error bar and definition."""
     text = Text()
     text.append(f"output {loop.output} → {loop.address} → input {loop.input or '–'}", BRIGHT)
     for problem in filter(None, [loop.why]):
         text.append(f"\n✕ {problem}", RED)
     for kind in kinds:
-        figure = _figure(loop, kind.key)
+        figure = _figure(loop, kind.key) or common.get(kind.key)
         if figure is None:
             continue
         text.append(f"\n{kind.label:<22.22} ", FAINT)

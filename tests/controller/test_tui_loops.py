@@ -116,6 +116,8 @@ async def test_the_response_is_drawn_where_one_was_measured(song: Path) -> None:
     stored()
     async with opened(song, size=(100, 34)) as (app, pilot):
         await pilot.press("7")
+        assert not app.query_one(ResponseView).display
+        await to_part(app, pilot, "response")
         assert app.query_one(ResponseView).display
         drawn = [line for line in cells(app).splitlines() if any("\u2801" <= sign <= "\u28ff" for sign in line)]
         assert len(drawn) > 3  # from −6 dB at 20 Hz to 0 dB at 1 kHz
