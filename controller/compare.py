@@ -99,7 +99,7 @@ def null(
             folder / "residual.wav", rate_hz=rate_hz, frames=min(told.frames, second.frames), job=JOB, emit=emit
         )
         try:
-            with sink:
+            with contextlib.closing(sink):
                 noise = wishes.noise_dbfs if wishes.noise_dbfs is not None else _noise_of(b)
                 result = null_test(
                     told, second, rate_hz=rate_hz, noise_dbfs=noise, matched=not wishes.align_only, sink=sink

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from controller import dbu, loops, recall, sounding
-from controller import desk as desks
+from controller.calibrate_wiring import neutral, wiring
 from controller.dbu import ChannelLevel, StoredReading
 from controller.errors import CalibrationError, DeclinedError, UsageError
 from controller.events import Accept, Done, Emit, Finding, Progress, Question, Started
@@ -27,7 +27,6 @@ from controller.studio import Studio
 if TYPE_CHECKING:
     from controller.sounding import Heard
     from hardware.seams import AudioStream
-    from profiles.profile import Value
 
 JOB = "trim"
 Side = Literal["output", "input"]
@@ -160,7 +159,8 @@ def trim(
     """
     rig = studio.rig
     found = lines(studio, request)
-    planned = recall.plan_target(studio, _as_calibrated(studio, found), believe=False)
+    as_calibrated = neutral(studio, wiring(rig, studio.profiles))
+    planned = recall.plan_target(studio, as_calibrated, believe=False)
     level = request.standard.level_dbfs
     question = Question(
         f"Align {rig.title} to {request.standard.name}",
@@ -247,23 +247,6 @@ def _line(loop: LoopFacts, readings: Sequence[StoredReading], side: Side) -> Lin
 def _those(found: Sequence[Line], side: Side) -> str:
     numbers = sorted({line.output if side == "output" else line.input for line in found})
     return f"{side}{'s' if len(numbers) > 1 else ''} {', '.join(map(str, numbers))}"
-
-
-def _as_calibrated(studio: Studio, found: Sequence[Line]) -> dict[str, Value]:
-    """Return the state in which the loops were measured, each line panned to the input that heard it."""
-    target: dict[str, Value] = {}
-    inputs = {line.output: line.input for line in found}
-    strips = [s for s in desks.wired_strips(studio.rig, studio.profiles) if s.output in inputs]
-    for strip in strips:
-        desks.seat_neutral(strip, target)
-        side = 1.0 if inputs[strip.output] == desks.return_inputs(studio.rig)[1] else -1.0
-        desks.set_level(strip, target, fader_db=0.0, pan=100.0 * side, muted=False)
-    master = desks.master_fader(studio.rig, studio.profiles) if strips else None
-    if master is not None:
-        target[master[0]] = float(master[1].achieved(0.0))
-    for insert in studio.rig.inserts if strips else ():
-        target.update(desks.out_of_circuit(insert))
-    return target
 
 
 def _align(
