@@ -30,6 +30,8 @@ BLOCK_SCORE = 7.0
 ON_LINE = 1.5  # samples; for the first line
 SMALLEST_JUMP = 0.5  # samples; a block's delay is told to some 0.05
 STEEPEST = 3e-4  # a crystal more than 300 ppm off is broken
+JUDGES = 12
+NEAR_LINE = 16.0  # samples: a filter delays some bands more than others; chance puts 1 block in 120 here
 ASSIGN_DB = 3.0  # by how much other channels must null deeper than the same ones to be taken instead
 
 
@@ -59,6 +61,12 @@ class Guess:
     """In the order of ``b``; between two of them ``b`` jumps, and neither reaches to the jump."""
     strange: tuple[bool, bool] = (False, False)
     """Whether ``b`` plays something else before the first piece, and after the last."""
+
+    def whole_lags(self) -> tuple[int, ...]:
+        """Return the whole delays that a guess along these lines may stand for, of the longest piece first."""
+        longest_first = sorted(self.pieces, key=lambda piece: -piece.frames)
+        middles = (round(piece.delay + self.drift * 0.5 * (piece.start + piece.stop)) for piece in longest_first)
+        return (round(self.delay_samples), *middles)
 
 
 def nothing_in_common() -> NoAlignment:
@@ -147,6 +155,20 @@ def block_delays(
     firsts = sorted(set(np.linspace(start, stop - frames, blocks).astype(int).tolist()))
     probes = in_order(lambda first: probe(a, b, first, frames, near, reach), firsts)
     return [(found.middle, found.delay) for found in probes if found.found]
+
+
+def on_line(a: Signal, b: Signal, pieces: Sequence[Piece], drift: float) -> bool:
+    """Return whether at least half of a dozen short blocks, each looked for around its place, lie where they should."""
+    piece = max(pieces, key=lambda piece: piece.frames)
+    frames = min(BLOCK_FRAMES, piece.frames)
+    firsts = sorted(set(np.linspace(piece.start, piece.stop - frames, JUDGES).astype(int).tolist()))
+
+    def off(first: int) -> float:
+        expected = piece.delay + drift * (first + 0.5 * frames)
+        return abs(probe(a, b, first, frames, round(expected), SLIP_REACH).delay - expected)
+
+    places = np.array(list(in_order(off, firsts)))
+    return bool(np.mean(places <= NEAR_LINE) >= 0.5)
 
 
 def probe(a: Signal, b: Signal, first: int, frames: int, near: int, reach: int) -> Probe:

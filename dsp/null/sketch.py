@@ -25,6 +25,7 @@ COARSE_SCORE = 9.0  # peak over RMS of the correlation; 2^23 lags of noise reach
 PART_AGREES = 0.3  # a part that resembles no place of the reference more than this lies nowhere
 SURE = 0.7  # agreement of short blocks that needs no peak beside it: files that share little of their length
 CANDIDATES = 6
+SHORTEST_SHARED = 2_048  # full-rate frames: what overlaps less is a likeness of two ends
 STEEPEST = 3e-4
 AGREEMENT_FRAMES, AGREEMENT_BLOCKS = 4_096, 8
 EQUAL_SHARE = 0.02  # agreements this close are equal: bars that repeat; then more in common wins
@@ -111,7 +112,12 @@ def common_lags(both: Sketch, *, every_pair: bool = False) -> list[int]:
                 found.setdefault(lag, score)
         reach = 8 + int(STEEPEST * low.b.shape[1])
         judged = {lag: _agreement(low.a, low.b, lag, reach) for lag in found}
-        proposed = [lag for lag, score in found.items() if score >= COARSE_SCORE or judged[lag] >= SURE]
+        least = SHORTEST_SHARED // low.factor
+        proposed = [
+            lag
+            for lag, score in found.items()
+            if (score >= COARSE_SCORE or judged[lag] >= SURE) and _shared(low, lag) >= least
+        ]
         if proposed:
             agreements = np.array([judged[lag] for lag in proposed])
             shares = np.array([_share(low, lag) for lag in proposed])
@@ -138,10 +144,14 @@ def _copies(both: Sketch) -> Iterator[Sketch]:
         yield Sketch(1, rows[0], rows[1], both.full)
 
 
+def _shared(low: Sketch, lag: int) -> int:
+    """Return how many low-rate frames the two have in common at a lag."""
+    return max(0, int(min(low.b.shape[1], low.a.shape[1] + lag)) - max(0, lag))
+
+
 def _share(low: Sketch, lag: int) -> float:
-    """Return how much the two have in common at a lag, as a share of the shorter."""
-    start, stop = max(0, lag), min(low.b.shape[1], low.a.shape[1] + lag)
-    return float(max(0, stop - start) / max(1, min(low.a.shape[1], low.b.shape[1])))
+    """Return the same as a share of the shorter."""
+    return float(_shared(low, lag) / max(1, min(low.a.shape[1], low.b.shape[1])))
 
 
 def _peaks(a: Samples, b: Samples, *, whiten: bool, every_pair: bool) -> list[tuple[int, float]]:
