@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dsp.null.align import Piece
-from dsp.null.segments import Change
+from dsp.null.segments import CLEANEST, Change
 from dsp.null.signal import Signal, Span
 from dsp.null.tally import HOP_FRAMES, Hops
 
@@ -32,6 +32,7 @@ CONTEXT = 1024
 CORE = 64  # frames in the middle of a fault by which it is recognised
 LONGEST_READ = 1 << 19
 EARLIER = 16_384  # frames: how far back a repeated buffer is looked for
+SHORTEST_FOREIGN = 64  # frames
 GONE = 0.03  # RMS re the model: what a dropout leaves
 SAME = 0.1  # of the residual's power: what is left where the recording repeats itself
 
@@ -114,6 +115,11 @@ def _name(b: Signal, model: Model, piece: Piece, hot: Span, channels: list[int],
         first, last, back = again
         told = f"{last - first} frames at {_place(low + first, rate_hz)} are those from {back} frames earlier{where}"
         return Change(low + first, last - first, "glitch", told)
+    foreign = _foreign(heard, expected, (hot[0] - low, hot[1] - low))
+    if foreign is not None:
+        first, last = foreign
+        told = f"{last - first} frames replaced by other material at {_place(low + first, rate_hz)}{where}"
+        return Change(low + first, last - first, "replaced", told)
     loudest = int(np.argmax(left))
     if float(left[loudest]) > 36.0 * float(np.mean(left[hot[0] - low : hot[1] - low])):
         return Change(low + loudest, 1, "click", f"click at {_place(low + loudest, rate_hz)}{where}")
@@ -148,6 +154,25 @@ def _repeat(b: Signal, span: Span, hot: Span, channels: list[int], left: Floats)
     if stop - start < 8 or float(np.sum(other[start:stop])) > SAME * float(np.sum(left[start:stop])):
         return None
     return start, stop, back
+
+
+def _foreign(heard: Floats, expected: Floats, hot: Span) -> Span | None:
+    """Return the stretch in which the model explains nothing of what is heard; None where it explains some.
+
+    A frame is as likely as noise where the model holds and as likely as the programme where it does not.
+    """
+    left = (heard - expected) ** 2
+    outside = np.ones(heard.shape[1], dtype=bool)
+    outside[hot[0] : hot[1]] = False
+    if not outside.any():
+        return None
+    loud = np.maximum(np.mean(heard**2, axis=1, keepdims=True), 1e-30)
+    noise = np.clip(np.mean(left[:, outside], axis=1, keepdims=True), CLEANEST * loud, loud)
+    gain: Floats = np.sum(left / noise + np.log(noise) - heard**2 / loud - np.log(loud), axis=0)
+    start, stop = _best_interval(gain)
+    inside = slice(start, stop)
+    unlike = float(np.sum(left[:, inside])) > 0.5 * float(np.sum(heard[:, inside] ** 2 + expected[:, inside] ** 2))
+    return (start, stop) if stop - start >= SHORTEST_FOREIGN and unlike else None
 
 
 def _best_interval(gain: Floats) -> Span:

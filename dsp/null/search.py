@@ -8,7 +8,7 @@ jumps, something was cut, lost or repeated (:mod:`dsp.null.segments` finds the f
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,8 @@ BLOCKS = 16
 MOST_BLOCKS = 1_024
 MOST_RELOCATED = 24
 BLOCK_SCORE = 7.0
+SHORT_BLOCK_FRAMES, SHORT_HOP_FRAMES, SHORT_SCORE = 8_192, 4_096, 5.0
+MOST_SHORT = 64
 ON_LINE = 1.5  # samples; for the first line
 SMALLEST_JUMP = 0.5  # samples; a block's delay is told to some 0.05
 STEEPEST = 3e-4  # a crystal more than 300 ppm off is broken
@@ -114,7 +116,8 @@ def first_guess(
         near = lags[0]
     start, slope = _first_line(a, b, near)
     probes = _probes(a, b, start, slope, both)
-    return _pieces(a, b, probes, start, slope)
+    guess = _pieces(a, b, probes, start, slope)
+    return replace(guess, pieces=_with_short_ones(a, b, guess))
 
 
 def assign(a: Signal, b: Signal, both: Sketch) -> tuple[tuple[tuple[int, int], ...], int]:
@@ -171,8 +174,11 @@ def on_line(a: Signal, b: Signal, pieces: Sequence[Piece], drift: float) -> bool
     return bool(np.mean(places <= NEAR_LINE) >= 0.5)
 
 
-def probe(a: Signal, b: Signal, first: int, frames: int, near: int, reach: int) -> Probe:
-    """Return where the block of ``frames`` frames of ``b`` from ``first`` lies, within ``reach`` of ``near``."""
+def probe(a: Signal, b: Signal, first: int, frames: int, near: int, reach: int, score: float = BLOCK_SCORE) -> Probe:
+    """Return where the block of ``frames`` frames of ``b`` from ``first`` lies, within ``reach`` of ``near``.
+
+    It is not found unless its lag stands ``score`` times above the RMS of all.
+    """
     fade, wide_fade = np.hanning(frames - 1), np.ones(frames + 2 * reach - 1)
     ramp = np.hanning(2 * reach + 2)[: reach + 1]
     ramp = ramp[: wide_fade.size // 2]
@@ -188,7 +194,7 @@ def probe(a: Signal, b: Signal, first: int, frames: int, near: int, reach: int) 
         return Probe(middle, np.nan)
     near_lags = np.sqrt(power[-np.arange(0, 2 * reach + 1) % size])
     best = int(np.argmax(near_lags))
-    if near_lags[best] < BLOCK_SCORE * rms:
+    if near_lags[best] < score * rms:
         return Probe(middle, np.nan)
     return Probe(middle, float(first - low - best - _vertex(near_lags, best)))
 
@@ -350,6 +356,45 @@ def _pieces(a: Signal, b: Signal, probes: list[Probe], start: float, slope: floa
         raise nothing_in_common()
     main = max(pieces, key=lambda piece: piece.frames)
     return Guess(main.delay, slope, tuple(pieces), (strange[0], strange[1]))
+
+
+def _with_short_ones(a: Signal, b: Signal, guess: Guess) -> tuple[Piece, ...]:
+    """Return the pieces with those between two of them that are too short for the blocks they were found by.
+
+    Where three or more short blocks agree on a line of their own, there is another piece.
+    """
+    out = [guess.pieces[0]]
+    for after in guess.pieces[1:]:
+        before = out[-1]
+        firsts = range(before.stop - SHORT_HOP_FRAMES, after.start - SHORT_HOP_FRAMES, SHORT_HOP_FRAMES)
+
+        def near(first: int, lines: tuple[Piece, Piece] = (before, after)) -> Probe:
+            tries = [
+                probe(a, b, first, SHORT_BLOCK_FRAMES, round(p.delay + guess.drift * first), SLIP_REACH, SHORT_SCORE)
+                for p in lines
+            ]
+            return next((found for found in tries if found.found), tries[0])
+
+        for group in _agreeing(list(in_order(near, firsts)) if len(firsts) < MOST_SHORT else [], guess.drift):
+            level = float(np.median([p.delay - guess.drift * p.middle for p in group]))
+            start, stop = round(group[0].middle), round(group[-1].middle)
+            if len(group) >= 3 and min(abs(level - before.delay), abs(level - after.delay)) > SMALLEST_JUMP:
+                out.append(Piece(start, stop, level))
+        out.append(after)
+    return tuple(out)
+
+
+def _agreeing(probes: Sequence[Probe], slope: float) -> list[list[Probe]]:
+    """Return runs of blocks that lie on one line each."""
+    groups: list[list[Probe]] = []
+    for one in probes:
+        if not one.found:
+            continue
+        if groups and _off(groups[-1], one, slope) <= SMALLEST_JUMP:
+            groups[-1].append(one)
+        else:
+            groups.append([one])
+    return groups
 
 
 def _off(group: list[Probe], one: Probe, slope: float) -> float:
