@@ -24,6 +24,7 @@ Model = Callable[[Piece, Span], Floats]
 
 RUNS = 16  # of 256 frames per value of the gain
 SIDE_S = 1.0  # at least so much on either side
+GONE = 10.0**-3.0  # of the gain on the other side: silence, not a gain
 LEAST_DB = 0.02
 LEAST_BAND_DB = 0.2
 EXPLAINED = 0.85  # of the gain's movement; a step explains three quarters of a steady fade
@@ -48,10 +49,14 @@ def find_processing(tally: Tally, b: Signal, model: Model, pieces: Sequence[Piec
     frames: Floats = hops.first[: count * RUNS : RUNS].astype(np.float64) + 0.5 * RUNS * HOP_FRAMES
     step = _step(frames, power, shared, side=SIDE_S * rate_hz)
     if step is not None and (not bands or _alike(bands, _change(step))):
+        _, before, after = step
         change = _change(step)
         if abs(change) >= LEAST_DB:
             at = _finer(step, b, model, pieces)
             place = f"{at / rate_hz:.6f} s (frame {at})"
+            if min(before, after) <= 2.0 * GONE * max(before, after):
+                silent = f"from {place} on B is silent" if after < before else f"until {place} B is silent"
+                return [Change(at, 0, "silent", silent)]
             return [Change(at, 0, "processing", f"from {place} on B is {abs(change):.2f} dB {_way(change)}")]
     if not bands:
         return []
@@ -80,11 +85,12 @@ def _step(frames: Floats, power: NDArray[np.floating], shared: NDArray[np.floati
     left = max(movement - float(saved[best]), 0.0)
     if movement <= 0.0 or saved[best] < EXPLAINED * movement:
         return None
-    if saved[best] < SIGMAS**2 * left / (time.size - 2) or before[best] <= 0.0 or after[best] <= 0.0:
+    # The runs at the step hold some of both sides.
+    first, second = float(before[max(0, best - 1)]), float(after[min(best + 1, time.size - 2)])
+    if saved[best] < SIGMAS**2 * left / (time.size - 2) or max(first, second) <= 0.0:
         return None
     at = round(0.5 * (time[best] + time[min(best + 1, time.size - 1)]))
-    # The runs at the step hold some of both sides.
-    return at, float(before[max(0, best - 1)]), float(after[min(best + 1, time.size - 2)])
+    return at, max(first, GONE * second), max(second, GONE * first)
 
 
 def _band_steps(tally: Tally, rate_hz: int) -> list[tuple[float, Step]]:

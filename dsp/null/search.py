@@ -260,6 +260,9 @@ def _probes(a: Signal, b: Signal, start: float, slope: float, both: Sketch) -> l
         return Probe(first + 0.5 * frames, np.nan) if beside else probe(a, b, first, frames, near, SLIP_REACH)
 
     probes = list(in_order(near_line, firsts))
+    settled = [(first, one) for first, one in zip(firsts, probes, strict=True) if one.found]
+    usual = [_unexplained(a, b, first, frames, one) for first, one in settled[:: max(1, len(settled) // 8)]]
+    most = max(0.01, 100.0 * float(np.median(usual))) if usual else 1.0  # a loop with another voice is elsewhere
     offsets: list[float] = []
     for first, last in _lost_runs(probes)[:MOST_RELOCATED]:
         for offset in offsets:
@@ -271,7 +274,7 @@ def _probes(a: Signal, b: Signal, start: float, slope: float, both: Sketch) -> l
             lost = [n for n in range(first, last) if not probes[n].found]
             if len(lost) < 2:
                 break
-            lag = _elsewhere(a, b, firsts, frames, lost, both)
+            lag = _elsewhere(a, b, firsts, frames, lost, both, most)
             if lag is None:
                 break
             offset = lag - slope * probes[lost[len(lost) // 2]].middle
@@ -284,12 +287,27 @@ def _probes(a: Signal, b: Signal, start: float, slope: float, both: Sketch) -> l
     return probes
 
 
-def _elsewhere(a: Signal, b: Signal, firsts: list[int], frames: int, lost: list[int], both: Sketch) -> int | None:
-    """Return a delay anywhere in ``a`` at which most blocks of the lost run are found; None when there is none."""
+def _unexplained(a: Signal, b: Signal, first: int, frames: int, found: Probe) -> float:
+    """Return the share of a block's power that ``a`` does not explain at the delay found, gains per channel free."""
+    y, _ = read(a, delay=found.delay, drift=0.0, start=first, stop=first + frames)
+    heard = b.read(first, first + frames)
+    power, own, shared = (np.sum(p * q, axis=1) for p, q in ((y, y), (heard, heard), (y, heard)))
+    explained = float(np.sum(np.where(power > 0.0, shared**2 / np.where(power > 0.0, power, 1.0), 0.0)))
+    return 1.0 - explained / max(float(np.sum(own)), 1e-300)
+
+
+def _elsewhere(
+    a: Signal, b: Signal, firsts: list[int], frames: int, lost: list[int], both: Sketch, most: float
+) -> int | None:
+    """Return a delay anywhere in ``a`` at which most blocks of the lost run are found; None when there is none.
+
+    Of a block no more than ``most`` may be left unexplained there.
+    """
     trials = [lost[n] for n in sorted({len(lost) // 4, len(lost) // 2, 3 * len(lost) // 4})]
     best, found = None, 0
     for lag in lags_of_part(both, firsts[lost[0]], firsts[lost[-1]] + frames):
-        hits = sum(probe(a, b, firsts[n], frames, lag, SLIP_REACH).found for n in trials)
+        tries = [(n, probe(a, b, firsts[n], frames, lag, SLIP_REACH)) for n in trials]
+        hits = sum(one.found and _unexplained(a, b, firsts[n], frames, one) <= most for n, one in tries)
         if hits > found:
             best, found = lag, hits
     return best

@@ -56,7 +56,7 @@ class Change:
     frames: int
     """How long it lasts in ``b``; 0 for a jump."""
     kind: str
-    """lost, repeated, inserted, replaced, dropout, edit, begins, ends, glitch, or processing."""
+    """lost, repeated, inserted, replaced, dropout, edit, begins, ends, glitch, silent, or processing."""
     what: str
 
 

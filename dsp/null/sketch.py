@@ -28,7 +28,8 @@ CANDIDATES = 6
 SHORTEST_SHARED = 2_048  # full-rate frames: what overlaps less is a likeness of two ends
 STEEPEST = 3e-4
 AGREEMENT_FRAMES, AGREEMENT_BLOCKS = 4_096, 8
-EQUAL_SHARE = 0.02  # agreements this close are equal: bars that repeat; then more in common wins
+EQUAL_SHARE = 0.02  # agreements this close, re what is shared and what is not, are equal: bars that repeat
+EQUAL = 1e-4  # … and this close in any case; then more in common wins
 MOST_PAIRS = 16
 
 
@@ -121,7 +122,8 @@ def common_lags(both: Sketch, *, every_pair: bool = False) -> list[int]:
         if proposed:
             agreements = np.array([judged[lag] for lag in proposed])
             shares = np.array([_share(low, lag) for lag in proposed])
-            near_best = agreements >= (1.0 - EQUAL_SHARE) * agreements.max()
+            highest = float(agreements.max())
+            near_best = agreements >= highest - EQUAL - EQUAL_SHARE * max(0.0, min(highest, 1.0 - highest))
             order = np.argsort(-(agreements + 2.0 * near_best * (1.0 + shares)), kind="stable")
             return [proposed[n] * low.factor for n in order.tolist()]
     return []
@@ -183,7 +185,7 @@ def _peaks(a: Samples, b: Samples, *, whiten: bool, every_pair: bool) -> list[tu
     found: list[tuple[int, float]] = []
     for _ in range(CANDIDATES):
         best = int(np.argmax(power))
-        found.append((best if best < size // 2 else best - size, float(np.sqrt(power[best])) / rms))
+        found.append((best if best < b.shape[1] else best - size, float(np.sqrt(power[best])) / rms))
         power[max(0, best - 8) : best + 9] = 0.0
     return found
 
