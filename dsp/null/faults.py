@@ -44,7 +44,8 @@ def find_faults(
 
     A run stands out when the ratio of its residual to the programme around lies 6 robust standard deviations (1.4826
     median absolute deviations; at least 15 dB, at most 30 dB) above its median, above −40 dB (or 45 dB above the
-    median, where that is less), and the residual 12 dB above ``noise_rms``, on any channel.
+    median, where that is less), and the residual 12 dB above ``noise_rms`` and its own lowest
+    tenth, on any channel.
     """
     if hops.first.size < 8:
         return []
@@ -80,7 +81,9 @@ def _hot(hops: Hops, noise_rms: float) -> NDArray[np.bool_]:
             middle + float(np.clip(JUMP_MADS * spread, JUMP_DB, HIGHEST_JUMP_DB)),
             min(FAINTEST_DB, middle + FARTHEST_DB),
         )
-        rows.append((ratio > threshold) & (left > 4.0 * noise_rms))
+        # What is left everywhere is noise, and stands out of a quiet passage without being a fault there.
+        everywhere = max(noise_rms, float(np.quantile(left, 0.1)))
+        rows.append((ratio > threshold) & (left > 4.0 * everywhere))
     return np.stack(rows)
 
 

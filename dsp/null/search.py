@@ -262,7 +262,7 @@ def _probes(a: Signal, b: Signal, start: float, slope: float, both: Sketch) -> l
     probes = list(in_order(near_line, firsts))
     settled = [(first, one) for first, one in zip(firsts, probes, strict=True) if one.found]
     usual = [_unexplained(a, b, first, frames, one) for first, one in settled[:: max(1, len(settled) // 8)]]
-    most = max(0.01, 100.0 * float(np.median(usual))) if usual else 1.0  # a loop with another voice is elsewhere
+    most = max(1e-3, 100.0 * float(np.median(usual))) if usual else 1.0  # a loop with another voice is elsewhere
     offsets: list[float] = []
     for first, last in _lost_runs(probes)[:MOST_RELOCATED]:
         for offset in offsets:
