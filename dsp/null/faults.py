@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dsp.null.align import Piece
-from dsp.null.segments import Change
+from dsp.null.segments import CLEANEST, Change
 from dsp.null.signal import Signal, Span
 from dsp.null.tally import HOP_FRAMES, Hops
 
@@ -32,6 +32,7 @@ CONTEXT = 1024
 CORE = 64  # frames in the middle of a fault by which it is recognised
 LONGEST_READ = 1 << 19
 EARLIER = 16_384  # frames: how far back a repeated buffer is looked for
+SHORTEST_FOREIGN = 64  # frames
 GONE = 0.03  # RMS re the model: what a dropout leaves
 SAME = 0.1  # of the residual's power: what is left where the recording repeats itself
 
@@ -43,7 +44,8 @@ def find_faults(
 
     A run stands out when the ratio of its residual to the programme around lies 6 robust standard deviations (1.4826
     median absolute deviations; at least 15 dB, at most 30 dB) above its median, above −40 dB (or 45 dB above the
-    median, where that is less), and the residual 12 dB above ``noise_rms``, on any channel.
+    median, where that is less), and the residual 12 dB above ``noise_rms`` and its own lowest
+    tenth, on any channel.
     """
     if hops.first.size < 8:
         return []
@@ -79,7 +81,9 @@ def _hot(hops: Hops, noise_rms: float) -> NDArray[np.bool_]:
             middle + float(np.clip(JUMP_MADS * spread, JUMP_DB, HIGHEST_JUMP_DB)),
             min(FAINTEST_DB, middle + FARTHEST_DB),
         )
-        rows.append((ratio > threshold) & (left > 4.0 * noise_rms))
+        # What is left everywhere is noise, and stands out of a quiet passage without being a fault there.
+        everywhere = max(noise_rms, float(np.quantile(left, 0.1)))
+        rows.append((ratio > threshold) & (left > 4.0 * everywhere))
     return np.stack(rows)
 
 
@@ -114,6 +118,11 @@ def _name(b: Signal, model: Model, piece: Piece, hot: Span, channels: list[int],
         first, last, back = again
         told = f"{last - first} frames at {_place(low + first, rate_hz)} are those from {back} frames earlier{where}"
         return Change(low + first, last - first, "glitch", told)
+    foreign = _foreign(heard, expected, (hot[0] - low, hot[1] - low))
+    if foreign is not None:
+        first, last = foreign
+        told = f"{last - first} frames replaced by other material at {_place(low + first, rate_hz)}{where}"
+        return Change(low + first, last - first, "replaced", told)
     loudest = int(np.argmax(left))
     if float(left[loudest]) > 36.0 * float(np.mean(left[hot[0] - low : hot[1] - low])):
         return Change(low + loudest, 1, "click", f"click at {_place(low + loudest, rate_hz)}{where}")
@@ -148,6 +157,25 @@ def _repeat(b: Signal, span: Span, hot: Span, channels: list[int], left: Floats)
     if stop - start < 8 or float(np.sum(other[start:stop])) > SAME * float(np.sum(left[start:stop])):
         return None
     return start, stop, back
+
+
+def _foreign(heard: Floats, expected: Floats, hot: Span) -> Span | None:
+    """Return the stretch in which the model explains nothing of what is heard; None where it explains some.
+
+    A frame is as likely as noise where the model holds and as likely as the programme where it does not.
+    """
+    left = (heard - expected) ** 2
+    outside = np.ones(heard.shape[1], dtype=bool)
+    outside[hot[0] : hot[1]] = False
+    if not outside.any():
+        return None
+    loud = np.maximum(np.mean(heard**2, axis=1, keepdims=True), 1e-30)
+    noise = np.clip(np.mean(left[:, outside], axis=1, keepdims=True), CLEANEST * loud, loud)
+    gain: Floats = np.sum(left / noise + np.log(noise) - heard**2 / loud - np.log(loud), axis=0)
+    start, stop = _best_interval(gain)
+    inside = slice(start, stop)
+    unlike = float(np.sum(left[:, inside])) > 0.5 * float(np.sum(heard[:, inside] ** 2 + expected[:, inside] ** 2))
+    return (start, stop) if stop - start >= SHORTEST_FOREIGN and unlike else None
 
 
 def _best_interval(gain: Floats) -> Span:

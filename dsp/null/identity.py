@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 from numpy.typing import NDArray
 
 from dsp.levels import decibels
 from dsp.null.findings import Event
 from dsp.null.result import NullResult, Segment, Sink, Stage
-from dsp.null.search import Guess
 from dsp.null.segments import sounds_outside
 from dsp.null.signal import Signal, Span, blocks, in_order
 from dsp.null.sweep import edge_frames, noise_of
@@ -22,21 +23,23 @@ LOOK_FRAMES = 65_536
 def identical(
     a: Signal,
     b: Signal,
-    guess: Guess,
+    lags: Iterable[int],
     *,
     rate_hz: int,
     noise_dbfs: float | None,
     pairs: tuple[tuple[int, int], ...],
     sink: Sink | None,
 ) -> NullResult | None:
-    """Return the result for such a pair; None for any other. The sink hears nothing before it is certain."""
-    lag = round(guess.delay_samples)
-    start, stop = max(0, lag), min(b.frames, a.frames + lag)
-    if guess.drift != 0.0 or len(guess.pieces) > 1 or any(guess.strange) or stop - start < FEWEST_FRAMES:
+    """Return the result for such a pair at the first of ``lags`` (of ``b`` after ``a``) that fits; None at none.
+
+    Whatever else was guessed about the two: tones fit a drift or another lag nearly as well. The sink hears nothing
+    before it is certain.
+    """
+    found = next(((lag, signs) for lag in dict.fromkeys(lags) if (signs := _signs(a, b, lag)) is not None), None)
+    if found is None:
         return None
-    signs = _signs(a, b, lag, (start, stop))
-    if signs is None:
-        return None
+    lag, signs = found
+    start, stop = _shared(a, b, lag)
     edge = edge_frames((start, stop), rate_hz)
     first, last = start + edge, stop - edge
     tally = Tally(rate_hz, first, fft_frames(min(last - first, 1 << 19)))
@@ -90,20 +93,29 @@ def identical(
     )
 
 
-def _signs(a: Signal, b: Signal, lag: int, span: Span) -> tuple[int, ...] | None:
-    """Return +1 or −1 per channel of identical recordings, None for others; most are told apart by the first block."""
+def _shared(a: Signal, b: Signal, lag: int) -> Span:
+    """Return the frames of ``b`` that lie on ``a`` at a lag."""
+    return max(0, lag), min(b.frames, a.frames + lag)
 
-    def one(part: Span) -> list[tuple[bool, bool]]:
-        heard, x = b.read(*part), a.read(part[0] - lag, part[1] - lag)
-        return [(np.array_equal(p, q), np.array_equal(-p, q)) for p, q in zip(x, heard, strict=True)]
 
-    middle = (span[0] + span[1]) // 2
-    look = middle, min(span[1], middle + LOOK_FRAMES)
-    if not all(same or opposite for same, opposite in one(look)):
+def _signs(a: Signal, b: Signal, lag: int) -> tuple[int, ...] | None:
+    """Return +1 or −1 per channel of identical recordings, None for others; most are told apart by one short look."""
+    start, stop = _shared(a, b, lag)
+    if stop - start < FEWEST_FRAMES:
         return None
-    told = np.ones((b.channels, 2), dtype=bool)
-    for answers in in_order(one, blocks(*span)):
+
+    def one(part: Span) -> tuple[list[tuple[bool, bool]], bool]:
+        heard, x = b.read(*part), a.read(part[0] - lag, part[1] - lag)
+        same = [(np.array_equal(p, q), np.array_equal(-p, q)) for p, q in zip(x, heard, strict=True)]
+        return same, bool(np.any(heard))
+
+    middle = (start + stop) // 2
+    if not all(any(answer) for answer in one((middle, min(stop, middle + LOOK_FRAMES)))[0]):
+        return None
+    told, sounding = np.ones((b.channels, 2), dtype=bool), False
+    for answers, sounds in in_order(one, blocks(start, stop)):
         told &= np.array(answers)
+        sounding |= sounds
         if not np.all(told.any(axis=1)):
             return None
-    return tuple(1 if same else -1 for same, _ in told.tolist())
+    return tuple(1 if same else -1 for same, _ in told.tolist()) if sounding else None

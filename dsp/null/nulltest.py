@@ -21,7 +21,7 @@ from dsp.null.fitting import Fitted, fit_all
 from dsp.null.identity import identical
 from dsp.null.processing import find_processing
 from dsp.null.result import DELAY_DEFINITION, NULL_DEFINITION, Collected, NullResult, Segment, Sink, Stage
-from dsp.null.search import assign, first_guess, nothing_in_common
+from dsp.null.search import assign, first_guess, nothing_in_common, on_line
 from dsp.null.segments import Change, beyond, name_changes
 from dsp.null.signal import ArraySignal, Picked, Signal
 from dsp.null.sketch import Facts, Sketch, coarse_factor, walk
@@ -40,7 +40,8 @@ __all__ = [
 ]
 
 FEWEST_FRAMES = 4_096
-SHALLOWEST_DB = -0.5  # explaining less than a tenth of B's power is no alignment
+SURE_DB = -6.0  # no wrong alignment explains three quarters of a programme
+SHALLOWEST_DB = -0.02  # A lies 23 dB below the rest of B
 MOST_EVENTS = 64
 
 
@@ -87,19 +88,28 @@ def null_test(
     factor = coarse_factor(max(first.frames, second.frames), rate_hz)
     facts_a, facts_b = _checked("A", first, factor), _checked("B", second, factor)
     both = Sketch(factor, facts_a.low, facts_b.low, (first, second))
+    if first.channels == second.channels:  # the commonest case, and the dearest to mistake for anything else
+        straight = tuple((n, n) for n in range(first.channels))
+        same = identical(first, second, (0,), rate_hz=rate_hz, noise_dbfs=noise_dbfs, pairs=straight, sink=sink)
+        if same is not None:
+            return same
     pairs, near = assign(first, second, both)
     both = _picked(both, pairs)
     first, second = both.full
     guess = first_guess(first, second, rate_hz=rate_hz, both=both, near=near)
-    same = identical(first, second, guess, rate_hz=rate_hz, noise_dbfs=noise_dbfs, pairs=pairs, sink=sink)
+    lags = (0, *guess.whole_lags())
+    same = identical(first, second, lags, rate_hz=rate_hz, noise_dbfs=noise_dbfs, pairs=pairs, sink=sink)
     if same is not None:
         return same
     wanted = tuple(stages) if stages is not None else (LinearMatch(),)
     fitted = fit_all(first, second, guess, both, rate_hz=rate_hz, stages=wanted if matched else ())
+    lags = tuple(round(piece.delay) for piece in fitted.path.alignment.pieces)
+    same = identical(first, second, lags, rate_hz=rate_hz, noise_dbfs=noise_dbfs, pairs=pairs, sink=sink)
+    if same is not None:  # the blocks of a tonal programme may lie whole cycles off
+        return same
     programme = sweep(fitted, second, rate_hz=rate_hz, sink=sink)
     told = _depths(fitted, programme)
-    if told[-1].depth_db is not None and told[-1].depth_db > SHALLOWEST_DB:
-        raise nothing_in_common()
+    _refuse_wrong(fitted, second, told)
     return _result(fitted, programme, told, second, pairs, rate_hz=rate_hz, noise_dbfs=noise_dbfs)
 
 
@@ -174,6 +184,20 @@ def _depths(fitted: Fitted, programme: Programme) -> list[Stage]:
     return told
 
 
+def _refuse_wrong(fitted: Fitted, b: Signal, told: list[Stage]) -> None:
+    """Raise where the alignment is a chance likeness.
+
+    The plain depth counts: an equaliser can draw something like the recording out of anything. A shallow null may yet
+    be right, when A is one stem of B or B is noisy; then short blocks, each looked for on its own, lie on the line.
+    """
+    plain = next(stage.depth_db for stage in told if stage.name == fitted.plain_name)
+    if plain is None or plain <= SURE_DB:
+        return
+    path = fitted.path
+    if plain > SHALLOWEST_DB or not on_line(path.a, b, path.alignment.pieces, path.alignment.drift):
+        raise nothing_in_common()
+
+
 def _result(
     fitted: Fitted,
     programme: Programme,
@@ -233,7 +257,9 @@ def _changes(fitted: Fitted, programme: Programme, b: Signal, *, rate_hz: int, n
     path = fitted.path
     pieces = path.alignment.pieces
     drift = path.alignment.drift
-    found = name_changes(pieces, fitted.cuts, strange=fitted.strange, drift=drift, rate_hz=rate_hz)
+    found = name_changes(
+        pieces, fitted.cuts, strange=fitted.strange, drift=drift, a_frames=path.a.frames, rate_hz=rate_hz
+    )
     hops = programme.tally.hops()
     found += find_faults(hops, b, path.best, pieces, rate_hz=rate_hz, noise_rms=noise_rms)
     found += find_processing(programme.tally, b, path.best, pieces, rate_hz=rate_hz)

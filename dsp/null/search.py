@@ -8,7 +8,7 @@ jumps, something was cut, lost or repeated (:mod:`dsp.null.segments` finds the f
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,9 +27,13 @@ BLOCKS = 16
 MOST_BLOCKS = 1_024
 MOST_RELOCATED = 24
 BLOCK_SCORE = 7.0
+SHORT_BLOCK_FRAMES, SHORT_HOP_FRAMES, SHORT_SCORE = 8_192, 4_096, 5.0
+MOST_SHORT = 64
 ON_LINE = 1.5  # samples; for the first line
 SMALLEST_JUMP = 0.5  # samples; a block's delay is told to some 0.05
 STEEPEST = 3e-4  # a crystal more than 300 ppm off is broken
+JUDGES = 12
+NEAR_LINE = 16.0  # samples: a filter delays some bands more than others; chance puts 1 block in 120 here
 ASSIGN_DB = 3.0  # by how much other channels must null deeper than the same ones to be taken instead
 
 
@@ -59,6 +63,12 @@ class Guess:
     """In the order of ``b``; between two of them ``b`` jumps, and neither reaches to the jump."""
     strange: tuple[bool, bool] = (False, False)
     """Whether ``b`` plays something else before the first piece, and after the last."""
+
+    def whole_lags(self) -> tuple[int, ...]:
+        """Return the whole delays that a guess along these lines may stand for, of the longest piece first."""
+        longest_first = sorted(self.pieces, key=lambda piece: -piece.frames)
+        middles = (round(piece.delay + self.drift * 0.5 * (piece.start + piece.stop)) for piece in longest_first)
+        return (round(self.delay_samples), *middles)
 
 
 def nothing_in_common() -> NoAlignment:
@@ -106,7 +116,8 @@ def first_guess(
         near = lags[0]
     start, slope = _first_line(a, b, near)
     probes = _probes(a, b, start, slope, both)
-    return _pieces(a, b, probes, start, slope)
+    guess = _pieces(a, b, probes, start, slope)
+    return replace(guess, pieces=_with_short_ones(a, b, guess))
 
 
 def assign(a: Signal, b: Signal, both: Sketch) -> tuple[tuple[tuple[int, int], ...], int]:
@@ -149,8 +160,25 @@ def block_delays(
     return [(found.middle, found.delay) for found in probes if found.found]
 
 
-def probe(a: Signal, b: Signal, first: int, frames: int, near: int, reach: int) -> Probe:
-    """Return where the block of ``frames`` frames of ``b`` from ``first`` lies, within ``reach`` of ``near``."""
+def on_line(a: Signal, b: Signal, pieces: Sequence[Piece], drift: float) -> bool:
+    """Return whether at least half of a dozen short blocks, each looked for around its place, lie where they should."""
+    piece = max(pieces, key=lambda piece: piece.frames)
+    frames = min(BLOCK_FRAMES, piece.frames)
+    firsts = sorted(set(np.linspace(piece.start, piece.stop - frames, JUDGES).astype(int).tolist()))
+
+    def off(first: int) -> float:
+        expected = piece.delay + drift * (first + 0.5 * frames)
+        return abs(probe(a, b, first, frames, round(expected), SLIP_REACH).delay - expected)
+
+    places = np.array(list(in_order(off, firsts)))
+    return bool(np.mean(places <= NEAR_LINE) >= 0.5)
+
+
+def probe(a: Signal, b: Signal, first: int, frames: int, near: int, reach: int, score: float = BLOCK_SCORE) -> Probe:
+    """Return where the block of ``frames`` frames of ``b`` from ``first`` lies, within ``reach`` of ``near``.
+
+    It is not found unless its lag stands ``score`` times above the RMS of all.
+    """
     fade, wide_fade = np.hanning(frames - 1), np.ones(frames + 2 * reach - 1)
     ramp = np.hanning(2 * reach + 2)[: reach + 1]
     ramp = ramp[: wide_fade.size // 2]
@@ -166,7 +194,7 @@ def probe(a: Signal, b: Signal, first: int, frames: int, near: int, reach: int) 
         return Probe(middle, np.nan)
     near_lags = np.sqrt(power[-np.arange(0, 2 * reach + 1) % size])
     best = int(np.argmax(near_lags))
-    if near_lags[best] < BLOCK_SCORE * rms:
+    if near_lags[best] < score * rms:
         return Probe(middle, np.nan)
     return Probe(middle, float(first - low - best - _vertex(near_lags, best)))
 
@@ -232,6 +260,9 @@ def _probes(a: Signal, b: Signal, start: float, slope: float, both: Sketch) -> l
         return Probe(first + 0.5 * frames, np.nan) if beside else probe(a, b, first, frames, near, SLIP_REACH)
 
     probes = list(in_order(near_line, firsts))
+    settled = [(first, one) for first, one in zip(firsts, probes, strict=True) if one.found]
+    usual = [_unexplained(a, b, first, frames, one) for first, one in settled[:: max(1, len(settled) // 8)]]
+    most = max(1e-3, 100.0 * float(np.median(usual))) if usual else 1.0  # a loop with another voice is elsewhere
     offsets: list[float] = []
     for first, last in _lost_runs(probes)[:MOST_RELOCATED]:
         for offset in offsets:
@@ -243,7 +274,7 @@ def _probes(a: Signal, b: Signal, start: float, slope: float, both: Sketch) -> l
             lost = [n for n in range(first, last) if not probes[n].found]
             if len(lost) < 2:
                 break
-            lag = _elsewhere(a, b, firsts, frames, lost, both)
+            lag = _elsewhere(a, b, firsts, frames, lost, both, most)
             if lag is None:
                 break
             offset = lag - slope * probes[lost[len(lost) // 2]].middle
@@ -256,12 +287,27 @@ def _probes(a: Signal, b: Signal, start: float, slope: float, both: Sketch) -> l
     return probes
 
 
-def _elsewhere(a: Signal, b: Signal, firsts: list[int], frames: int, lost: list[int], both: Sketch) -> int | None:
-    """Return a delay anywhere in ``a`` at which most blocks of the lost run are found; None when there is none."""
+def _unexplained(a: Signal, b: Signal, first: int, frames: int, found: Probe) -> float:
+    """Return the share of a block's power that ``a`` does not explain at the delay found, gains per channel free."""
+    y, _ = read(a, delay=found.delay, drift=0.0, start=first, stop=first + frames)
+    heard = b.read(first, first + frames)
+    power, own, shared = (np.sum(p * q, axis=1) for p, q in ((y, y), (heard, heard), (y, heard)))
+    explained = float(np.sum(np.where(power > 0.0, shared**2 / np.where(power > 0.0, power, 1.0), 0.0)))
+    return 1.0 - explained / max(float(np.sum(own)), 1e-300)
+
+
+def _elsewhere(
+    a: Signal, b: Signal, firsts: list[int], frames: int, lost: list[int], both: Sketch, most: float
+) -> int | None:
+    """Return a delay anywhere in ``a`` at which most blocks of the lost run are found; None when there is none.
+
+    Of a block no more than ``most`` may be left unexplained there.
+    """
     trials = [lost[n] for n in sorted({len(lost) // 4, len(lost) // 2, 3 * len(lost) // 4})]
     best, found = None, 0
     for lag in lags_of_part(both, firsts[lost[0]], firsts[lost[-1]] + frames):
-        hits = sum(probe(a, b, firsts[n], frames, lag, SLIP_REACH).found for n in trials)
+        tries = [(n, probe(a, b, firsts[n], frames, lag, SLIP_REACH)) for n in trials]
+        hits = sum(one.found and _unexplained(a, b, firsts[n], frames, one) <= most for n, one in tries)
         if hits > found:
             best, found = lag, hits
     return best
@@ -328,6 +374,45 @@ def _pieces(a: Signal, b: Signal, probes: list[Probe], start: float, slope: floa
         raise nothing_in_common()
     main = max(pieces, key=lambda piece: piece.frames)
     return Guess(main.delay, slope, tuple(pieces), (strange[0], strange[1]))
+
+
+def _with_short_ones(a: Signal, b: Signal, guess: Guess) -> tuple[Piece, ...]:
+    """Return the pieces with those between two of them that are too short for the blocks they were found by.
+
+    Where three or more short blocks agree on a line of their own, there is another piece.
+    """
+    out = [guess.pieces[0]]
+    for after in guess.pieces[1:]:
+        before = out[-1]
+        firsts = range(before.stop - SHORT_HOP_FRAMES, after.start - SHORT_HOP_FRAMES, SHORT_HOP_FRAMES)
+
+        def near(first: int, lines: tuple[Piece, Piece] = (before, after)) -> Probe:
+            tries = [
+                probe(a, b, first, SHORT_BLOCK_FRAMES, round(p.delay + guess.drift * first), SLIP_REACH, SHORT_SCORE)
+                for p in lines
+            ]
+            return next((found for found in tries if found.found), tries[0])
+
+        for group in _agreeing(list(in_order(near, firsts)) if len(firsts) < MOST_SHORT else [], guess.drift):
+            level = float(np.median([p.delay - guess.drift * p.middle for p in group]))
+            start, stop = round(group[0].middle), round(group[-1].middle)
+            if len(group) >= 3 and min(abs(level - before.delay), abs(level - after.delay)) > SMALLEST_JUMP:
+                out.append(Piece(start, stop, level))
+        out.append(after)
+    return tuple(out)
+
+
+def _agreeing(probes: Sequence[Probe], slope: float) -> list[list[Probe]]:
+    """Return runs of blocks that lie on one line each."""
+    groups: list[list[Probe]] = []
+    for one in probes:
+        if not one.found:
+            continue
+        if groups and _off(groups[-1], one, slope) <= SMALLEST_JUMP:
+            groups[-1].append(one)
+        else:
+            groups.append([one])
+    return groups
 
 
 def _off(group: list[Probe], one: Probe, slope: float) -> float:

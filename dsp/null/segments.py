@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from dsp.null.align import Piece, overlap
 from dsp.null.path import Path
+from dsp.null.reader import HALF_TAPS
 from dsp.null.signal import Signal
 
 Floats = NDArray[np.float64]
@@ -23,6 +24,8 @@ Floats = NDArray[np.float64]
 REACH = 1 << 19  # frames read around one cut at most
 LIKELY = 4.0  # twice a log-likelihood: cuts that cost no more are as good (a likelihood ratio of e²)
 STRANGE = 50.0  # twice a log-likelihood: what a second cut must save
+CLEANEST = 1e-10  # of the programme's power: models of noise-free recordings err by more than rounding
+UNLIKE = 0.3  # of what lies between two pieces; what a model explains better than this is not strange
 SHORT_S = 0.5  # jumps up to this are lost or repeated frames, longer ones are edits
 WHOLE = 0.02  # samples: a jump this close to a whole number is one
 SILENT = 0.05  # RMS re the programme around
@@ -53,7 +56,7 @@ class Change:
     frames: int
     """How long it lasts in ``b``; 0 for a jump."""
     kind: str
-    """lost, repeated, inserted, replaced, dropout, edit, begins, ends, glitch, or processing."""
+    """lost, repeated, inserted, replaced, dropout, edit, begins, ends, glitch, silent, or processing."""
     what: str
 
 
@@ -68,22 +71,22 @@ def find_cut(left: Floats | None, right: Floats | None, heard: Floats) -> tuple[
     heard
         The recording, same shape.
     """
-    alone = np.sum(heard**2, axis=0)
-    before = alone if left is None else np.sum((heard - left) ** 2, axis=0)
-    after = alone if right is None else np.sum((heard - right) ** 2, axis=0)
-    channels = heard.shape[0]
-    loud = max(float(np.mean(alone)) / channels, 1e-30)
+    alone = heard**2
+    before = alone if left is None else (heard - left) ** 2
+    after = alone if right is None else (heard - right) ** 2
+    # Per channel: one that no model explains must not drown what the others tell.
+    loud = np.maximum(np.mean(alone, axis=1, keepdims=True), 1e-30)
     # Where a model holds its residual is noise; a mean over the better half is not misled by what lies between.
-    better = np.sort(np.minimum(before, after))[: max(1, heard.shape[1] // 2)]
-    noise = float(np.clip(2.0 * np.mean(better) / channels, 1e-16 * loud, loud))
+    better = np.sort(np.minimum(before, after), axis=1)[:, : max(1, heard.shape[1] // 2)]
+    noise = np.clip(2.0 * np.mean(better, axis=1, keepdims=True), CLEANEST * loud, loud)
     # Twice the negative log-likelihood of a frame: noise where a model holds, as loud as the programme where none does.
-    strange = alone / loud + channels * np.log(loud)
+    strange = alone / loud + np.log(loud)
     p, h, q = (
-        np.concatenate([[0.0], np.cumsum(x)])
+        np.concatenate([[0.0], np.cumsum(np.sum(x, axis=0))])
         for x in (
-            strange if left is None else before / noise + channels * np.log(noise),
+            strange if left is None else before / noise + np.log(noise),
             strange,
-            strange if right is None else after / noise + channels * np.log(noise),
+            strange if right is None else after / noise + np.log(noise),
         )
     )
     straight = p - q
@@ -93,8 +96,13 @@ def find_cut(left: Floats | None, right: Floats | None, heard: Floats) -> tuple[
         both = np.minimum.accumulate(p - h) + (h - q)
         end = int(np.argmin(both))
         if straight[best] - both[end] > STRANGE:
-            second = end
             first = int(np.argmin((p - h)[: end + 1]))
+            between = slice(first, end)
+            unlike = min(float(np.sum(x[:, between])) for x in (before, after))
+            if unlike > UNLIKE * float(np.sum(alone[:, between])):
+                second = end
+            else:
+                first = best
     if first == second:
         spread = _spread(straight, best)
         return first, second, spread, spread
@@ -181,18 +189,24 @@ def _between(path: Path, b: Signal, one: Piece | None, other: Piece | None, low:
 
 
 def name_changes(
-    pieces: Sequence[Piece], cuts: Sequence[Cut], *, strange: tuple[bool, bool], drift: float, rate_hz: int
+    pieces: Sequence[Piece],
+    cuts: Sequence[Cut],
+    *,
+    strange: tuple[bool, bool],
+    drift: float,
+    a_frames: int,
+    rate_hz: int,
 ) -> list[Change]:
     """Return what happened at every cut, in the order of ``b``."""
     changes: list[Change] = []
     rest = list(cuts)
-    if strange[0]:
-        at = rest.pop(0).start
+    if strange[0] and (at := rest.pop(0).start) > max(0.0, pieces[0].delay) + HALF_TAPS:
         changes.append(Change(0, at, "begins", f"until {_place(at, rate_hz)} B plays something that is not in A"))
     last = rest.pop() if strange[1] else None
+    ends = a_frames + pieces[-1].delay + drift * pieces[-1].stop
     for one, other, cut in zip(pieces, pieces[1:], rest, strict=False):
         changes.append(_name(one, other, cut, drift, rate_hz))
-    if last is not None:
+    if last is not None and last.stop < ends - HALF_TAPS:
         told = f"from {_place(last.stop, rate_hz)} on B plays something that is not in A"
         changes.append(Change(last.stop, 0, "ends", told))
     return changes

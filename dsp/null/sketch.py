@@ -22,12 +22,14 @@ COARSE_RATE_HZ = 6_000
 MOST_FRAMES = 1 << 21  # of a low-rate copy
 WHITENING_FLOOR = 0.1  # of the mean magnitude: quieter bins keep their small weight, so noise is not lifted
 COARSE_SCORE = 9.0  # peak over RMS of the correlation; 2^23 lags of noise reach 9 once in 10^12
-PART_AGREES = 0.3  # a part that resembles no place of the reference more than this lies nowhere
+PART_AGREES = 0.05  # a part that resembles no place of the reference more than this lies nowhere; blocks tell surely
 SURE = 0.7  # agreement of short blocks that needs no peak beside it: files that share little of their length
 CANDIDATES = 6
+SHORTEST_SHARED = 2_048  # full-rate frames: what overlaps less is a likeness of two ends
 STEEPEST = 3e-4
 AGREEMENT_FRAMES, AGREEMENT_BLOCKS = 4_096, 8
-EQUAL_SHARE = 0.02  # agreements this close are equal: bars that repeat; then more in common wins
+EQUAL_SHARE = 0.02  # agreements this close, re what is shared and what is not, are equal: bars that repeat
+EQUAL = 1e-4  # … and this close in any case; then more in common wins
 MOST_PAIRS = 16
 
 
@@ -111,11 +113,17 @@ def common_lags(both: Sketch, *, every_pair: bool = False) -> list[int]:
                 found.setdefault(lag, score)
         reach = 8 + int(STEEPEST * low.b.shape[1])
         judged = {lag: _agreement(low.a, low.b, lag, reach) for lag in found}
-        proposed = [lag for lag, score in found.items() if score >= COARSE_SCORE or judged[lag] >= SURE]
+        least = SHORTEST_SHARED // low.factor
+        proposed = [
+            lag
+            for lag, score in found.items()
+            if (score >= COARSE_SCORE or judged[lag] >= SURE) and _shared(low, lag) >= least
+        ]
         if proposed:
             agreements = np.array([judged[lag] for lag in proposed])
             shares = np.array([_share(low, lag) for lag in proposed])
-            near_best = agreements >= (1.0 - EQUAL_SHARE) * agreements.max()
+            highest = float(agreements.max())
+            near_best = agreements >= highest - EQUAL - EQUAL_SHARE * max(0.0, min(highest, 1.0 - highest))
             order = np.argsort(-(agreements + 2.0 * near_best * (1.0 + shares)), kind="stable")
             return [proposed[n] * low.factor for n in order.tolist()]
     return []
@@ -138,10 +146,14 @@ def _copies(both: Sketch) -> Iterator[Sketch]:
         yield Sketch(1, rows[0], rows[1], both.full)
 
 
+def _shared(low: Sketch, lag: int) -> int:
+    """Return how many low-rate frames the two have in common at a lag."""
+    return max(0, int(min(low.b.shape[1], low.a.shape[1] + lag)) - max(0, lag))
+
+
 def _share(low: Sketch, lag: int) -> float:
-    """Return how much the two have in common at a lag, as a share of the shorter."""
-    start, stop = max(0, lag), min(low.b.shape[1], low.a.shape[1] + lag)
-    return float(max(0, stop - start) / max(1, min(low.a.shape[1], low.b.shape[1])))
+    """Return the same as a share of the shorter."""
+    return float(_shared(low, lag) / max(1, min(low.a.shape[1], low.b.shape[1])))
 
 
 def _peaks(a: Samples, b: Samples, *, whiten: bool, every_pair: bool) -> list[tuple[int, float]]:
@@ -173,7 +185,7 @@ def _peaks(a: Samples, b: Samples, *, whiten: bool, every_pair: bool) -> list[tu
     found: list[tuple[int, float]] = []
     for _ in range(CANDIDATES):
         best = int(np.argmax(power))
-        found.append((best if best < size // 2 else best - size, float(np.sqrt(power[best])) / rms))
+        found.append((best if best < b.shape[1] else best - size, float(np.sqrt(power[best])) / rms))
         power[max(0, best - 8) : best + 9] = 0.0
     return found
 

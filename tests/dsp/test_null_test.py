@@ -155,6 +155,22 @@ def test_whole_sample_shifts_and_inversions_of_a_file_are_identical_too(referenc
     assert null_test(reference, reference[5:], rate_hz=RATE).delay_samples == -5.0
 
 
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_a_programme_of_nothing_but_tones_is_identical_to_itself(seed):
+    tones = song(np.arange(3 * RATE + 1000) / RATE, seed)
+    a = tones[: 3 * RATE]
+    assert null_test(a, a, rate_hz=RATE).note == "identical"
+    assert null_test(a, a[: 2 * RATE], rate_hz=RATE).note == "identical"
+    assert null_test(a, -tones[37 : 3 * RATE + 37], rate_hz=RATE).note.startswith("identical (37 samples earlier, ")
+
+
+def test_a_file_that_loses_a_frame_is_not_identical(reference):
+    b = np.concatenate([reference[: 2 * RATE], reference[2 * RATE + 1 :]])
+    found = null_test(reference, b, rate_hz=RATE, matched=False)
+    assert found.note == ""
+    assert [change.what for change in found.changes] == ["1 frame lost at 2.000000 s (frame 96000)"]
+
+
 def test_gain_is_of_b_relative_to_a_per_channel(reference):
     b = reference * np.array([0.5, -2.0], dtype=np.float32)
     found = null_test(reference, b, rate_hz=RATE)

@@ -7,34 +7,42 @@ import pytest
 
 from dsp.null.nulltest import null_test
 from dsp.null.timemap import LocalDelay, fit_wander
+from tests.dsp.analytic_programme import Programme
 
 RATE = 48_000
 
 
-def programme(frames, seed=1):
-    """Tones over the whole band with swells, at any real-valued frames: (len(frames), 1)."""
-    rng = np.random.default_rng(seed)
-    out = np.zeros((frames.size, 1))
-    for hz in np.exp(rng.uniform(np.log(60.0), np.log(19_000.0), 30)):
-        swell = 1.0 + 0.5 * np.sin(2.0 * np.pi * rng.uniform(0.1, 2.0) * frames / RATE + rng.uniform(0.0, 6.0))
-        out[:, 0] += 0.03 * swell * np.sin(2.0 * np.pi * hz * frames / RATE + rng.uniform(0.0, 6.28))
-    return out
+NOISE_DBFS = -80.0 + 20.0 * np.log10(np.sqrt(2.0))
 
 
-def test_a_clock_wandering_by_a_tenth_of_a_ppm_is_followed():
-    n = np.arange(30 * RATE)
-    swing = 0.1e-6 * RATE * 30.0 / (2.0 * np.pi)
-    wander = swing * np.sin(2.0 * np.pi * n / (30.0 * RATE))
-    delay = 200.25 + 3e-6 * n + wander
-    b = 0.8 * programme(n - delay) + np.random.default_rng(2).normal(0.0, 1e-4, (n.size, 1))
-    found = null_test(programme(n), b, rate_hz=RATE, noise_dbfs=-80.0 + 20.0 * np.log10(np.sqrt(2.0)), matched=False)
+def test_a_clock_wandering_by_a_tenth_of_a_ppm_is_followed_to_a_ten_thousandth_of_a_sample():
+    programme = Programme(seed=1, partials=40, channels=1, high_hz=19_000.0)
+    n = np.arange(30 * RATE, dtype=np.float64)
+    period = 30.0 * RATE
+    swing = 0.1e-6 * period / (2.0 * np.pi)  # the delay whose growth swings by 0.1 ppm
+    delay = 200.25 + 12e-6 * n + swing * np.sin(2.0 * np.pi * n / period)
+    b = np.random.default_rng(2).normal(0.0, 1e-4, n.size)
+    for hz, amplitude in zip(programme.hz, programme.amplitude[0], strict=True):
+        b += 0.8 * abs(amplitude) * np.cos(2.0 * np.pi * hz / RATE * (n - delay) + np.angle(amplitude))
+    found = null_test(programme.heard(n.size).T, b[:, None], rate_hz=RATE, noise_dbfs=NOISE_DBFS, matched=False)
     assert found.time_map
-    at, offset, _ = np.array(found.time_map).T
+    at, offset, sd = np.array(found.time_map).T
     said = found.delay_samples + found.drift_ppm * 1e-6 * at * RATE + offset
-    inside = (at > 1.0) & (at < 29.0)
-    truth = np.interp(at * RATE, n, delay)
-    assert np.abs(said - truth)[inside].max() < 1e-4
+    wrong = np.abs(said - np.interp(at * RATE, n, delay))
+    inside = (at > 0.5) & (at < 29.5)  # the frames that the null counts
+    assert wrong[inside].max() < 1e-4
+    assert np.all(wrong < 5.0 * (sd + found.delay_sd) + 1e-5)
     assert found.null_depth_db == pytest.approx(found.limit_db, abs=0.5)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_locked_pair_has_no_map(seed):
+    rng = np.random.default_rng(seed)
+    a = rng.normal(0.0, 0.1, 7 * RATE)
+    b = np.roll(a, 300) + rng.normal(0.0, 1e-4, a.size)
+    found = null_test(a, b, rate_hz=RATE, noise_dbfs=NOISE_DBFS, matched=False)
+    assert found.time_map == ()
+    assert found.drift_ppm == 0.0
 
 
 def test_points_that_scatter_around_a_line_make_no_map():
