@@ -72,6 +72,11 @@ class Curve:
         """Frames at either end of a block that are not complete."""
         return max(1024, tail_frames(SLOW_HZ, self.rate_hz) if np.any(self.slow) else 0)
 
+    @property
+    def margins(self) -> tuple[int, int]:
+        """Frames before and after a block that must be seen."""
+        return self.margin_frames, 1_024
+
     def apply(self, matched: Floats) -> Floats:
         """Return (channels, frames) through the curve."""
         out = filtered(matched, self.taps, start=0, stop=matched.shape[1])

@@ -73,6 +73,12 @@ class Match:
         tail = tail_frames(POLES_HZ[0], self.rate_hz) if np.any(self.pole_gains) else 0
         return int(max(self.taps.shape[1] // 2, low, tail))
 
+    @property
+    def margins(self) -> tuple[int, int]:
+        """Frames before and after a block that must be seen: poles look back only."""
+        low = _low_factor(self.rate_hz) * (self.low_taps.shape[1] // 2 + LOW_SKIRT)
+        return self.margin_frames, int(max(self.taps.shape[1] // 2, low))
+
     def response(self, freq_hz: Floats) -> Complex:
         """Return the curve, (channels, n), at a few frequencies."""
         half = self.taps.shape[1] // 2
@@ -133,8 +139,9 @@ def fit_path(stretches: Sequence[Stretch], *, rate_hz: int, lengths: Sequence[in
     fitted, judged = _systems(stretches, slow, gains, allowed[-1])
     half, gained_db = _best_half(fitted, judged, allowed)
     match = _solved(fitted, judged, gains, half, rate_hz)
-    match = _with_low(stretches, match, slow, gains, half, margin)
     kept = gained_db >= LEAST_GAIN_DB
+    if kept:
+        match = _with_low(stretches, match, slow, gains, half, margin)
     why = (
         f"{gained_db:.1f} dB where it was not fitted" if kept else "the filter takes no 0.1 dB off what it did not see"
     )

@@ -57,6 +57,11 @@ class Matrix:
         """Frames at either end of a block that are not complete."""
         return int(self.taps.shape[2]) // 2
 
+    @property
+    def margins(self) -> tuple[int, int]:
+        """Frames before and after a block that must be seen."""
+        return self.margin_frames, self.margin_frames
+
     def apply(self, matched: Floats) -> Floats:
         """Return (channels, frames) through the matrix."""
         half = self.margin_frames

@@ -25,7 +25,7 @@ from dsp.null.search import assign, first_guess, nothing_in_common
 from dsp.null.segments import Change, beyond, name_changes
 from dsp.null.signal import ArraySignal, Picked, Signal
 from dsp.null.sketch import Facts, Sketch, coarse_factor, walk
-from dsp.null.stages import LinearMatch, MatchStage
+from dsp.null.stages import ALL_STAGES, MatchStage
 from dsp.null.sweep import Programme, noise_of, sweep
 
 __all__ = [
@@ -69,7 +69,7 @@ def null_test(
     matched
         Run the matching stages; without them the matched depth repeats the plain one.
     stages
-        The matching stages, in order; a linear response per channel when not given.
+        The matching stages, in order; corners, equaliser, matrix and curve when not given.
     sink
         Called with every block of the programme, in order: (first frame of B, model, matched model, B). Where B plays
         something that is not in A the models are silent.
@@ -94,7 +94,7 @@ def null_test(
     same = identical(first, second, guess, rate_hz=rate_hz, noise_dbfs=noise_dbfs, pairs=pairs, sink=sink)
     if same is not None:
         return same
-    wanted = tuple(stages) if stages is not None else (LinearMatch(),)
+    wanted = ALL_STAGES if stages is None else tuple(stages)
     fitted = fit_all(first, second, guess, both, rate_hz=rate_hz, stages=wanted if matched else ())
     programme = sweep(fitted, second, rate_hz=rate_hz, sink=sink)
     told = _depths(fitted, programme)

@@ -18,7 +18,10 @@ Samples = NDArray[np.float32]
 Sink = Callable[[int, Floats, Floats, Floats], None]
 """Takes (first frame of B, model, matched model, B as it is), (channels, frames) each, in order and without gaps."""
 
-NULL_DEFINITION = "20·log10(rms(B − model)/rms(B)), all channels, without the first and last 0.5 s"
+NULL_DEFINITION = (
+    "20·log10(rms(B − model)/rms(B)), all channels, without the first and last 0.5 s "
+    "(more where couplings remember what A does not hold)"
+)
 DELAY_DEFINITION = "least-squares delay over the programme at B's first frame, positive when B is later than A"
 
 
