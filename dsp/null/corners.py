@@ -25,6 +25,7 @@ from dsp.null.stretch import (
     channels_of,
     fast_length,
     frequencies,
+    sample,
     shaped,
     tail_frames,
 )
@@ -131,18 +132,18 @@ def fit_corners(stretches: Sequence[Stretch], *, rate_hz: int) -> Corners:
         No stretch, or one that holds NaN.
     """
     count = channels_of(stretches)
-    sample = _Problem(_sample(stretches), count, rate_hz)
+    few = _Problem(sample(stretches, SAMPLE_FRAMES, after=AFTER_FRAMES), count, rate_hz)
     start = np.zeros((count, 6))
-    start[:, GAIN] = sample.gains
+    start[:, GAIN] = few.gains
     if not np.any(start[:, GAIN]):
         start[:, GAIN] = 1.0
-    base = sample.descend(start, (GAIN, DELAY))
+    base = few.descend(start, (GAIN, DELAY))
     guess = base.values.copy()
     guess[:, P1], guess[:, P2] = 2.0 * START_HZ, START_HZ**2
     unit = LOW_PASS_UNIT_HZ / LOW_PASS_START_HZ
     guess[:, Q1], guess[:, Q2] = np.sqrt(2.0) * unit, unit**2
     guess[:, DELAY] -= np.sqrt(2.0) * unit * rate_hz / (2.0 * np.pi * LOW_PASS_UNIT_HZ)
-    chosen = _choose(sample, guess) if _promises(sample, base) else base
+    chosen = _choose(few, guess) if _promises(few, base) else base
     gained_db = _decibels(float(np.sum(base.left)), float(np.sum(chosen.left)))
     kept = len(chosen.free) > 2 and gained_db >= LEAST_GAIN_DB
     whole = _Problem(list(stretches), count, rate_hz)
@@ -218,23 +219,6 @@ def _name(free: tuple[int, ...]) -> str:
 
 def _decibels(over: float, under: float) -> float:
     return 10.0 * float(np.log10(over / under)) if over > 0.0 and under > 0.0 else 0.0
-
-
-def _sample(stretches: Sequence[Stretch]) -> list[Stretch]:
-    """Return stretches of some 400 000 frames in all, spread over all of them."""
-    few: list[Stretch] = []
-    frames = 0
-    step = max(1, len(stretches) // 4)
-    for stretch in stretches[::step]:
-        room = SAMPLE_FRAMES - frames
-        if room <= 0:
-            break
-        stop = min(stretch.stop, stretch.start + room)
-        end = min(stretch.y.shape[1], stop + 1024)
-        slope = None if stretch.slope is None else stretch.slope[:, :end]
-        few.append(Stretch(stretch.y[:, :end], stretch.b[:, :end], stretch.start, stop, stretch.at, slope))
-        frames += stop - stretch.start
-    return few
 
 
 def _curve(values: Floats, s_hz: Complex, rate_hz: int) -> Complex:

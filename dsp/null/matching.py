@@ -35,7 +35,6 @@ from dsp.null.stretch import (
     tail_frames,
 )
 
-TAPS = 511
 LENGTHS = (63, 255, 511, 1023, 2047)
 POLES_HZ = (1.0, 4.0, 16.0, 64.0)
 LOW_TAPS = 511
@@ -99,16 +98,6 @@ class Match:
         """Return the curve of all but the taps on a transform's frequencies."""
         out: Complex = self.pole_gains @ _poles_at(frequencies(length, self.rate_hz))
         return out + _low_curve(self.low_taps, length, self.rate_hz) if self.low_taps.shape[1] else out
-
-
-def fit_match(y: Floats, b: Floats, *, span: tuple[int, int], rate_hz: int) -> tuple[Match, Floats]:
-    """Return the filters that take the aligned reference ``y`` to ``b``, and ``y`` through them.
-
-    All arrays are (channels, frames). ``span`` are the frames to fit over. The filters look beyond it and are shortened
-    to what there is.
-    """
-    match = fit_path([Stretch(y, b, *span)], rate_hz=rate_hz, lengths=(TAPS,))
-    return match, match.apply(y)
 
 
 def fit_path(stretches: Sequence[Stretch], *, rate_hz: int, lengths: Sequence[int] = LENGTHS) -> Match:
@@ -251,21 +240,7 @@ def _with_low(
     return replace(again, low_taps=low_taps)
 
 
-def hidden_drift(
-    y: Floats, slope: Floats, residual: Floats, match: Match, *, span: tuple[int, int], middle: float
-) -> tuple[float, float, float]:
-    """Return (drift, its standard deviation, dB it would take off the residual) left in a matched pair.
-
-    ``residual`` is what the match leaves; ``slope`` is the derivative of ``y`` by its delay; ``middle`` the frame at
-    which the drift turns (the delay there belongs to the filters).
-    """
-    found, gain_db = drift_left([Stretch(y, residual, *span, slope=slope)], match, middle=middle, of_residual=True)
-    return (found.value, found.sd, gain_db) if found.observable else (0.0, np.inf, 0.0)
-
-
-def drift_left(
-    stretches: Sequence[Stretch], match: Match, *, middle: float, of_residual: bool = False
-) -> tuple[Figure, float]:
+def drift_left(stretches: Sequence[Stretch], match: Match, *, middle: float) -> tuple[Figure, float]:
     """Return the drift a match hides [samples per sample] and what it would take off the residual [dB].
 
     Parameters
@@ -276,8 +251,6 @@ def drift_left(
         What was fitted. The drift's direction is freed of everything its taps and poles could explain.
     middle
         Frame of the recording at which the drift turns.
-    of_residual
-        ``b`` holds what the match leaves, not the recording.
     """
     count = channels_of(stretches)
     half = match.taps.shape[1] // 2
@@ -292,7 +265,7 @@ def drift_left(
         lever = stretch.at + np.arange(stretch.start, stretch.stop) - middle
         assert stretch.slope is not None  # noqa: S101 - checked above
         turns.append(filtered(stretch.slope, match.taps, start=stretch.start, stop=stretch.stop) * lever)
-        rests.append(stretch.heard if of_residual else stretch.inside(stretch.b - match.apply(stretch.y)))
+        rests.append(stretch.inside(stretch.b - match.apply(stretch.y)))
     for channel in range(count):
         parts, again = [], []
         for stretch, columns, turn, rest in zip(stretches, slow, turns, rests, strict=True):

@@ -15,12 +15,14 @@ from numpy.typing import NDArray
 
 from dsp.errors import DspError, NoAlignment, ShapeError
 from dsp.levels import decibels
+from dsp.null.corners import Corners
+from dsp.null.curve import Curve
 from dsp.null.faults import find_faults
-from dsp.null.findings import Event
 from dsp.null.fitting import Fitted, fit_all
 from dsp.null.identity import identical
+from dsp.null.matrix import Matrix
 from dsp.null.processing import find_processing
-from dsp.null.result import DELAY_DEFINITION, NULL_DEFINITION, Collected, NullResult, Segment, Sink, Stage
+from dsp.null.result import DELAY_DEFINITION, NULL_DEFINITION, Collected, Event, NullResult, Segment, Sink, Stage
 from dsp.null.search import assign, first_guess, nothing_in_common
 from dsp.null.segments import Change, beyond, name_changes
 from dsp.null.signal import ArraySignal, Picked, Signal
@@ -42,6 +44,7 @@ __all__ = [
 FEWEST_FRAMES = 4_096
 SHALLOWEST_DB = -0.5  # explaining less than a tenth of B's power is no alignment
 MOST_EVENTS = 64
+HEAVY_EQ_DB = 3.0
 
 
 def null_test(
@@ -185,6 +188,7 @@ def _result(
     noise_dbfs: float | None,
 ) -> NullResult:
     tally, fit = programme.tally, fitted.path.alignment
+    chain = [applied for _, applied in fitted.path.chain]
     sums, values = tally.sums, programme.frames * b.channels
     hops = tally.hops()
     noise, limit_note = noise_of(hops, rate_hz=rate_hz, noise_dbfs=noise_dbfs)
@@ -225,7 +229,20 @@ def _result(
         first_frame=programme.start,
         stop_frame=programme.stop,
         path=fitted.path,
+        corners=next((stage for stage in chain if isinstance(stage, Corners)), None),
+        corners_note=_corners_note(told),
+        matrix=next((stage for stage in chain if isinstance(stage, Matrix)), None),
+        curve=next((stage for stage in chain if isinstance(stage, Curve)), None),
     )
+
+
+def _corners_note(told: list[Stage]) -> str:
+    """Return why corners are not to be trusted: they were fitted as if there were no equaliser, and there is one."""
+    depths = {stage.name: stage.depth_db for stage in told}
+    corners, eq = depths.get("corners"), depths.get("eq")
+    if corners is None or eq is None or corners - eq < HEAVY_EQ_DB:
+        return ""
+    return f"an equaliser behind them took {corners - eq:.1f} dB more: the corners are bent by it and not to be trusted"
 
 
 def _changes(fitted: Fitted, programme: Programme, b: Signal, *, rate_hz: int, noise_rms: float) -> list[Change]:
