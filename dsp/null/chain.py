@@ -31,6 +31,7 @@ DRIFT_GAIN_DB = 0.1  # a drift is kept when it takes this much off the residual
 DRIFT_SIGMAS = 5.0  # … and is this many standard deviations from none
 POINT_FRAMES = 16_384
 WANDER_SIGMAS = 3.0
+NOTHING = 1e-14  # of the power: what the rounding of 24-bit samples leaves
 
 
 @dataclass(frozen=True)
@@ -96,6 +97,8 @@ def _fitted(
     gains = np.array(path.alignment.gains)[:, None]
     left = _left(stretches, gains)
     chain: list[tuple[str, Applied]] = []
+    if left <= NOTHING * sum(float(np.sum(stretch.heard**2)) for stretch in stretches):
+        stages = ()
     for number, stage in enumerate(stages):
         applied = known.get(number) or stage.fit(stretches, rate_hz=rate_hz)
         if applied is None or not applied.kept:

@@ -123,7 +123,7 @@ def fit_path(stretches: Sequence[Stretch], *, rate_hz: int, lengths: Sequence[in
     margin = min(min(stretch.start, stretch.y.shape[1] - stretch.stop) for stretch in stretches)
     most = max(0, min(margin, frames // FEWEST_PER_TAP))
     allowed = sorted({min(length // 2, most) for length in lengths})
-    slow = [_pole_columns(stretch.y, rate_hz) for stretch in stretches]
+    slow = [_pole_columns(stretch, rate_hz) for stretch in stretches]
     gains = _gains(stretches, count)
     fitted, judged = _systems(stretches, slow, gains, allowed[-1])
     half, gained_db = _best_half(fitted, judged, allowed)
@@ -159,7 +159,8 @@ def _systems(
                 if left is not None:
                     heard = heard - left[index][channel, piece.start : piece.stop]
                 around = piece.y[channel, piece.start - half : piece.stop + half]
-                parts.append((around, slow[index][channel, :, piece.start : piece.stop], heard))
+                at = piece.start - stretches[index].start
+                parts.append((around, slow[index][channel, :, at : at + piece.stop - piece.start], heard))
             systems.append(taps_normal(parts, half))
     return out
 
@@ -258,7 +259,7 @@ def drift_left(stretches: Sequence[Stretch], match: Match, *, middle: float) -> 
         return unseen("the stretches have less context than the filter has taps"), 0.0
     if any(s.slope is None for s in stretches):
         return unseen("no slopes were given"), 0.0
-    slow = [_pole_columns(s.y, match.rate_hz) for s in stretches]
+    slow = [_pole_columns(s, match.rate_hz) for s in stretches]
     along, across, cost, channels = 0.0, 0.0, 0.0, 0
     turns, rests = [], []
     for stretch in stretches:
@@ -267,12 +268,11 @@ def drift_left(stretches: Sequence[Stretch], match: Match, *, middle: float) -> 
         turns.append(filtered(stretch.slope, match.taps, start=stretch.start, stop=stretch.stop) * lever)
         rests.append(stretch.inside(stretch.b - match.apply(stretch.y)))
     for channel in range(count):
-        parts, again = [], []
+        parts = []
         for stretch, columns, turn, rest in zip(stretches, slow, turns, rests, strict=True):
             around = stretch.y[channel, stretch.start - half : stretch.stop + half]
-            inside = columns[channel, :, stretch.start : stretch.stop]
-            parts.append((around, np.concatenate([inside, turn[channel : channel + 1]]), rest[channel]))
-            again.append(turn[channel])
+            beside = np.concatenate([columns[channel], turn[channel : channel + 1]])
+            parts.append((around, beside, rest[channel]))
         system = taps_normal(parts, half)
         if system.power <= 0.0 or system.matrix[half, half] <= 0.0:
             continue
@@ -296,13 +296,14 @@ def _poles_at(freq_hz: Floats) -> Complex:
     return curves
 
 
-def _pole_columns(y: Floats, rate_hz: int) -> Floats:
-    """Return ``y`` through each one-pole low-pass, (channels, 4, frames)."""
+def _pole_columns(stretch: Stretch, rate_hz: int) -> Floats:
+    """Return the reference through each one-pole low-pass, (channels, 4, frames to fit)."""
+    y = stretch.y
     length = fast_length(y.shape[1] + 4096)
     spectra = np.fft.rfft(y, length, axis=1)
-    out = np.empty((y.shape[0], len(POLES_HZ), y.shape[1]))
+    out = np.empty((y.shape[0], len(POLES_HZ), stretch.stop - stretch.start))
     for index, curve in enumerate(_poles_at(frequencies(length, rate_hz))):
-        out[:, index] = np.fft.irfft(spectra * curve, length, axis=1)[:, : y.shape[1]]
+        out[:, index] = stretch.inside(np.fft.irfft(spectra * curve, length, axis=1))
     return out
 
 
