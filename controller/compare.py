@@ -114,7 +114,7 @@ def null(
             emit(Progress(JOB, 0.92, detail="explaining"))
             explained = sink.explainer.result(noise_dbfs=noise)
             data["explanation"] = null_json.of_explanation(explained)
-            data["findings"] = null_words.sentences(explained)
+            data["findings"] = [*null_words.path_sentences(result), *null_words.sentences(explained)]
         if stems:
             data["stems"] = _stems(stems, result, second, emit)
     data |= _picture(folder, data, result, explained, f"{b.name} against {a.name}")

@@ -62,6 +62,7 @@ def of_result(result: NullResult) -> dict[str, Any]:
         "over_time": [{"at_s": at, "depth_db": depth} for at, depth in _thinned(result.over_time)],
         "events": [{"at_s": event.at_s, "what": event.what} for event in result.events],
         "residual_dbfs": level if math.isfinite(level) else None,
+        "path": of_path(result),
     }
     if None in data["gain_db"]:
         data["gain_db_note"] = "minus infinity: the channel is silent"
@@ -76,6 +77,31 @@ def of_result(result: NullResult) -> dict[str, Any]:
             data[f"{key}_note"] = note or "not known"
     data["limit_note"] = result.limit_note
     return data
+
+
+def of_path(result: NullResult) -> dict[str, Any]:
+    """Return what the matching stages found the path to be made of; null for a stage that did not pay."""
+    corners, matrix, curve = result.corners, result.matrix, result.curve
+    return {
+        "corners": None
+        if corners is None
+        else {"model": corners.model, "channels": plain(corners.channels), "note": result.corners_note},
+        "matrix": None
+        if matrix is None
+        else {
+            "order": [source + 1 for source in matrix.order],
+            "swapped": matrix.swapped,
+            "polarity": list(matrix.polarity),
+            "gains": plain(matrix.gains),
+            "rotation_deg": plain(matrix.rotation_deg),
+            "width_db": plain(matrix.width_db),
+            "crosstalk_db": plain(matrix.crosstalk_db),
+            "gained_db": matrix.gained_db,
+        },
+        "curve": None
+        if curve is None
+        else {"orders": list(curve.orders), "channels": plain(curve.channels), "gained_db": curve.gained_db},
+    }
 
 
 def of_explanation(explained: Explanation) -> dict[str, Any]:

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from dsp.measure.figure import Figure
     from dsp.null.explanation import Explanation
     from dsp.null.gain_causes import GainCause
+    from dsp.null.result import NullResult
 
 SHARE_NAMES = {
     "noise": "noise",
@@ -31,6 +32,62 @@ MOST_NAMED = 4
 def sentences(explained: Explanation) -> list[str]:
     """Return what the residual holds, one sentence a cause (what cannot be told apart: ``untold``)."""
     return [*_shares(explained), *_noise(explained), *_gains(explained), *_faults(explained)]
+
+
+def path_sentences(result: NullResult) -> list[str]:
+    """Return what the path is made of, one sentence a stage that paid."""
+    return [*_corners(result), *_matrix(result), *_curve(result)]
+
+
+def _corners(result: NullResult) -> Iterator[str]:
+    if result.corners is None:
+        return
+    told: list[str] = []
+    for number, channel in enumerate(result.corners.channels, 1):
+        corners = [f"{bare(corner, 3)} Hz" for corner in channel.coupling_hz if corner.observable]
+        parts = [f"coupling{'s' * (len(corners) > 1)} at {' and '.join(corners)}"] if corners else []
+        if channel.low_pass_hz.observable:
+            khz = channel.low_pass_hz
+            parts.append(f"a low-pass at {khz.value / 1e3:.2f} ± {khz.sd / 1e3:.2f} kHz")
+        if parts:
+            told.append(f"channel {number}: {', '.join(parts)}")
+    if told:
+        yield "the path has " + "; ".join(told) + (f" ({result.corners_note})" if result.corners_note else "")
+
+
+def _matrix(result: NullResult) -> Iterator[str]:
+    matrix = result.matrix
+    if matrix is None:
+        return
+    parts = ["the channels are swapped"] if matrix.swapped else []
+    turn = matrix.rotation_deg
+    if turn.observable and abs(turn.value) > SURE * turn.sd:
+        parts.append(f"the stereo image is turned by {spread(turn, 2)}°")
+    leaks = [
+        (leak.value, f"channel {source} leaks into channel {out} at {spread(leak, 1)} dB")
+        for out, row in enumerate(matrix.crosstalk_db, 1)
+        for source, leak in enumerate(row, 1)
+        if leak.observable
+    ]
+    parts += [sentence for _, sentence in sorted(leaks, reverse=True)[:MOST_NAMED]]
+    if parts:
+        yield "; ".join(parts)
+
+
+def _curve(result: NullResult) -> Iterator[str]:
+    if result.curve is None:
+        return
+    told: list[str] = []
+    for number, channel in enumerate(result.curve.channels, 1):
+        parts = [
+            f"{name} {spread(level, 1)} dB"
+            for name, level in (("H2", channel.h2_db), ("H3", channel.h3_db))
+            if level.observable
+        ]
+        if parts:
+            told.append(f"channel {number}: {', '.join(parts)} for a sine of {channel.peak_dbfs:.1f} dBFS")
+    if told:
+        yield "static distortion, " + "; ".join(told)
 
 
 def _shares(explained: Explanation) -> Iterator[str]:
@@ -106,6 +163,11 @@ def _counted(count: int, noun: str) -> str:
 def _some(places: list[str], count: int) -> str:
     named = list(dict.fromkeys(places))[:MOST_NAMED]  # both channels of a click are at one place
     return ", ".join(named) + (", …" if count > len(places) or len(set(places)) > len(named) else "")
+
+
+def bare(figure: Figure, digits: int) -> str:
+    """Write a figure that has no sign with its error bar."""
+    return f"{figure.value:.{digits}f} ± {figure.sd:.{digits}f}"
 
 
 def spread(figure: Figure, digits: int) -> str:

@@ -20,40 +20,6 @@ LONGEST_FFT = 65_536
 EMPTY_BAND = 1e-15  # of the total power: a band with less than −150 dB holds no programme
 
 
-def third_octave_depth(residual: Floats, programme: Floats, *, rate_hz: int) -> Profile:
-    """Return (nominal centre [Hz], depth [dB]) per third octave: residual power over programme power in the band.
-
-    Both are (channels, frames); powers are summed over channels from Hann-windowed spectra with half overlap. None
-    where the programme has nothing in the band, where the band is narrower than the resolution, and above Nyquist.
-    """
-    over, under = _band_powers(residual, rate_hz), _band_powers(programme, rate_hz)
-    total = float(np.sum(_power(programme)))
-    out: list[tuple[float, float | None]] = []
-    for nominal, left, heard in zip(NOMINAL_HZ, over, under, strict=True):
-        known = heard > EMPTY_BAND * total and left > 0.0
-        out.append((nominal, 10.0 * float(np.log10(left / heard)) if known else None))
-    return tuple(out)
-
-
-def third_octave_levels(x: Floats, *, rate_hz: int) -> Profile:
-    """Return (nominal centre [Hz], level [dBFS, AES17]) per third octave of (channels, frames), the loudest channel's.
-
-    None where a band holds nothing, is narrower than the resolution, or lies above Nyquist.
-    """
-    scale = 10.0 * np.log10(2.0)
-    rows = [_band_powers(channel[None], rate_hz) for channel in x]
-    out: list[tuple[float, float | None]] = []
-    for index, nominal in enumerate(NOMINAL_HZ):
-        power = max(row[index] for row in rows)
-        out.append((nominal, 10.0 * float(np.log10(power)) + scale if power > 0.0 else None))
-    return tuple(out)
-
-
-def _band_powers(x: Floats, rate_hz: int) -> list[float]:
-    """Return the mean square in every third octave, summed over channels."""
-    return [float(p) for p in third_octave_sums(_power(x), rate_hz=rate_hz)]
-
-
 def third_octave_sums(power: Floats, *, rate_hz: int) -> Floats:
     """Return the sums of (…, bins) over every third octave, (…, 31); the bins run from DC to Nyquist."""
     hz = np.arange(power.shape[-1]) * rate_hz / (2 * (power.shape[-1] - 1))
@@ -62,18 +28,6 @@ def third_octave_sums(power: Floats, *, rate_hz: int) -> Floats:
     bands = [power[..., low:high].sum(axis=-1) for low, high in edges.T]
     out: Floats = np.stack(bands, axis=-1)
     return out
-
-
-def depth_over_time(residual: Floats, programme: Floats, *, rate_hz: int, first_frame: int, block_s: float) -> Profile:
-    """Return (start of the block in the recording [s], depth [dB]) per block; None where the programme is silent."""
-    frames = max(1, round(block_s * rate_hz))
-    out: list[tuple[float, float | None]] = []
-    for start in range(0, residual.shape[1], frames):
-        left = float(np.sum(residual[:, start : start + frames] ** 2))
-        heard = float(np.sum(programme[:, start : start + frames] ** 2))
-        depth = 10.0 * float(np.log10(left / heard)) if left > 0.0 and heard > 0.0 else None
-        out.append(((first_frame + start) / rate_hz, depth))
-    return tuple(out)
 
 
 class BlockPowers:
@@ -111,25 +65,3 @@ class BlockPowers:
     def powers(self) -> tuple[tuple[float, float], ...]:
         """Return the sums of squares of (residual, programme) per block; the last may be shorter."""
         return (*self._sums, self._open) if self._filled else tuple(self._sums)
-
-
-def frame_rms(x: Floats, frames: int) -> Floats:
-    """Return the RMS of each run of ``frames`` frames per channel, (channels, runs); a remainder is left out."""
-    runs = x.shape[1] // frames
-    shaped = x[:, : runs * frames].reshape(x.shape[0], runs, frames)
-    rms: Floats = np.sqrt(np.einsum("crf,crf->cr", shaped, shaped) / frames)
-    return rms
-
-
-def _power(x: Floats) -> Floats:
-    """Return the power spectrum of (channels, frames), summed over channels; its sum is the mean square."""
-    frames = min(LONGEST_FFT, 1 << (x.shape[1].bit_length() - 1))
-    window = np.hanning(frames)
-    total = np.zeros(frames // 2 + 1)
-    starts = range(0, x.shape[1] - frames + 1, frames // 2)
-    for start in starts:
-        total += np.sum(np.abs(np.fft.rfft(x[:, start : start + frames] * window, axis=1)) ** 2, axis=0)
-    # Parseval: a one-sided spectrum counts twice what lies between DC and Nyquist.
-    total[1:-1] *= 2.0
-    power: Floats = total / (len(starts) * frames * np.sum(window**2))
-    return power

@@ -25,6 +25,7 @@ from dsp.null.stretch import (
     channels_of,
     fast_length,
     frequencies,
+    sample,
     shaped,
     tail_frames,
 )
@@ -34,9 +35,11 @@ from dsp.null.stretch import (
 GAIN, DELAY, P1, P2, Q1, Q2 = range(6)
 LOW_PASS_UNIT_HZ = 20_000.0
 START_HZ = 1.0
+LOWEST_HZ = 0.4  # a coupling below remembers for longer than anyone reads back
 LOW_PASS_START_HZ = 60_000.0
 LOW_PASS_RANGE_HZ = (20_000.0, 200_000.0)
 ROUNDS = 10
+AFTER_FRAMES = 1_024
 ENOUGH = 1e-2  # standard deviations a last step may have
 LEAST_GAIN_DB = 0.1
 LEAST_SIGMAS = 5.0
@@ -87,6 +90,11 @@ class Corners:
         lowest = min((f.value for channel in self.channels for f in channel.coupling_hz if f.value > 0), default=0.0)
         return max(256, tail_frames(lowest, self.rate_hz))
 
+    @property
+    def margins(self) -> tuple[int, int]:
+        """Frames before and after a block that must be seen."""
+        return self.margin_frames, AFTER_FRAMES
+
     def response(self, freq_hz: Floats) -> Complex:
         """Return the curve, (channels, n)."""
         return np.stack([_curve(row, np.asarray(1j * freq_hz), self.rate_hz) for row in self.coefficients])
@@ -97,7 +105,7 @@ class Corners:
             y,
             lambda length: self.response(frequencies(length, self.rate_hz)),
             before=self.margin_frames,
-            after=1024,
+            after=AFTER_FRAMES,
         )
 
 
@@ -124,18 +132,18 @@ def fit_corners(stretches: Sequence[Stretch], *, rate_hz: int) -> Corners:
         No stretch, or one that holds NaN.
     """
     count = channels_of(stretches)
-    sample = _Problem(_sample(stretches), count, rate_hz)
+    few = _Problem(sample(stretches, SAMPLE_FRAMES, after=AFTER_FRAMES), count, rate_hz)
     start = np.zeros((count, 6))
-    start[:, GAIN] = sample.gains
+    start[:, GAIN] = few.gains
     if not np.any(start[:, GAIN]):
         start[:, GAIN] = 1.0
-    base = sample.descend(start, (GAIN, DELAY))
+    base = few.descend(start, (GAIN, DELAY))
     guess = base.values.copy()
     guess[:, P1], guess[:, P2] = 2.0 * START_HZ, START_HZ**2
     unit = LOW_PASS_UNIT_HZ / LOW_PASS_START_HZ
     guess[:, Q1], guess[:, Q2] = np.sqrt(2.0) * unit, unit**2
     guess[:, DELAY] -= np.sqrt(2.0) * unit * rate_hz / (2.0 * np.pi * LOW_PASS_UNIT_HZ)
-    chosen = _choose(sample, guess) if _promises(sample, base) else base
+    chosen = _choose(few, guess) if _promises(few, base) else base
     gained_db = _decibels(float(np.sum(base.left)), float(np.sum(chosen.left)))
     kept = len(chosen.free) > 2 and gained_db >= LEAST_GAIN_DB
     whole = _Problem(list(stretches), count, rate_hz)
@@ -161,7 +169,7 @@ def _choose(problem: _Problem, guess: Floats) -> _Fit:
     for part in ((Q1, Q2), (P2,), (P1,)):
         if part == (P1,) and P2 in best.free:
             break
-        if Q1 not in part and _clear(best, part[0]):
+        if Q1 not in part and _clear(best, part[0]) and _physical(best, part):
             continue
         values = best.values.copy()
         if Q1 in part:
@@ -184,8 +192,16 @@ def _promises(problem: _Problem, base: _Fit) -> bool:
 
 
 def _physical(fit: _Fit, part: Sequence[int]) -> bool:
-    """Whether the coefficients are those of a passive path: none below zero by more than its spread."""
-    return bool(np.all((fit.values >= -LEAST_SIGMAS * fit.sds())[:, list(part)]))
+    """Whether the coefficients are those of a passive path that forgets within seconds.
+
+    None is below zero by more than its spread, and the lowest coupling is not below what the context reaches back to.
+    """
+    low = 0.5 * fit.values[:, P1] - np.sqrt(np.maximum(0.25 * fit.values[:, P1] ** 2 - fit.values[:, P2], 0.0))
+    forgets = bool(np.all((fit.values[:, P2] == 0.0) | (low >= LOWEST_HZ)))
+    if P2 not in fit.free and P1 in part:
+        forgets = bool(np.all(fit.values[:, P1] >= LOWEST_HZ))
+    passive = bool(np.all((fit.values >= -LEAST_SIGMAS * fit.sds())[:, list(part)]))
+    return passive and (forgets or not {P1, P2} & set(part))
 
 
 def _clear(fit: _Fit, index: int) -> bool:
@@ -203,23 +219,6 @@ def _name(free: tuple[int, ...]) -> str:
 
 def _decibels(over: float, under: float) -> float:
     return 10.0 * float(np.log10(over / under)) if over > 0.0 and under > 0.0 else 0.0
-
-
-def _sample(stretches: Sequence[Stretch]) -> list[Stretch]:
-    """Return stretches of some 400 000 frames in all, spread over all of them."""
-    few: list[Stretch] = []
-    frames = 0
-    step = max(1, len(stretches) // 4)
-    for stretch in stretches[::step]:
-        room = SAMPLE_FRAMES - frames
-        if room <= 0:
-            break
-        stop = min(stretch.stop, stretch.start + room)
-        end = min(stretch.y.shape[1], stop + 1024)
-        slope = None if stretch.slope is None else stretch.slope[:, :end]
-        few.append(Stretch(stretch.y[:, :end], stretch.b[:, :end], stretch.start, stop, stretch.at, slope))
-        frames += stop - stretch.start
-    return few
 
 
 def _curve(values: Floats, s_hz: Complex, rate_hz: int) -> Complex:

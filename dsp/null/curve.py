@@ -20,13 +20,15 @@ import numpy as np
 from dsp.measure.figure import Figure, unseen
 from dsp.null.normal import Normal, taps_normal
 from dsp.null.reader import filtered
-from dsp.null.stretch import Floats, Stretch, channels_of, fast_length, frequencies, halves, tail_frames
+from dsp.null.stretch import Floats, Stretch, channels_of, fast_length, frequencies, halves, sample, tail_frames
 
 HALF = 31
 ORDERS = ((2, 3), (2, 3, 4, 5), (2, 3, 4, 5, 6, 7))
 OVERSAMPLED = 4
 BLOCK_FRAMES = 1 << 18
 SLOW_HZ = 4.0
+SAMPLE_FRAMES = 240_000  # on which it is seen whether there is any curve at all
+AFTER_FRAMES = 1_024
 LEAST_GAIN_DB = 0.5
 ENOUGH_DB = 0.05
 LEAST_SIGMAS = 3.0
@@ -72,6 +74,11 @@ class Curve:
         """Frames at either end of a block that are not complete."""
         return max(1024, tail_frames(SLOW_HZ, self.rate_hz) if np.any(self.slow) else 0)
 
+    @property
+    def margins(self) -> tuple[int, int]:
+        """Frames before and after a block that must be seen."""
+        return self.margin_frames, AFTER_FRAMES
+
     def apply(self, matched: Floats) -> Floats:
         """Return (channels, frames) through the curve."""
         out = filtered(matched, self.taps, start=0, stop=matched.shape[1])
@@ -112,6 +119,15 @@ def fit_curve(stretches: Sequence[Stretch], *, rate_hz: int) -> Curve:
         No stretch, or one that holds NaN.
     """
     count = channels_of(stretches)
+    few = sample(stretches, SAMPLE_FRAMES, after=AFTER_FRAMES)
+    if sum(s.stop - s.start for s in few) < sum(s.stop - s.start for s in stretches):
+        quick = _fit(few, count, rate_hz)
+        if quick.gained_db < 0.5 * LEAST_GAIN_DB:
+            return quick
+    return _fit(stretches, count, rate_hz)
+
+
+def _fit(stretches: Sequence[Stretch], count: int, rate_hz: int) -> Curve:
     half = min(HALF, *(min(s.start, s.y.shape[1] - s.stop) for s in stretches))
     peaks: Floats = np.max([np.max(np.abs(s.inside(s.y)), axis=1) for s in stretches], axis=0)
     pairs = [_systems(stretches, channel, float(peaks[channel]), half, rate_hz) for channel in range(count)]

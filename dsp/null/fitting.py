@@ -10,24 +10,22 @@ from numpy.typing import NDArray
 
 from dsp.errors import NoAlignment
 from dsp.null.align import Alignment, Piece, clear_of, overlap, refine
+from dsp.null.chain import DRIFT_GAIN_DB, DRIFT_SIGMAS, fit_chain, powers_of, weighted
 from dsp.null.path import Path
 from dsp.null.search import Guess
 from dsp.null.segments import Cut, locate
 from dsp.null.signal import Signal, Span, blocks, in_order
 from dsp.null.sketch import Sketch
-from dsp.null.stages import Applied, FitSpan, MatchStage
+from dsp.null.stages import MatchStage
 from dsp.null.timemap import LocalDelay, Wander, fit_wander
 
 Floats = NDArray[np.float64]
 
 FEWEST_OVERLAP = 2_048
-DRIFT_GAIN_DB = 0.1  # a drift is kept when it takes this much off the residual
-DRIFT_SIGMAS = 5.0  # … and is this many standard deviations from none
-MATCH_GAIN_DB = 1.0  # below this a match found nothing that could have biased the drift
-MATCH_FRAMES = 1 << 20  # of the stretch the matching stages are fitted over
 POINT_FRAMES = 16_384
 BAD_FRAMES = 4_096
 BAD_TIMES = 16.0
+POINTS_FRAMES = 1 << 18  # of one reading
 POINT_S = 0.5
 MOST_POINTS = 1_024
 FAR = 0.05  # samples: a wander beyond this is measured once more along itself
@@ -100,20 +98,21 @@ def fit_all(a: Signal, b: Signal, guess: Guess, both: Sketch, *, rate_hz: int, s
     if wander is not None:
         path, wander = _along(path, b, wander, rate_hz, bad)
         drifts = True
-    tried: tuple[str, ...] = tuple(stage.name for stage in stages)
     if stages:
-        path, drifts = _match(path, b, both, drifts, stages, rate_hz, bad)
+        done = fit_chain(path, b, both, stages, drifts=drifts, rate_hz=rate_hz, bad=bad)
+        path, drifts = done.path, done.drifts
         if path.chain:
-            again = _wander(path, b, rate_hz, bad)
-            if (again is None) != (wander is None) or again is not None:
-                wander = again
+            if wander is not None or done.wanders:
+                wander = _wander(path, b, rate_hz, bad)
                 path, wander = _along(path, b, wander, rate_hz, bad, refit=False)
                 drifts = drifts or wander is not None
-                path, drifts = _match(replace(path, chain=()), b, both, drifts, stages, rate_hz, bad)
+                bare = replace(path, chain=())
+                done = fit_chain(bare, b, both, stages, drifts=drifts, rate_hz=rate_hz, bad=bad)
+                path, drifts = done.path, done.drifts
             if cuts:
                 pieces, cuts = locate(path, b, path.alignment.pieces, guess.strange)
                 path = replace(path, alignment=replace(path.alignment, pieces=pieces))
-    return Fitted(path, drifts, wander, tuple(cuts), guess.strange, tried)
+    return Fitted(path, drifts, wander, tuple(cuts), guess.strange, tuple(stage.name for stage in stages))
 
 
 def _line(
@@ -134,58 +133,6 @@ def _line(
     if abs(moving.drift) > DRIFT_SIGMAS * moving.drift_sd:
         return moving, True
     return still, False
-
-
-def _match(
-    path: Path, b: Signal, both: Sketch, drifts: bool, stages: Sequence[MatchStage], rate_hz: int, bad: list[Span]
-) -> tuple[Path, bool]:
-    """Fit the matching stages, and the drift again in what they leave; return the path with those that help."""
-    margin = sum(stage.margin_frames(rate_hz) for stage in stages)
-    for _ in range(4):
-        span = _fit_span(path, b, both, margin, rate_hz, bad)
-        chain: list[tuple[str, Applied]] = []
-        plain = _left(np.array(path.alignment.gains)[:, None] * span.y, span)
-        left, more = plain, None
-        for stage in stages:
-            applied = stage.fit([span], rate_hz=rate_hz)
-            if applied is None:
-                continue
-            after = span.after(applied)
-            reached = _left(after.y, after)
-            if reached >= left:
-                continue
-            hidden = stage.hidden_drift([span], applied, rate_hz=rate_hz)
-            if hidden is not None and reached <= plain * 10.0 ** (-MATCH_GAIN_DB / 10.0):
-                more = hidden
-            chain.append((stage.name, applied))
-            span, left = after, reached
-        path = replace(path, chain=tuple(chain))
-        if more is None or abs(more.drift) < DRIFT_SIGMAS * more.sd or (more.gain_db < DRIFT_GAIN_DB and not drifts):
-            break
-        drifts = True
-        fit = path.alignment
-        path = replace(path, alignment=fit.moved(fit.drift + more.drift, more.sd, more.middle))
-    return path, drifts
-
-
-def _left(model: Floats, span: FitSpan) -> float:
-    return float(np.sum((span.b - model)[:, span.start : span.stop] ** 2))
-
-
-def _fit_span(path: Path, b: Signal, both: Sketch, margin: int, rate_hz: int, bad: list[Span]) -> FitSpan:
-    """Return the loudest stretch of the longest clean run, not longer than the stages can be fitted over."""
-    piece = max(path.alignment.pieces, key=lambda piece: piece.frames)
-    edge = min(rate_hz // 2, piece.frames // 10)
-    whole = piece.start + edge, piece.stop - edge
-    start, stop = max(clear_of(whole, bad) or [whole], key=lambda run: run[1] - run[0])
-    if stop - start > MATCH_FRAMES:
-        low = both.b[:, start // both.factor : stop // both.factor].astype(np.float64)
-        sums = np.concatenate([[0.0], np.cumsum(np.sum(low**2, axis=0))])
-        frames = MATCH_FRAMES // both.factor
-        start += int(np.argmax(sums[frames:] - sums[:-frames])) * both.factor
-        stop = min(stop, start + MATCH_FRAMES)
-    y, slope = path.alignment.read(path.a, piece, start - margin, stop + margin, slope=True)
-    return FitSpan(y, b.read(start - margin, stop + margin), margin, margin + stop - start, start - margin, slope)
 
 
 def bad_spans(path: Path, b: Signal) -> list[Span]:
@@ -217,38 +164,34 @@ def bad_spans(path: Path, b: Signal) -> list[Span]:
 
 def local_delays(path: Path, b: Signal, rate_hz: int, bad: Sequence[Span] = ()) -> list[LocalDelay]:
     """Return how far the delay is off the path's, from stretches all along the recording."""
-    spans: list[tuple[Piece, Span]] = []
+    tasks: list[tuple[Piece, Span, list[int]]] = []
     total = sum(piece.frames for piece in path.alignment.pieces)
     step = max(POINT_FRAMES, round(POINT_S * rate_hz), total // MOST_POINTS)
     for piece in path.alignment.pieces:
         firsts = range(piece.start, piece.stop - POINT_FRAMES + 1, step)
-        every = [(first, first + POINT_FRAMES) for first in firsts]
-        spans += [(piece, span) for span in every if clear_of(span, bad) == [span]]
+        clean = [n for n in firsts if clear_of((n, n + POINT_FRAMES), bad) == [(n, n + POINT_FRAMES)]]
+        # stages look far back: points that lie close share a reading
+        for n in clean:
+            if tasks and path.chain and tasks[-1][0] == piece and n + POINT_FRAMES - tasks[-1][1][0] <= POINTS_FRAMES:
+                tasks[-1] = (piece, (tasks[-1][1][0], n + POINT_FRAMES), [*tasks[-1][2], n])
+            else:
+                tasks.append((piece, (n, n + POINT_FRAMES), [n]))
     gains = np.array(path.alignment.gains)[:, None]
+    before, after = path.margins
 
-    def one(task: tuple[Piece, Span]) -> tuple[float, Floats, Floats, Floats]:
-        piece, (start, stop) = task
-        margin = path.margin
-        y, slope = path.alignment.read(path.a, piece, start - margin, stop + margin, slope=True)
+    def one(task: tuple[Piece, Span, list[int]]) -> list[tuple[float, Floats, Floats, Floats]]:
+        piece, (start, stop), firsts = task
+        y, slope = path.alignment.read(path.a, piece, start - before, stop + after, slope=True)
         for _, applied in path.chain:
             y, slope = applied.apply(y), applied.apply(slope)
         if not path.chain:
             y, slope = gains * y, gains * slope
-        left = b.read(start, stop) - y
-        powers = [np.einsum("cn,cn->c", p, q) for p, q in ((left, slope), (slope, slope), (left, left))]
-        return 0.5 * (start + stop), powers[0], powers[1], powers[2]
+        inside = slice(before, before + stop - start)
+        left, slope = b.read(start, stop) - y[:, inside], slope[:, inside]
+        cuts = [(n, slice(n - start, n - start + POINT_FRAMES)) for n in firsts]
+        return [(n + 0.5 * POINT_FRAMES, *powers_of(left[:, cut], slope[:, cut])) for n, cut in cuts]
 
-    done = list(in_order(one, spans))
-    if not done:
-        return []
-    noise = np.sum([left for _, _, _, left in done], axis=0) / (POINT_FRAMES * len(done))
-    weight = np.where(noise > 0.0, 1.0 / np.where(noise > 0.0, noise, 1.0), 0.0)
-    points: list[LocalDelay] = []
-    for frame, shared, squares, _ in done:
-        told = float(weight @ squares)
-        if told > 0.0:
-            points.append(LocalDelay(frame, float(weight @ shared) / told, told**-0.5))
-    return points
+    return weighted([row for rows in in_order(one, tasks) for row in rows], POINT_FRAMES)
 
 
 def _wander(path: Path, b: Signal, rate_hz: int, bad: Sequence[Span]) -> Wander | None:

@@ -8,8 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dsp.levels import decibels
-from dsp.null.findings import Event
-from dsp.null.result import NullResult, Segment, Sink, Stage
+from dsp.null.result import Event, NullResult, Segment, Sink, Stage
 from dsp.null.segments import sounds_outside
 from dsp.null.signal import Signal, Span, blocks, in_order
 from dsp.null.sweep import edge_frames, noise_of

@@ -35,7 +35,6 @@ from dsp.null.stretch import (
     tail_frames,
 )
 
-TAPS = 511
 LENGTHS = (63, 255, 511, 1023, 2047)
 POLES_HZ = (1.0, 4.0, 16.0, 64.0)
 LOW_TAPS = 511
@@ -73,6 +72,12 @@ class Match:
         tail = tail_frames(POLES_HZ[0], self.rate_hz) if np.any(self.pole_gains) else 0
         return int(max(self.taps.shape[1] // 2, low, tail))
 
+    @property
+    def margins(self) -> tuple[int, int]:
+        """Frames before and after a block that must be seen: poles look back only."""
+        low = _low_factor(self.rate_hz) * (self.low_taps.shape[1] // 2 + LOW_SKIRT)
+        return self.margin_frames, int(max(self.taps.shape[1] // 2, low))
+
     def response(self, freq_hz: Floats) -> Complex:
         """Return the curve, (channels, n), at a few frequencies."""
         half = self.taps.shape[1] // 2
@@ -93,16 +98,6 @@ class Match:
         """Return the curve of all but the taps on a transform's frequencies."""
         out: Complex = self.pole_gains @ _poles_at(frequencies(length, self.rate_hz))
         return out + _low_curve(self.low_taps, length, self.rate_hz) if self.low_taps.shape[1] else out
-
-
-def fit_match(y: Floats, b: Floats, *, span: tuple[int, int], rate_hz: int) -> tuple[Match, Floats]:
-    """Return the filters that take the aligned reference ``y`` to ``b``, and ``y`` through them.
-
-    All arrays are (channels, frames). ``span`` are the frames to fit over. The filters look beyond it and are shortened
-    to what there is.
-    """
-    match = fit_path([Stretch(y, b, *span)], rate_hz=rate_hz, lengths=(TAPS,))
-    return match, match.apply(y)
 
 
 def fit_path(stretches: Sequence[Stretch], *, rate_hz: int, lengths: Sequence[int] = LENGTHS) -> Match:
@@ -128,13 +123,14 @@ def fit_path(stretches: Sequence[Stretch], *, rate_hz: int, lengths: Sequence[in
     margin = min(min(stretch.start, stretch.y.shape[1] - stretch.stop) for stretch in stretches)
     most = max(0, min(margin, frames // FEWEST_PER_TAP))
     allowed = sorted({min(length // 2, most) for length in lengths})
-    slow = [_pole_columns(stretch.y, rate_hz) for stretch in stretches]
+    slow = [_pole_columns(stretch, rate_hz) for stretch in stretches]
     gains = _gains(stretches, count)
     fitted, judged = _systems(stretches, slow, gains, allowed[-1])
     half, gained_db = _best_half(fitted, judged, allowed)
     match = _solved(fitted, judged, gains, half, rate_hz)
-    match = _with_low(stretches, match, slow, gains, half, margin)
     kept = gained_db >= LEAST_GAIN_DB
+    if kept:
+        match = _with_low(stretches, match, slow, gains, half, margin)
     why = (
         f"{gained_db:.1f} dB where it was not fitted" if kept else "the filter takes no 0.1 dB off what it did not see"
     )
@@ -163,7 +159,8 @@ def _systems(
                 if left is not None:
                     heard = heard - left[index][channel, piece.start : piece.stop]
                 around = piece.y[channel, piece.start - half : piece.stop + half]
-                parts.append((around, slow[index][channel, :, piece.start : piece.stop], heard))
+                at = piece.start - stretches[index].start
+                parts.append((around, slow[index][channel, :, at : at + piece.stop - piece.start], heard))
             systems.append(taps_normal(parts, half))
     return out
 
@@ -244,21 +241,7 @@ def _with_low(
     return replace(again, low_taps=low_taps)
 
 
-def hidden_drift(
-    y: Floats, slope: Floats, residual: Floats, match: Match, *, span: tuple[int, int], middle: float
-) -> tuple[float, float, float]:
-    """Return (drift, its standard deviation, dB it would take off the residual) left in a matched pair.
-
-    ``residual`` is what the match leaves; ``slope`` is the derivative of ``y`` by its delay; ``middle`` the frame at
-    which the drift turns (the delay there belongs to the filters).
-    """
-    found, gain_db = drift_left([Stretch(y, residual, *span, slope=slope)], match, middle=middle, of_residual=True)
-    return (found.value, found.sd, gain_db) if found.observable else (0.0, np.inf, 0.0)
-
-
-def drift_left(
-    stretches: Sequence[Stretch], match: Match, *, middle: float, of_residual: bool = False
-) -> tuple[Figure, float]:
+def drift_left(stretches: Sequence[Stretch], match: Match, *, middle: float) -> tuple[Figure, float]:
     """Return the drift a match hides [samples per sample] and what it would take off the residual [dB].
 
     Parameters
@@ -269,8 +252,6 @@ def drift_left(
         What was fitted. The drift's direction is freed of everything its taps and poles could explain.
     middle
         Frame of the recording at which the drift turns.
-    of_residual
-        ``b`` holds what the match leaves, not the recording.
     """
     count = channels_of(stretches)
     half = match.taps.shape[1] // 2
@@ -278,21 +259,20 @@ def drift_left(
         return unseen("the stretches have less context than the filter has taps"), 0.0
     if any(s.slope is None for s in stretches):
         return unseen("no slopes were given"), 0.0
-    slow = [_pole_columns(s.y, match.rate_hz) for s in stretches]
+    slow = [_pole_columns(s, match.rate_hz) for s in stretches]
     along, across, cost, channels = 0.0, 0.0, 0.0, 0
     turns, rests = [], []
     for stretch in stretches:
         lever = stretch.at + np.arange(stretch.start, stretch.stop) - middle
         assert stretch.slope is not None  # noqa: S101 - checked above
         turns.append(filtered(stretch.slope, match.taps, start=stretch.start, stop=stretch.stop) * lever)
-        rests.append(stretch.heard if of_residual else stretch.inside(stretch.b - match.apply(stretch.y)))
+        rests.append(stretch.inside(stretch.b - match.apply(stretch.y)))
     for channel in range(count):
-        parts, again = [], []
+        parts = []
         for stretch, columns, turn, rest in zip(stretches, slow, turns, rests, strict=True):
             around = stretch.y[channel, stretch.start - half : stretch.stop + half]
-            inside = columns[channel, :, stretch.start : stretch.stop]
-            parts.append((around, np.concatenate([inside, turn[channel : channel + 1]]), rest[channel]))
-            again.append(turn[channel])
+            beside = np.concatenate([columns[channel], turn[channel : channel + 1]])
+            parts.append((around, beside, rest[channel]))
         system = taps_normal(parts, half)
         if system.power <= 0.0 or system.matrix[half, half] <= 0.0:
             continue
@@ -316,13 +296,14 @@ def _poles_at(freq_hz: Floats) -> Complex:
     return curves
 
 
-def _pole_columns(y: Floats, rate_hz: int) -> Floats:
-    """Return ``y`` through each one-pole low-pass, (channels, 4, frames)."""
+def _pole_columns(stretch: Stretch, rate_hz: int) -> Floats:
+    """Return the reference through each one-pole low-pass, (channels, 4, frames to fit)."""
+    y = stretch.y
     length = fast_length(y.shape[1] + 4096)
     spectra = np.fft.rfft(y, length, axis=1)
-    out = np.empty((y.shape[0], len(POLES_HZ), y.shape[1]))
+    out = np.empty((y.shape[0], len(POLES_HZ), stretch.stop - stretch.start))
     for index, curve in enumerate(_poles_at(frequencies(length, rate_hz))):
-        out[:, index] = np.fft.irfft(spectra * curve, length, axis=1)[:, : y.shape[1]]
+        out[:, index] = stretch.inside(np.fft.irfft(spectra * curve, length, axis=1))
     return out
 
 

@@ -18,6 +18,7 @@ from dsp.null.normal import Normal, ridge_solve
 from dsp.null.stretch import Complex, Floats, Stretch, channels_of, halves, shaped
 
 HALF = 16  # of the filters, 33 taps
+MOST_COLUMNS = 128  # of all channels: with many of them the filters get shorter
 LEAST_GAIN_DB = 0.1
 LEAST_SIGMAS = 5.0
 ALIKE = 1e-8  # power of what is only in one channel, re the whole: below, the channels cannot be told apart
@@ -57,6 +58,11 @@ class Matrix:
         """Frames at either end of a block that are not complete."""
         return int(self.taps.shape[2]) // 2
 
+    @property
+    def margins(self) -> tuple[int, int]:
+        """Frames before and after a block that must be seen."""
+        return self.margin_frames, self.margin_frames
+
     def apply(self, matched: Floats) -> Floats:
         """Return (channels, frames) through the matrix."""
         half = self.margin_frames
@@ -86,7 +92,7 @@ def fit_matrix(stretches: Sequence[Stretch]) -> Matrix:
         No stretch, or one that holds NaN.
     """
     count = channels_of(stretches)
-    half = min(HALF, *(min(s.start, s.y.shape[1] - s.stop) for s in stretches))
+    half = min(HALF, MOST_COLUMNS // (2 * count), *(min(s.start, s.y.shape[1] - s.stop) for s in stretches))
     fitted, judged = ([_system(side, output, half) for output in range(count)] for side in _sides(stretches))
     wholes = [one + other for one, other in zip(fitted, judged, strict=True)]
     middle = np.arange(count) * (2 * half + 1) + half

@@ -15,17 +15,19 @@ from numpy.typing import NDArray
 
 from dsp.errors import DspError, NoAlignment, ShapeError
 from dsp.levels import decibels
+from dsp.null.corners import Corners
+from dsp.null.curve import Curve
 from dsp.null.faults import find_faults
-from dsp.null.findings import Event
 from dsp.null.fitting import Fitted, fit_all
 from dsp.null.identity import identical
+from dsp.null.matrix import Matrix
 from dsp.null.processing import find_processing
-from dsp.null.result import DELAY_DEFINITION, NULL_DEFINITION, Collected, NullResult, Segment, Sink, Stage
+from dsp.null.result import DELAY_DEFINITION, NULL_DEFINITION, Collected, Event, NullResult, Segment, Sink, Stage
 from dsp.null.search import assign, first_guess, nothing_in_common, on_line
 from dsp.null.segments import Change, beyond, name_changes
 from dsp.null.signal import ArraySignal, Picked, Signal
 from dsp.null.sketch import Facts, Sketch, coarse_factor, walk
-from dsp.null.stages import LinearMatch, MatchStage
+from dsp.null.stages import ALL_STAGES, MatchStage
 from dsp.null.sweep import Programme, noise_of, sweep
 
 __all__ = [
@@ -43,6 +45,7 @@ FEWEST_FRAMES = 4_096
 SURE_DB = -6.0  # no wrong alignment explains three quarters of a programme
 SHALLOWEST_DB = -0.02  # A lies 23 dB below the rest of B
 MOST_EVENTS = 64
+HEAVY_EQ_DB = 3.0
 
 
 def null_test(
@@ -70,7 +73,7 @@ def null_test(
     matched
         Run the matching stages; without them the matched depth repeats the plain one.
     stages
-        The matching stages, in order; a linear response per channel when not given.
+        The matching stages, in order; corners, equaliser, matrix and curve when not given.
     sink
         Called with every block of the programme, in order: (first frame of B, model, matched model, B). Where B plays
         something that is not in A the models are silent.
@@ -101,7 +104,7 @@ def null_test(
     same = identical(first, second, lags, rate_hz=rate_hz, noise_dbfs=noise_dbfs, pairs=pairs, sink=sink)
     if same is not None:
         return same
-    wanted = tuple(stages) if stages is not None else (LinearMatch(),)
+    wanted = ALL_STAGES if stages is None else tuple(stages)
     fitted = fit_all(first, second, guess, both, rate_hz=rate_hz, stages=wanted if matched else ())
     lags = tuple(round(piece.delay) for piece in fitted.path.alignment.pieces)
     same = identical(first, second, lags, rate_hz=rate_hz, noise_dbfs=noise_dbfs, pairs=pairs, sink=sink)
@@ -209,6 +212,7 @@ def _result(
     noise_dbfs: float | None,
 ) -> NullResult:
     tally, fit = programme.tally, fitted.path.alignment
+    chain = [applied for _, applied in fitted.path.chain]
     sums, values = tally.sums, programme.frames * b.channels
     hops = tally.hops()
     noise, limit_note = noise_of(hops, rate_hz=rate_hz, noise_dbfs=noise_dbfs)
@@ -249,7 +253,20 @@ def _result(
         first_frame=programme.start,
         stop_frame=programme.stop,
         path=fitted.path,
+        corners=next((stage for stage in chain if isinstance(stage, Corners)), None),
+        corners_note=_corners_note(told),
+        matrix=next((stage for stage in chain if isinstance(stage, Matrix)), None),
+        curve=next((stage for stage in chain if isinstance(stage, Curve)), None),
     )
+
+
+def _corners_note(told: list[Stage]) -> str:
+    """Return why corners are not to be trusted: they were fitted as if there were no equaliser, and there is one."""
+    depths = {stage.name: stage.depth_db for stage in told}
+    corners, eq = depths.get("corners"), depths.get("eq")
+    if corners is None or eq is None or corners - eq < HEAVY_EQ_DB:
+        return ""
+    return f"an equaliser behind them took {corners - eq:.1f} dB more: the corners are bent by it and not to be trusted"
 
 
 def _changes(fitted: Fitted, programme: Programme, b: Signal, *, rate_hz: int, noise_rms: float) -> list[Change]:

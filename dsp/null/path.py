@@ -23,20 +23,20 @@ class Path:
     chain: tuple[tuple[str, Applied], ...] = ()
 
     @property
-    def margin(self) -> int:
-        """How many frames around a block all stages together must see."""
-        return sum(applied.margin_frames for _, applied in self.chain)
+    def margins(self) -> tuple[int, int]:
+        """How many frames before and after a block all stages together must see."""
+        each = [applied.margins for _, applied in self.chain]
+        return sum(before for before, _ in each), sum(after for _, after in each)
 
     def models(self, piece: Piece, span: Span) -> list[Floats]:
         """Return the model on a piece's time line: with gains only, and after each stage; (channels, frames) each."""
-        start, stop = span
-        margin = self.margin
-        y, _ = self.alignment.read(self.a, piece, start - margin, stop + margin)
-        out = [np.array(self.alignment.gains)[:, None] * y[:, margin : margin + stop - start]]
+        before, after = self.margins
+        y, _ = self.alignment.read(self.a, piece, span[0] - before, span[1] + after)
+        inside = slice(before, before + span[1] - span[0])
+        out = [np.array(self.alignment.gains)[:, None] * y[:, inside]]
         for _, applied in self.chain:
             y = applied.apply(y)
-            margin -= applied.margin_frames
-            out.append(y[:, margin : margin + stop - start])
+            out.append(y[:, inside])
         return out
 
     def best(self, piece: Piece, span: Span) -> Floats:

@@ -24,6 +24,7 @@ BETA = 15.5
 STRAY = 0.1  # samples the delay may stray from a segment's middle
 KERNEL_ERROR = 2e-9
 SHORTEST, LONGEST = 1024, 65_536
+SHORTEST_FFT = 16_384  # of filters, so that short ones do not work in crumbs
 
 
 def kernel(offsets: Floats) -> Floats:
@@ -74,6 +75,8 @@ def read(
     still = drift == 0.0 and wander is None
     length = LONGEST if drift == 0.0 else int(np.clip(2.0 * STRAY / abs(drift), SHORTEST, LONGEST))
     fft_frames = 1 << (min(length, stop - start) + 2 * HALF_TAPS).bit_length()
+    if length < stop - start and fft_frames > 1.5 * length:
+        fft_frames //= 2  # rather shorter segments than transforms half empty
     length = fft_frames - 2 * HALF_TAPS if still else min(length, fft_frames - 2 * HALF_TAPS)
     reading = np.empty((heard_from.channels, stop - start))
     derivative = np.empty_like(reading if slope else reading[:, :0])
@@ -113,7 +116,7 @@ def filtered(source: Floats, taps: Floats, *, start: int, stop: int) -> Floats:
     """
     signal = as_signal(source)
     half = taps.shape[1] // 2
-    fft_frames = 1 << (8 * taps.shape[1]).bit_length()
+    fft_frames = max(SHORTEST_FFT, 1 << (8 * taps.shape[1]).bit_length())
     length = fft_frames - 2 * half
     spectra = np.fft.rfft(taps, fft_frames, axis=1)
     out = np.empty((source.shape[0], stop - start))

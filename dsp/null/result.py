@@ -9,7 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dsp.null.bands import Profile
-from dsp.null.findings import Event
+from dsp.null.corners import Corners
+from dsp.null.curve import Curve
+from dsp.null.matrix import Matrix
 from dsp.null.path import Path
 from dsp.null.segments import Change
 
@@ -18,7 +20,10 @@ Samples = NDArray[np.float32]
 Sink = Callable[[int, Floats, Floats, Floats], None]
 """Takes (first frame of B, model, matched model, B as it is), (channels, frames) each, in order and without gaps."""
 
-NULL_DEFINITION = "20·log10(rms(B − model)/rms(B)), all channels, without the first and last 0.5 s"
+NULL_DEFINITION = (
+    "20·log10(rms(B − model)/rms(B)), all channels, without the first and last 0.5 s "
+    "(more where couplings remember what A does not hold)"
+)
 DELAY_DEFINITION = "least-squares delay over the programme at B's first frame, positive when B is later than A"
 
 
@@ -38,6 +43,16 @@ class Segment:
     stop_s: float
     delay_samples: float
     """At B's first frame."""
+
+
+@dataclass(frozen=True)
+class Event:
+    """A short span in which the recordings differ far more than elsewhere."""
+
+    at_s: float
+    """In the recording B [s]."""
+    length_s: float
+    what: str
 
 
 @dataclass(frozen=True)
@@ -92,6 +107,14 @@ class NullResult:
     stop_frame: int
     path: Path | None = field(default=None, repr=False)
     """The model, for whoever wants to run it once more; None for identical files."""
+    corners: Corners | None = None
+    """Coupling corners and low-pass; None when they do not pay."""
+    corners_note: str = ""
+    """Why the corners are not to be trusted; empty when nothing speaks against them."""
+    matrix: Matrix | None = None
+    """What the channels took from each other, in the order of ``channels``; None when that does not pay."""
+    curve: Curve | None = None
+    """Static distortion; None when it does not pay."""
 
 
 @dataclass

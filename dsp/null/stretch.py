@@ -81,6 +81,22 @@ def channels_of(stretches: Sequence[Stretch]) -> int:
     return int(counts.pop())
 
 
+def sample(stretches: Sequence[Stretch], frames: int, *, after: int = 1_024) -> list[Stretch]:
+    """Return stretches of at most ``frames`` in all, from four places or fewer."""
+    few: list[Stretch] = []
+    step = max(1, len(stretches) // 4)
+    room = frames
+    for stretch in stretches[::step]:
+        if room <= 0:
+            break
+        stop = min(stretch.stop, stretch.start + max(frames // 4, room if len(stretches) == 1 else 0))
+        end = min(stretch.y.shape[1], stop + after)
+        slope = None if stretch.slope is None else stretch.slope[:, :end]
+        few.append(Stretch(stretch.y[:, :end], stretch.b[:, :end], stretch.start, stop, stretch.at, slope))
+        room -= stop - stretch.start
+    return few
+
+
 def powers(arrays: Iterable[Floats]) -> Floats:
     """Return the sum of squares per channel over all arrays (channels, frames)."""
     total: Floats = np.sum([np.einsum("cn,cn->c", x, x) for x in arrays], axis=0)

@@ -43,11 +43,16 @@ def edge_frames(span: Span, rate_hz: int) -> int:
     return min(round(EDGE_S * rate_hz), (span[1] - span[0]) // 10)
 
 
-def programme_span(pieces: tuple[Piece, ...], rate_hz: int) -> Span:
-    """Return the frames that are counted."""
+def programme_span(pieces: tuple[Piece, ...], rate_hz: int, before: int = 0) -> Span:
+    """Return the frames that are counted.
+
+    Stages that look ``before`` frames back are not complete until then where the reference does not reach back so far:
+    couplings remember what was played before it. So long, at most a fifth of the overlap, is left out too.
+    """
     span = pieces[0].start, pieces[-1].stop
     edge = edge_frames(span, rate_hz)
-    return span[0] + edge, span[1] - edge
+    held = span[0] - round(pieces[0].delay)  # of the reference, before the overlap
+    return span[0] + max(edge, min(before - held, (span[1] - span[0]) // 5)), span[1] - edge
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +67,7 @@ def sweep(fitted: Fitted, b: Signal, *, rate_hz: int, sink: Sink | None) -> Prog
     """Walk through the programme once; blocks go to the sink in order."""
     path = fitted.path
     fit = path.alignment
-    span = programme_span(fit.pieces, rate_hz)
+    span = programme_span(fit.pieces, rate_hz, path.margins[0])
     tasks: list[tuple[Piece | None, Span]] = []
     at = span[0]
     for piece in fit.pieces:
@@ -86,6 +91,10 @@ def sweep(fitted: Fitted, b: Signal, *, rate_hz: int, sink: Sink | None) -> Prog
             nothing = np.zeros_like(heard)
             return _Block(start, None, 0.0, (nothing, nothing, heard))
         models = path.models(piece, (start, stop))
+        left = [float(np.sum((heard - model) ** 2)) for model in models]
+        for n in range(1, len(models)):  # a block that a stage does harm goes without it
+            if left[n] > left[n - 1]:
+                models[n], left[n] = models[n - 1], left[n - 1]
         lag = round(centre)
         whole = path.a.read(start - lag, stop - lag)
         readings = []
@@ -99,8 +108,9 @@ def sweep(fitted: Fitted, b: Signal, *, rate_hz: int, sink: Sink | None) -> Prog
             y, _ = read(path.a, delay=delay, drift=drift, start=start, stop=stop)
             readings.append(y)
         part = tally.part(start, heard, models, readings)
-        left = float(np.sum((heard - whole) ** 2))
-        return _Block(start, part, left, None if sink is None else (models[0], models[-1], heard))
+        return _Block(
+            start, part, float(np.sum((heard - whole) ** 2)), None if sink is None else (models[0], models[-1], heard)
+        )
 
     shifted = 0.0
     for done in in_order(one, tasks):

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from dsp.null.bands import EMPTY_BAND, FIRST_BAND, LONGEST_FFT, NOMINAL_HZ, Profile
+from dsp.null.bands import EMPTY_BAND, LONGEST_FFT, NOMINAL_HZ, Profile, third_octave_sums
 
 Floats = NDArray[np.float64]
 
@@ -184,13 +184,10 @@ class Tally:
 
     def _third_octaves(self, which: int) -> Floats:
         """Return the mean square in every third octave, (channels, 31)."""
-        hz = np.arange(self.fft_frames // 2 + 1) * self.rate_hz / self.fft_frames
-        centres = 10.0 ** ((FIRST_BAND + np.arange(len(NOMINAL_HZ))) / 10.0)
         power = self.spectra[which] / max(1, self.count)
-        if power.shape[-1] != hz.size:
+        if power.shape[-1] != self.fft_frames // 2 + 1:
             return np.zeros((1, len(NOMINAL_HZ)))
-        bands = [power[:, (hz >= c * 10.0**-0.05) & (hz < c * 10.0**0.05)].sum(axis=1) for c in centres]
-        return np.stack(bands, axis=1)
+        return third_octave_sums(power, rate_hz=self.rate_hz)
 
 
 def fft_frames(longest: int) -> int:

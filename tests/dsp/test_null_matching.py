@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from dsp.null.corners import fit_corners
-from dsp.null.matching import drift_left, fit_match, fit_path, hidden_drift
+from dsp.null.matching import drift_left, fit_path
 from dsp.null.reader import read
 from dsp.null.stretch import Stretch
-from tests.dsp.analytic_programme import LOOP, RATE, Programme, chain, coupling
+from tests.dsp.analytic_programme import LOOP, RATE, Programme, chain
 
 FRAMES = 12 * RATE
 DELAY, DRIFT, GAIN = 731.4142, 12e-6, -0.96
@@ -126,13 +126,3 @@ def test_blocks_with_context_give_what_the_whole_gives(console, matched):
     assert margin <= 2 * RATE
     block = match.apply(y[:, start - margin : stop + margin])[:, margin : margin + stop - start]
     assert 20.0 * math.log10(np.std(block - whole[:, start:stop]) / np.std(whole)) < -100.0
-
-
-def test_one_stretch_may_be_given_as_arrays():
-    (one,) = stretches(chain(coupling(2.0)), 1e-5, cuts=((2.0, 6.0),))
-    span = (one.start, one.stop)
-    match, model = fit_match(one.y, one.b, span=span, rate_hz=RATE)
-    assert np.array_equal(model, match.apply(one.y))
-    assert depth_db([one], match.apply) == pytest.approx(limit_db([one], 1e-5), abs=0.5)
-    drift, sd, _ = hidden_drift(one.y, one.slope, one.b - model, match, span=span, middle=0.5 * sum(span))
-    assert abs(drift) < 5.0 * sd

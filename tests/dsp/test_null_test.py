@@ -78,7 +78,7 @@ def test_a_delayed_inverted_quieter_print_nulls_to_its_noise(reference, delayed,
     assert found.polarity == (-1, -1)
     assert found.gain_db == pytest.approx((-0.37, -0.37), abs=max(1e-4, 5.0 * max(found.gain_sd_db)))
     assert found.drift_ppm == 0.0
-    assert [stage.name for stage in found.stages] == ["delay", "gain", "fraction", "eq"]
+    assert [stage.name for stage in found.stages] == ["delay", "gain", "fraction", "corners", "eq", "matrix", "curve"]
     assert found.events == ()
 
 
