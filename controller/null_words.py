@@ -48,7 +48,7 @@ def _corners(result: NullResult) -> Iterator[str]:
         parts = [f"coupling{'s' * (len(corners) > 1)} at {' and '.join(corners)}"] if corners else []
         if channel.low_pass_hz.observable:
             khz = channel.low_pass_hz
-            parts.append(f"a low-pass at {khz.value / 1e3:.2f} ± {khz.sd / 1e3:.2f} kHz")
+            parts.append(f"a low-pass at {khz.value / 1e3:.2f} ± {khz.sd / 1e3:.2g} kHz")
         if parts:
             told.append(f"channel {number}: {', '.join(parts)}")
     if told:
@@ -167,11 +167,11 @@ def _some(places: list[str], count: int) -> str:
 
 def bare(figure: Figure, digits: int) -> str:
     """Write a figure that has no sign with its error bar."""
-    return f"{figure.value:.{digits}f} ± {figure.sd:.{digits}f}"
+    return f"{figure.value:.{digits}f} ± {figure.sd:.2g}"
 
 
 def spread(figure: Figure, digits: int) -> str:
     """Write a figure with its error bar; "n/o" where there is no number."""
     if not figure.observable:
         return "n/o"
-    return f"{figure.value:+.{digits}f} ± {figure.sd:.{digits}f}" if figure.sd else f"{figure.value:+.{digits}f}"
+    return f"{figure.value:+.{digits}f} ± {figure.sd:.2g}" if figure.sd else f"{figure.value:+.{digits}f}"

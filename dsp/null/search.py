@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from dsp.errors import NoAlignment
 from dsp.null.align import Piece, overlap
+from dsp.null.probes import BLOCK_FRAMES, BLOCKS, Probe, block_delays, probe, vertex
 from dsp.null.reader import read
 from dsp.null.signal import Signal, Span, as_signal, in_order
 from dsp.null.sketch import Sketch, common_lags, lags_of_part, pair_up, sketch
@@ -22,11 +23,8 @@ from dsp.null.sketch import Sketch, common_lags, lags_of_part, pair_up, sketch
 Floats = NDArray[np.float64]
 
 SLIP_REACH = 2_048  # samples: how far a block is looked for around the line, before it is looked for everywhere
-BLOCK_FRAMES = 32_768
-BLOCKS = 16
 MOST_BLOCKS = 1_024
 MOST_RELOCATED = 24
-BLOCK_SCORE = 7.0
 SHORT_BLOCK_FRAMES, SHORT_HOP_FRAMES, SHORT_SCORE = 8_192, 4_096, 5.0
 MOST_SHORT = 64
 ON_LINE = 1.5  # samples; for the first line
@@ -35,21 +33,6 @@ STEEPEST = 3e-4  # a crystal more than 300 ppm off is broken
 JUDGES = 12
 NEAR_LINE = 16.0  # samples: a filter delays some bands more than others; chance puts 1 block in 120 here
 ASSIGN_DB = 3.0  # by how much other channels must null deeper than the same ones to be taken instead
-
-
-@dataclass(frozen=True)
-class Probe:
-    """A short block of ``b`` and where it lies."""
-
-    middle: float
-    """Frame of ``b``."""
-    delay: float
-    """[samples]; NaN where no lag stands out."""
-
-    @property
-    def found(self) -> bool:
-        """Whether the block was found in ``a`` at all."""
-        return bool(np.isfinite(self.delay))
 
 
 @dataclass(frozen=True)
@@ -143,23 +126,6 @@ def assign(a: Signal, b: Signal, both: Sketch) -> tuple[tuple[tuple[int, int], .
     return pair_up(_resemblance(a, b, lags[0], both), by_db=ASSIGN_DB), lags[0]
 
 
-def block_delays(
-    a: Signal | Floats, b: Signal | Floats, *, near: int, reach: int, blocks: int = BLOCKS
-) -> list[tuple[float, float]]:
-    """Return (middle frame of ``b``, delay) of short blocks spread over ``b``, each within ``reach`` of ``near``.
-
-    Blocks in which no lag stands out, for instance silent ones, are left out.
-    """
-    a, b = as_signal(a), as_signal(b)
-    start, stop = max(0, near), min(b.frames, a.frames + near)
-    frames = min(BLOCK_FRAMES, stop - start)
-    if frames < 64:
-        return []
-    firsts = sorted(set(np.linspace(start, stop - frames, blocks).astype(int).tolist()))
-    probes = in_order(lambda first: probe(a, b, first, frames, near, reach), firsts)
-    return [(found.middle, found.delay) for found in probes if found.found]
-
-
 def on_line(a: Signal, b: Signal, pieces: Sequence[Piece], drift: float) -> bool:
     """Return whether at least half of a dozen short blocks, each looked for around its place, lie where they should."""
     piece = max(pieces, key=lambda piece: piece.frames)
@@ -172,54 +138,6 @@ def on_line(a: Signal, b: Signal, pieces: Sequence[Piece], drift: float) -> bool
 
     places = np.array(list(in_order(off, firsts)))
     return bool(np.mean(places <= NEAR_LINE) >= 0.5)
-
-
-def probe(a: Signal, b: Signal, first: int, frames: int, near: int, reach: int, score: float = BLOCK_SCORE) -> Probe:
-    """Return where the block of ``frames`` frames of ``b`` from ``first`` lies, within ``reach`` of ``near``.
-
-    It is not found unless its lag stands ``score`` times above the RMS of all.
-    """
-    fade, wide_fade = np.hanning(frames - 1), np.ones(frames + 2 * reach - 1)
-    ramp = np.hanning(2 * reach + 2)[: reach + 1]
-    ramp = ramp[: wide_fade.size // 2]
-    wide_fade[: ramp.size], wide_fade[-ramp.size :] = ramp, ramp[::-1]
-    low = first - near - reach
-    heard = np.diff(a.read(low, first - near + frames + reach), axis=1) * wide_fade
-    block = np.diff(b.read(first, first + frames), axis=1) * fade  # cut hard, both would agree on their edges
-    size = 1 << heard.shape[1].bit_length()
-    power = _whitened(heard, block, size)
-    rms = float(np.sqrt(np.mean(power)))
-    middle = first + 0.5 * frames
-    if rms == 0.0:
-        return Probe(middle, np.nan)
-    near_lags = np.sqrt(power[-np.arange(0, 2 * reach + 1) % size])
-    best = int(np.argmax(near_lags))
-    if near_lags[best] < score * rms:
-        return Probe(middle, np.nan)
-    return Probe(middle, float(first - low - best - _vertex(near_lags, best)))
-
-
-def _vertex(values: Floats, best: int) -> float:
-    """Return how far beyond ``best`` the parabola through it and its neighbours peaks, within half a step."""
-    if not 0 < best < values.size - 1:
-        return 0.0
-    before, peak, after = values[best - 1 : best + 2]
-    bend = before - 2.0 * peak + after
-    return float(np.clip(0.5 * (before - after) / bend, -0.5, 0.5)) if bend < 0.0 else 0.0
-
-
-def _whitened(a: Floats, b: Floats, size: int) -> Floats:
-    """Return the power of the whitened circular correlation at each lag of ``b`` after ``a``, channels added.
-
-    Channels are correlated each with its own and their squares added, so that an inverted channel does not cancel the
-    other. Quiet bins keep a small weight, so that noise is not lifted.
-    """
-    cross = np.fft.rfft(b, size, axis=1) * np.conj(np.fft.rfft(a, size, axis=1))
-    cross[:, : size // 300] = 0.0  # rumble and DC align nothing
-    magnitude = np.abs(cross)
-    cross /= np.maximum(magnitude + 0.1 * magnitude.mean(axis=1, keepdims=True), 1e-300)
-    power: Floats = np.sum(np.fft.irfft(cross, size, axis=1) ** 2, axis=0)
-    return power
 
 
 def _first_line(a: Signal, b: Signal, near: int) -> tuple[float, float]:
@@ -464,7 +382,7 @@ def _resemblance(a: Signal, b: Signal, near: int, both: Sketch) -> Floats:
         )
         lags = np.sqrt(np.asarray(power)[-np.arange(0, 2 * reach + 1) % size])
         best = int(np.argmax(lags))
-        delay = near + reach - best - _vertex(lags, best)
+        delay = near + reach - best - vertex(lags, best)
         y, _ = read(a, delay=float(delay), drift=0.0, start=first, stop=first + frames)
         total += y @ heard.T
         powers[0][:, 0] += np.sum(y**2, axis=1)
