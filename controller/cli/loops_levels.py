@@ -145,7 +145,7 @@ def run_trim(args: argparse.Namespace, face: Face) -> int:
     request = Request(standard(args.standard), args.side, outputs, args.tolerance, args.once)
     with Studio.open(args.rig) as studio:
         try:
-            told = trim(studio, request, emit=face.emit, accept=face.accept, watch=_on_enter(args.once))
+            told = trim(studio, request, emit=face.emit, accept=face.accept, watch=_on_enter(args.once or args.dry_run))
         except DeclinedError:
             if not args.dry_run:
                 raise
@@ -170,7 +170,7 @@ def run_trim(args: argparse.Namespace, face: Face) -> int:
 
 
 def _on_enter(once: bool) -> Callable[[LineReading], bool]:
-    """Return what says, when the Enter key was hit, to go on to the next line."""
+    """Return what says, when the Enter key was hit, to go on to the next line; nobody is asked ``once``."""
     if once or not sys.stdin.isatty():
         return lambda reading: False
     sys.stderr.write("Enter goes on to the next line.\n")

@@ -31,6 +31,8 @@ SEEN_Z = 8.0
 KEEP_TERM = 25.0
 """A term stays in the fit when it lowers chi-square by this: five standard deviations of one parameter."""
 ROUNDS = 40
+GROUP_RATIO = 1.005
+"""Tones this close are averaged for the fit: over half a per cent no filter of the model bends by a millionth."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,7 @@ def latencies(response: Response, *, rate_hz: float) -> Latencies:
     if abs(gain) * np.sqrt(np.sum(2.0 / heard.sd**2)) < SEEN_Z:
         return _nothing("the return does not stand out from the noise")
     upright = Response(response.hz, response.h * np.sign(gain), response.sd)
-    best = _fitted(undelayed(upright, delay, rate_hz=rate_hz), rate_hz, abs(gain))
+    best = _fitted(_grouped(undelayed(upright, delay, rate_hz=rate_hz)), rate_hz, abs(gain))
     return Latencies(
         ml=Figure(delay, sd),
         phase=_phase_delay(upright, delay, rate_hz),
@@ -89,6 +91,17 @@ def latencies(response: Response, *, rate_hz: float) -> Latencies:
         polarity=int(np.sign(gain)),
         chi2=best.chi2,
     )
+
+
+def _grouped(response: Response) -> Response:
+    """Return the means, weighted by 1/sd², of tones that lie within half a per cent: a tenth of the work, alike."""
+    place = np.floor(np.log(response.hz) / np.log(GROUP_RATIO))
+    starts = np.flatnonzero(np.concatenate([[True], np.diff(place) > 0.0]))
+    weight = response.sd**-2.0
+    total = np.add.reduceat(weight, starts)
+    hz = np.add.reduceat(weight * response.hz, starts) / total
+    h: Complexes = np.asarray(np.add.reduceat(weight * response.h, starts) / total, dtype=np.complex128)
+    return Response(hz, h, total**-0.5)
 
 
 def _nothing(why: str) -> Latencies:
