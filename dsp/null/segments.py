@@ -26,6 +26,7 @@ LIKELY = 4.0  # twice a log-likelihood: cuts that cost no more are as good (a li
 STRANGE = 50.0  # twice a log-likelihood: what a second cut must save
 CLEANEST = 1e-10  # of the programme's power: models of noise-free recordings err by more than rounding
 UNLIKE = 0.3  # of what lies between two pieces; what a model explains better than this is not strange
+SHORTEST_PIECE = 1_024  # frames
 SHORT_S = 0.5  # jumps up to this are lost or repeated frames, longer ones are edits
 WHOLE = 0.02  # samples: a jump this close to a whole number is one
 SILENT = 0.05  # RMS re the programme around
@@ -153,6 +154,9 @@ def locate(
     placed = tuple(
         replace(piece, start=start, stop=max(start, stop)) for piece, (start, stop) in zip(kept, ends, strict=True)
     )
+    real = [piece for piece, there in zip(kept, placed, strict=True) if there.frames >= SHORTEST_PIECE]
+    if real and len(real) < len(kept):  # what is left of these is a chance likeness, and no piece
+        return locate(path, b, real, strange)
     return placed, cuts
 
 
