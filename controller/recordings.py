@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from dsp.null.signal import Signal
+
     Floats = NDArray[np.float64]
 
 BLOCK_FRAMES = 1 << 18
@@ -78,38 +80,11 @@ class Recording:
         self.close()
 
 
-class Converted:
-    """A recording at another sample rate, in an unnamed file of 32-bit floats that goes with it."""
-
-    def __init__(self, samples: NDArray[np.float32]) -> None:
-        self._samples = samples
-
-    @property
-    def channels(self) -> int:
-        """How many channels there are."""
-        return int(self._samples.shape[1])
-
-    @property
-    def frames(self) -> int:
-        """How many frames there are at the new rate."""
-        return int(self._samples.shape[0])
-
-    def read(self, start: int, stop: int) -> Floats:
-        """Return the frames ``start ≤ n < stop``, (channels, stop − start) float64, silence where there are none."""
-        import numpy as np
-
-        out: Floats = np.zeros((self.channels, max(0, stop - start)))
-        low, high = max(start, 0), min(stop, self.frames)
-        if high > low:
-            out[:, low - start : high - start] = self._samples[low:high].T
-        return out
-
-
 @contextlib.contextmanager
-def at_rate(
-    recording: Recording, rate_hz: int, *, progress: Callable[[float], None] | None = None
-) -> Iterator[Recording | Converted]:
+def at_rate(recording: Recording, rate_hz: int, *, progress: Callable[[float], None] | None = None) -> Iterator[Signal]:
     """Give ``recording`` at ``rate_hz``: itself where it has that rate, else a conversion that lasts as long as this.
+
+    The conversion lies in an unnamed file of 32-bit floats.
 
     ``progress`` is told the share that is done.
 
@@ -123,6 +98,7 @@ def at_rate(
         return
     import numpy as np
 
+    from dsp.null.signal import ArraySignal
     from dsp.resample import Resampler
 
     with tempfile.TemporaryFile(prefix="halfnormal-") as file:
@@ -136,4 +112,4 @@ def at_rate(
                     progress(stop / recording.frames)
             file.flush()
         frames = file.tell() // (4 * recording.channels)
-        yield Converted(np.memmap(file, np.float32, "r", shape=(frames, recording.channels)))
+        yield ArraySignal(np.memmap(file, np.float32, "r", shape=(frames, recording.channels)).T)

@@ -22,7 +22,6 @@ from dsp.measure.figure import Figure, unseen
 Floats = NDArray[np.float64]
 Complexes = NDArray[np.complex128]
 
-DRIFT_DEFINITION = "growth of the delay over the recording; positive when the input's clock runs fast"
 TONES = 24
 LOWEST_HZ, HIGHEST_HZ = 200.0, 18_000.0
 BLOCK_S = 0.0853

@@ -22,10 +22,6 @@ from dsp.measure.response import Response, in_band, most_likely_delay
 Floats = NDArray[np.float64]
 Complexes = NDArray[np.complex128]
 
-CROSSTALK_DEFINITION = (
-    "leak of an output into another loop's input, re that loop's own gain, mean over a third of an octave "
-    "(500 Hz on either side at most), bias of the noise taken off"
-)
 HALF_BAND = 2.0 ** (1.0 / 6.0)
 WIDEST_HALF_HZ = 500.0
 FEWEST_TONES = 8

@@ -19,12 +19,6 @@ from dsp.measure.response import Response, in_band, most_likely_delay, phase_deg
 Floats = NDArray[np.float64]
 Complexes = NDArray[np.complex128]
 
-ML_DEFINITION = "most likely delay of a flat path, all tones of the loop between 20 Hz and 20 kHz"
-PHASE_DEFINITION = (
-    "phase delay at a sixteenth of the sample rate, polarity taken out: what jack_delay and jack_iodelay read"
-)
-GROUP_DEFINITION = "slope of the phase over frequency, weighted least squares, 1 kHz to 4 kHz"
-FIT_DEFINITION = "delay of the fit of delay, coupling corners and second-order low-pass corner to the complex response"
 
 GROUP_LOW_HZ, GROUP_HIGH_HZ = 1000.0, 4000.0
 SEEN_Z = 8.0

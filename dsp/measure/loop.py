@@ -24,9 +24,6 @@ from dsp.measure.probe import HIGH_HZ, LOW_HZ, Comb
 Floats = NDArray[np.float64]
 Complexes = NDArray[np.complex128]
 
-LATENCY_DEFINITION = "most likely delay of a flat path, all tones of the loop between 20 Hz and 20 kHz"
-GAIN_DEFINITION = "least-squares real gain over the loop's tones between 20 Hz and 20 kHz"
-NOISE_DEFINITION = "RMS between 20 Hz and 20 kHz, dBFS re full-scale sine (AES17)"
 
 # Under noise alone the peak over 2·frames lags and both signs passes z with probability < 4·frames·Q(z): 4e-11 at z = 8
 # for 16384 frames, so that no cell of a rig is invented.

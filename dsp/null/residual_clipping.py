@@ -18,7 +18,6 @@ FEWEST_FLAT = 3  # samples in a row at one value
 FLAT = 1e-6  # full scale: a quantisation step of 20 bits counts as equal
 FAINTEST_CLIP = 0.01
 FEWEST_RUNS = 3
-SAME_LEVEL = 10.0 ** (0.1 / 20.0)
 LEVEL_BINS = 512
 HIGHEST = 4.0
 TOP_SAMPLES = 200
