@@ -1,0 +1,1 @@
+"""The effects, one family a module; ``dsp.registry`` lists them."""

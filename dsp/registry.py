@@ -1,0 +1,24 @@
+"""Every effect there is, by the name a mix file calls it; a module is imported when its effect is first used."""
+
+from __future__ import annotations
+
+import importlib
+from functools import cache
+
+from dsp.errors import DspError
+from dsp.processor import Settings
+
+__all__ = ["KINDS", "effect"]
+
+KINDS: dict[str, str] = {}
+"""Kind → ``module:Class``, the module in ``dsp.processors``."""
+
+
+@cache
+def effect(kind: str) -> type[Settings]:
+    """Return the settings class of ``kind``. Raises DspError for one that is not known."""
+    if kind not in KINDS:
+        raise DspError(f"effect {kind!r} is not known", hint=f"use one of {', '.join(KINDS)}")
+    module, name = KINDS[kind].split(":")
+    found: type[Settings] = getattr(importlib.import_module(f"dsp.processors.{module}"), name)
+    return found
