@@ -23,7 +23,8 @@ def align(block: F32, rings: F32, position: I64, delays: I64, taps: F64, done: i
 
     ``rings`` (ch, 2^k + GUARD_FRAMES) hold what came before; ``position[0]`` is the frame number. ``taps`` (2, T) are
     the weights of T frames from each delay on; where the first of a row is NaN the delay is whole and the frame is
-    copied. While ``fade`` > 0, frame i is (done + i) / fade of the way; ``work`` (2, GUARD_FRAMES) is scratch.
+    copied. While ``fade`` > 0, frame i is (done + i) / fade of the way; ``work`` (3, GUARD_FRAMES + T) is
+    scratch. T is a multiple of 4.
     """
     frames, channels = block.shape
     size = rings.shape[1] - GUARD_FRAMES
@@ -38,6 +39,7 @@ def align(block: F32, rings: F32, position: I64, delays: I64, taps: F64, done: i
             if at < GUARD_FRAMES:
                 for i in range(at, min(at + m, GUARD_FRAMES)):
                     ring[size + i] = ring[i]
+            past = work[2]
             for side in range(2 if fade > 0 else 1):
                 out = work[side]
                 if math.isnan(taps[side, 0]):
@@ -45,13 +47,18 @@ def align(block: F32, rings: F32, position: I64, delays: I64, taps: F64, done: i
                     for i in range(m):
                         out[i] = ring[from_ + i]
                 else:
+                    count = taps.shape[1]
+                    from_ = (at - delays[side] - (count - 1)) & (size - 1)
+                    for i in range(m + count - 1):
+                        past[i] = ring[(from_ + i) & (size - 1)]
                     for i in range(m):
                         out[i] = 0.0
-                    for k in range(taps.shape[1]):
-                        from_ = (at - delays[side] - k) & (size - 1)
-                        weight = taps[side, k]
+                    for k in range(0, count, 4):
+                        w0, w1, w2, w3 = taps[side, k], taps[side, k + 1], taps[side, k + 2], taps[side, k + 3]
+                        p0, p1 = past[count - 1 - k :], past[count - 2 - k :]
+                        p2, p3 = past[count - 3 - k :], past[count - 4 - k :]
                         for i in range(m):
-                            out[i] += weight * ring[from_ + i]
+                            out[i] += (w0 * p0[i] + w1 * p1[i]) + (w2 * p2[i] + w3 * p3[i])
             if fade > 0:
                 for i in range(m):
                     share = (done + start + i) / fade

@@ -54,7 +54,7 @@ class AlignProcessor:
         self._position = np.zeros(1, dtype=np.int64)
         self._delays = np.zeros(2, dtype=np.int64)
         self._taps = np.zeros((2, TAPS))
-        self._work = np.zeros((2, self._kernels.GUARD_FRAMES))
+        self._work = np.zeros((3, self._kernels.GUARD_FRAMES + TAPS))
         self._set_taps()
 
     @property
