@@ -12,6 +12,7 @@ __all__ = ["KINDS", "effect"]
 
 KINDS: dict[str, str] = {
     "align": "delay:Align",
+    "convolution": "convolution:Convolution",
     "reverb": "reverb:Reverb",
 }
 """Kind → ``module:Class``, the module in ``dsp.processors``."""
