@@ -13,6 +13,7 @@ __all__ = ["KINDS", "effect"]
 KINDS: dict[str, str] = {
     "align": "delay:Align",
     "convolution": "convolution:Convolution",
+    "delay": "delay:Delay",
     "reverb": "reverb:Reverb",
 }
 """Kind → ``module:Class``, the module in ``dsp.processors``."""
