@@ -195,7 +195,7 @@ class Delay(Settings):
 
 
 @cache
-def _interpolation() -> NDArray[np.float64]:
+def _interpolation() -> NDArray[np.float32]:
     """Return the weights of ``_POINTS`` frames for fractions 0, 1/512 … 1 before the frame in their middle.
 
     A Kaiser-windowed sinc (J. O. Smith and P. Gossett, ICASSP 1984), each row's sum being 1.
@@ -203,7 +203,8 @@ def _interpolation() -> NDArray[np.float64]:
     offset = np.arange(_POINTS) - (_POINTS // 2 - np.arange(_PHASES + 1)[:, None] / _PHASES)
     inside = np.clip(1.0 - (offset / (_POINTS / 2)) ** 2, 0.0, 1.0)
     weights = np.sinc(offset) * np.i0(_KAISER * np.sqrt(inside)) / np.i0(_KAISER)
-    table: NDArray[np.float64] = weights / weights.sum(axis=1, keepdims=True)
+    weights[np.abs(weights) < 1e-12] = 0.0  # a whole number of frames is a copy
+    table: NDArray[np.float32] = (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)
     return table
 
 
@@ -224,7 +225,8 @@ class DelayProcessor:
         self._rings = np.zeros((channels, (1 << longest.bit_length()) + _POINTS), dtype=np.float32)
         self._position = np.zeros(1, dtype=np.int64)
         self._rows = np.zeros((2, 16))
-        self._state = np.zeros((3, 8))
+        self._filters = np.zeros(6)
+        self._state = np.zeros(14)
         self.reset()
 
     @property
@@ -289,6 +291,7 @@ class DelayProcessor:
                 self._fade.done,
                 self._fade.frames,
                 self._rows,
+                self._filters,
                 self._state,
             )
             if self._fade.frames:
@@ -339,9 +342,8 @@ class DelayProcessor:
         self._position[0] = 0
         self._rows[:] = self._glide.target
         self._rows[:, 0] = time
+        self._rows[:, 15] = 1.0
         self._state[:] = 0.0
-        self._state[2, 2:4] = 1.0
-        self._state[2, 6:8] = 1.0
 
 
 def _whole_steps(frames: int) -> int:
