@@ -26,6 +26,7 @@ __all__ = [
     "BUTTERWORTH_Q",
     "Band",
     "Biquad",
+    "analog_power",
     "analog_response",
     "cascade",
     "response",
@@ -137,6 +138,15 @@ def analog_response(band: Band, freqs_hz: ArrayLike) -> NDArray[np.complex128]:
     for num, den in _prototype(band):
         h *= np.polyval(num, s) / np.polyval(den, s)
     return h
+
+
+def analog_power(band: Band, freqs_hz: ArrayLike) -> NDArray[np.float64]:
+    """Return |H(j2πf)|² of the analog prototype at ``freqs_hz``."""
+    x = (np.asarray(freqs_hz, dtype=np.float64) / band.freq_hz) ** 2
+    power = np.ones(x.shape)
+    for num, den in _prototype(band):
+        power *= ((num[2] - num[0] * x) ** 2 + num[1] ** 2 * x) / ((den[2] - den[0] * x) ** 2 + den[1] ** 2 * x)
+    return power
 
 
 @lru_cache(maxsize=4096)
