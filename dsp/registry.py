@@ -12,6 +12,7 @@ __all__ = ["KINDS", "effect"]
 
 KINDS: dict[str, str] = {
     "eq": "equaliser:Equaliser",
+    "dynamic_eq": "dynamic_eq:DynamicEqualiser",
     "linear_phase": "linear_phase:LinearPhase",
 }
 """Kind → ``module:Class``, the module in ``dsp.processors``."""
