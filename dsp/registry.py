@@ -11,7 +11,7 @@ from dsp.processor import Settings
 __all__ = ["KINDS", "effect"]
 
 KINDS: dict[str, str] = {
-    "align": "trim:Align",
+    "advance": "trim:Advance",
     "trim": "trim:Trim",
 }
 """Kind → ``module:Class``, the module in ``dsp.processors``."""
