@@ -73,7 +73,7 @@ class _Running:
         self.tail_frames = self._processor.tail_frames
         """The longest while its parameters move."""
         self._song = start_frame - self.latency_frames
-        self._moves = bool(insert.moves)
+        self._moves = self._begins = bool(insert.moves)
         if self._moves:
             self._try(insert, rate_hz, channels)
 
@@ -84,7 +84,7 @@ class _Running:
             try:
                 tried.change(self._ride.settings(frame), STEP_FRAMES)
             except DspError as error:
-                names = ", ".join(move.name for move in insert.moves)
+                names = ", ".join(move.address for move in insert.moves)
                 raise DspError(f"{insert.settings.kind} cannot move its {names}: {error}", hint=error.hint) from error
             self.tail_frames = max(self.tail_frames, tried.tail_frames)
 
@@ -109,7 +109,9 @@ class _Running:
         if due is None:
             return frames
         wanted = self._ride.settings(due)
-        if now and wanted != self._told:
+        # The first block may begin between two knots.
+        if (now or self._begins) and wanted != self._told:
             self._processor.change(wanted, due - song)
             self._told = wanted
+        self._begins = False
         return due - song

@@ -7,7 +7,6 @@ rounded to 16 frames: the next knot's settings are what the insert is told to re
 from __future__ import annotations
 
 from bisect import bisect_right
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -68,9 +67,9 @@ class Ride:
     """The settings of one insert during the song. Between ``stretches`` that move nothing has to be told."""
 
     def __init__(self, insert: Insert, rate_hz: float) -> None:
-        parameters = {parameter.name: parameter for parameter in insert.settings.parameters()}
+        parameters = insert.settings.addresses()
         self._base = insert.settings
-        self._lines = {move.name: _Line(parameters[move.name], move, rate_hz) for move in insert.moves}
+        self._lines = {move.address: _Line(parameters[move.address], move, rate_hz) for move in insert.moves}
         stretches = sorted(stretch for line in self._lines.values() for stretch in line.stretches())
         knots = {frame for stretch in stretches for frame in stretch}
         self._knots = sorted(knots)
@@ -78,7 +77,9 @@ class Ride:
 
     def settings(self, frame: int) -> Settings:
         """Return the settings at a frame of the song."""
-        return replace(self._base, **{name: line.at(frame) for name, line in self._lines.items()})
+        if not self._lines:
+            return self._base
+        return self._base.with_values({address: line.at(frame) for address, line in self._lines.items()})
 
     def breakpoints(self) -> list[int]:
         """Return every frame at which a move has a point."""

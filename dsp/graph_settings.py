@@ -38,9 +38,9 @@ STEREO = ((1.0, 0.0), (0.0, 1.0))
 
 @dataclass(frozen=True)
 class ParameterMove:
-    """How one parameter of an insert moves: ``points`` are (seconds of the song, value), seconds never falling."""
+    """How the parameter at ``address`` moves: ``points`` are (seconds of the song, value), seconds never falling."""
 
-    name: str
+    address: str
     points: tuple[tuple[float, Any], ...]
 
 

@@ -53,6 +53,8 @@ class Build:
         self.start_frame = start_frame
         self.threads = threads
         self.sources: dict[str, list[Stage]] = {name: [] for name in busses}
+        """The stages that feed each bus."""
+        self.tails: dict[str, int] = dict.fromkeys(self.sources, 0)
         self.keys: dict[str, tuple[int, int]] = {}
         self.late_frames: dict[str, int] = {}
 
@@ -84,6 +86,7 @@ class Stage:
         self._rate_hz = build.rate_hz
         self._start_frame = build.start_frame
         self._waits: dict[str, History] = {}
+        self._ways: dict[str, list[tuple[int, Feed]]] = {}
         self._scratch = np.zeros(CHUNK_FRAMES)
         self._part: Planar = np.zeros((2, CHUNK_FRAMES))
 
@@ -101,6 +104,14 @@ class Stage:
 
     def close(self) -> None:
         """End what runs beside."""
+
+    def _lead(self, number: int, way: Feed, tail_frames: int, build: Build) -> None:
+        """Lead signal ``number``, which rings on for so long, to a bus."""
+        if way.to in build.sources:
+            if self not in build.sources[way.to]:
+                build.sources[way.to].append(self)
+            build.tails[way.to] = max(build.tails[way.to], tail_frames)
+            self._ways.setdefault(way.to, []).append((number, way))
 
     def _hand_on(self, chunk: Chunk, bus: str, signal: Planar) -> None:
         chunk.sums[bus] += self._waits[bus].late(signal.T).T
@@ -178,8 +189,9 @@ class Bank(Stage):
         for seat in self._seats:
             seat.wait = History(self.latency_frames - seat.latency_frames, seat.strip.channels)
         reverb = REVERB in build.sources
-        every = [(number, way) for number, seat in enumerate(self._seats) for way in seat.strip.ways(reverb=reverb)]
-        self._ways = _by_bus(every, build, self)
+        for number, seat in enumerate(self._seats):
+            for way in seat.strip.ways(reverb=reverb):
+                self._lead(number, way, seat.tail_frames, build)
         self._stems = {
             seat.strip.name: (number, seat.strip.ways(reverb=reverb)[0], History(0, 2, np.float64))
             for number, seat in enumerate(self._seats)
@@ -230,12 +242,12 @@ class BusStage(Stage):
         self._post = build.chain(bus.post, 2, self._pre.latency_frames)
         self.latency_frames = self._post.latency_frames
         build.note(f"bus {bus.name}", 2, arrival, self.latency_frames)
-        before = max((source.tail_frames for source in sources), default=0)
-        self.tail_frames = before + self._pre.tail_frames + self._post.tail_frames
+        self.tail_frames = build.tails[bus.name] + self._pre.tail_frames + self._post.tail_frames
         plain = BusSettings(bus.bands, bus.compressor)
         self._middle = BusProcessor(plain, build.rate_hz) if bus.bands or bus.compressor else None
         self._bus = bus
-        self._ways = _by_bus([(0, way) for way in bus.feeds], build, self)
+        for way in bus.feeds:
+            self._lead(0, way, self.tail_frames, build)
         self._leaves = (History(0, 2, np.float64), _fader(bus)) if bus.name == MAIN else None
         if bus.feeds:
             self._leaves = (History(0, 2, np.float64), bus.feeds[0])
@@ -272,17 +284,6 @@ class BusStage(Stage):
         block = np.array(signal, dtype=np.float32, order="C")
         chain.process(block, chunk.position, chunk.keys)
         return block
-
-
-def _by_bus(ways: Sequence[tuple[int, Feed]], build: Build, stage: Stage) -> dict[str, list[tuple[int, Feed]]]:
-    """Sort ``ways`` by the bus they lead to, and tell those busses of ``stage``."""
-    found: dict[str, list[tuple[int, Feed]]] = {}
-    for number, way in ways:
-        if way.to in build.sources:
-            found.setdefault(way.to, []).append((number, way))
-    for bus in found:
-        build.sources[bus].append(stage)
-    return found
 
 
 def _fader(bus: GraphBus) -> Feed:
