@@ -12,6 +12,8 @@ __all__ = ["KINDS", "effect"]
 
 KINDS: dict[str, str] = {
     "align": "delay:Align",
+    "advance": "trim:Advance",
+    "trim": "trim:Trim",
 }
 """Kind → ``module:Class``, the module in ``dsp.processors``."""
 
