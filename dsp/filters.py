@@ -34,6 +34,7 @@ __all__ = [
     "design_highpass",
     "response",
     "state_space",
+    "svf",
 ]
 
 BUTTERWORTH_Q = math.sqrt(0.5)
@@ -241,12 +242,15 @@ def design_highpass(freq_hz: float, rate_hz: float) -> Biquad:
     )
 
 
-def state_space(section: Biquad) -> NDArray[np.float64]:
-    """Return ``section`` as the nine numbers of a trapezoidal state-variable filter's state equations.
+def svf(section: Biquad) -> NDArray[np.float64]:
+    """Return ``section`` as the numbers ``[g, k, m0, m1, m2]`` of a trapezoidal state-variable filter.
 
-    ``[d, c1, c2, p11, p12, q1, p21, p22, q2]`` with y = d·x + c1·s1 + c2·s2, s1' = p11·s1 + p12·s2 + q1·x,
-    s2' = p21·s1 + p22·s2 + q2·x. The change of form is exact; unlike a direct form its states stay well scaled at low
-    frequencies (A. Simper, "Linear Trapezoidal Integrated SVF", Cytomic 2013). The section must be stable.
+    With u1 = 1 / (1 + g (g + k)): v1 = u1 (s1 + g (x − s2)), v2 = s2 + g v1, y = m0 x + m1 v1 + m2 v2,
+    s1' = 2 v1 − s1, s2' = 2 v2 − s2 (A. Simper, "Linear Trapezoidal Integrated SVF", Cytomic 2013). The change of form
+    is exact for every stable section: the bilinear transform taken backwards gives (n2 s² + n1 s + n0) / (s² + k s + 1)
+    with s in units of g. Its states stay well scaled at low frequencies, and since |s'|² − |s|² = −4 g k v1² without
+    input, nothing that g and k do while they move can make it ring up. Raises DspError where a pole is not inside the
+    unit circle.
     """
     at_dc = 1.0 + section.a1 + section.a2
     at_nyquist = 1.0 - section.a1 + section.a2
@@ -257,13 +261,22 @@ def state_space(section: Biquad) -> NDArray[np.float64]:
     n2 = (section.b0 - section.b1 + section.b2) / at_nyquist
     n1 = 2.0 * (section.b0 - section.b2) / (at_nyquist * g)
     n0 = (section.b0 + section.b1 + section.b2) / at_dc
-    m1, m2 = n1 - k * n2, n0 - n2
+    return np.array([g, k, n2, n1 - k * n2, n0 - n2])
+
+
+def state_space(section: Biquad) -> NDArray[np.float64]:
+    """Return ``section`` as the nine numbers of the state equations of its ``svf`` form.
+
+    ``[d, c1, c2, p11, p12, q1, p21, p22, q2]`` with y = d·x + c1·s1 + c2·s2, s1' = p11·s1 + p12·s2 + q1·x,
+    s2' = p21·s1 + p22·s2 + q2·x. Raises DspError where a pole is not inside the unit circle.
+    """
+    g, k, m0, m1, m2 = svf(section)
     u1 = 1.0 / (1.0 + g * (g + k))
     u2 = g * u1
     u3 = g * u2
     return np.array(
         [
-            n2 + m1 * u2 + m2 * u3,
+            m0 + m1 * u2 + m2 * u3,
             m1 * u1 + m2 * u2,
             m2 * (1.0 - u3) - m1 * u2,
             2.0 * u1 - 1.0,

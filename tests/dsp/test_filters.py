@@ -13,12 +13,14 @@ from scipy import signal
 from dsp.engine import Band, StripSettings
 from dsp.errors import DspError
 from dsp.filters import (
+    Biquad,
     analog_highpass,
     analog_response,
     design_band,
     design_highpass,
     response,
     state_space,
+    svf,
 )
 
 AUDIBLE = np.geomspace(20.0, 20_000.0, 800)
@@ -113,6 +115,28 @@ def test_the_state_space_form_has_the_same_impulse_response_as_the_biquad(band, 
         s1, s2 = p11 * s1 + p12 * s2 + q1 * x, p21 * s1 + p22 * s2 + q2 * x
     expected = signal.lfilter([section.b0, section.b1, section.b2], [1.0, section.a1, section.a2], impulse)
     assert ours == pytest.approx(expected, abs=1e-8 * max(1.0, float(np.max(np.abs(expected)))))
+
+
+@settings(max_examples=60, deadline=None)
+@given(bands, st.sampled_from([44_100.0, 48_000.0, 192_000.0]))
+def test_the_state_variable_form_has_the_same_impulse_response_as_the_biquad(band, rate_hz) -> None:
+    section = design_band(band, rate_hz)
+    g, k, m0, m1, m2 = svf(section)
+    impulse = np.zeros(300)
+    impulse[0] = 1.0
+    ours, s1, s2 = [], 0.0, 0.0
+    for x in impulse:
+        v1 = (s1 + g * (x - s2)) / (1.0 + g * (g + k))
+        v2 = s2 + g * v1
+        s1, s2 = 2.0 * v1 - s1, 2.0 * v2 - s2
+        ours.append(m0 * x + m1 * v1 + m2 * v2)
+    expected = signal.lfilter([section.b0, section.b1, section.b2], [1.0, section.a1, section.a2], impulse)
+    assert ours == pytest.approx(expected, abs=1e-8 * max(1.0, float(np.max(np.abs(expected)))))
+
+
+def test_a_section_with_a_pole_on_the_unit_circle_has_no_state_variable_form() -> None:
+    with pytest.raises(DspError):
+        svf(Biquad(1.0, 0.0, 0.0, -1.8, 1.0))
 
 
 def test_strip_response_is_trim_polarity_and_every_section() -> None:
