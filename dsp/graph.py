@@ -9,7 +9,7 @@ number of threads.
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -112,6 +112,8 @@ class MixGraph:
         nodes: tuple[Node, ...] = (*plan.strips, *plan.busses.values())
         self._keys = frozenset(insert.key for node in nodes for insert in node.inserts if insert.key)
         self._busses = tuple(plan.busses)
+        self._stems = [strip.name for strip in self.strips if strip.name in stems and strip.on_bus]
+        self._leaving = [name for name, b in plan.busses.items() if name == MAIN or (with_busses and b.feeds)]
         build = Build(plan, chains, rate_hz, start_frame, wanted, self.latency_frames, stems, with_busses)
         self._stages: list[Stage] = [
             BusStage(step, build) if step.bus else Bank(step, build, self._pool) for step in plan.steps
@@ -141,9 +143,9 @@ class MixGraph:
                 stage.run(chunk)
             chunks.append(chunk)
             self._position += stop - start
-        busses = _joined(chunk.outputs for chunk in chunks)
-        bus = busses.pop(MAIN, np.zeros((0, 2)))
-        return GraphBlock(pre, bus, _joined(chunk.stems for chunk in chunks), busses)
+        busses = _joined([chunk.outputs for chunk in chunks], self._leaving)
+        bus = busses.pop(MAIN)
+        return GraphBlock(pre, bus, _joined([chunk.stems for chunk in chunks], self._stems), busses)
 
     def _check(self, stems: Sequence[NDArray[np.float32]]) -> int:
         if len(stems) != len(self.strips):
@@ -178,8 +180,7 @@ class MixGraph:
         self.close()
 
 
-def _joined(parts: Iterable[dict[str, NDArray[np.float64]]]) -> dict[str, NDArray[np.float64]]:
-    every = list(parts)
-    if len(every) == 1:
-        return every[0]
-    return {name: np.concatenate([part[name] for part in every]) for name in (every[0] if every else ())}
+def _joined(parts: Sequence[dict[str, NDArray[np.float64]]], names: Sequence[str]) -> dict[str, NDArray[np.float64]]:
+    if len(parts) == 1:
+        return dict(parts[0])
+    return {name: np.concatenate([np.zeros((0, 2)), *(part[name] for part in parts)]) for name in names}

@@ -20,7 +20,7 @@ class BuiltInReverb(Settings):
 
     kind: ClassVar[str] = "built-in reverb"
 
-    network: ReverbSettings = ReverbSettings()
+    network: ReverbSettings = ReverbSettings()  # noqa: RUF009 - frozen
 
     def start(self, rate_hz: float, channels: int) -> RunningReverb:
         """Return it running. Raises DspError for anything but two channels."""
