@@ -202,7 +202,7 @@ class Mix(Checked, frozen=True, kw_only=True, forbid_unknown_fields=True, dict=T
 
         A strip that others' solo keeps silent does not move.
         """
-        if any(strip.name == name for strip in self.strips) and name not in self.audible.in_play:
+        if any(strip.name == name for strip in self.strips) and name not in self.audible.lit:
             return {}
         return {move.what: move for move in self.moves if move.strip == name}
 

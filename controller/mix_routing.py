@@ -100,14 +100,14 @@ def _check_circles(mix: Mix) -> None:
 
 @dataclass(frozen=True)
 class Audible:
-    """What solo and mute leave open: the strips and busses whose output is, and the (source, bus) of open sends.
+    """What solo and mute leave open.
 
-    ``in_play`` are those of which solo leaves something open, whatever is muted.
+    ``lit``: strips and busses whose output solo leaves open; ``strips``: those strips of them that are not muted.
+    ``sends``: (source, bus) of the sends that are open, or that a moving mute opens.
     """
 
-    in_play: frozenset[str]
+    lit: frozenset[str]
     strips: frozenset[str]
-    busses: frozenset[str]
     sends: frozenset[tuple[str, str]]
 
 
@@ -138,11 +138,10 @@ def audible(mix: Mix) -> Audible:
     while more := {to for source, to in feeds if source in lit and to in busses} - lit:
         lit |= more
     muted = {node.name for _, node in _nodes(mix) if node.mute}
+    shut = muted - {move.strip for move in mix.moves if move.what == "mute"}
     sends = {(n.name, to) for _, n in _nodes(mix) for to in (REVERB, *(send.to for send in n.sends))}
-    open_sends = {(source, to) for source, to in sends if source in lit or ahead(to)}
     return Audible(
-        in_play=frozenset(lit | {source for source, _ in open_sends}),
+        lit=frozenset(lit),
         strips=frozenset(strip.name for strip in mix.strips if strip.name in lit - muted),
-        busses=frozenset(name for name in busses if name in lit - muted),
-        sends=frozenset((source, to) for source, to in open_sends if source not in muted),
+        sends=frozenset((source, to) for source, to in sends if source not in shut and (source in lit or ahead(to))),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -37,7 +38,8 @@ class RunningReverb:
     def __init__(self, settings: BuiltInReverb, rate_hz: float) -> None:
         self._settings, self._rate_hz = settings, rate_hz
         self._network = Reverb(settings.network, rate_hz)
-        self.tail_frames = self._network.tail_frames
+        self.tail_frames = math.ceil(settings.network.decay_s * rate_hz)
+        """To −60 dB: the length that prints have always had."""
 
     def process(self, block: Block, key: Block | None = None) -> None:
         """Put the reverb of the block in its place."""
