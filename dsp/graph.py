@@ -9,7 +9,7 @@ number of threads.
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -18,8 +18,10 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from dsp.errors import DspError, ShapeError
-from dsp.graph_settings import MAIN, REVERB, GraphBus, GraphStrip, Node, levels, with_minus
+from dsp.errors import ShapeError
+from dsp.graph_chain import RunningInsert
+from dsp.graph_plan import plan_graph
+from dsp.graph_settings import MAIN, GraphBus, GraphStrip, Insert, Node
 from dsp.graph_stages import CHUNK_FRAMES, Bank, Build, BusStage, Chunk, Stage
 
 __all__ = ["GraphBlock", "MixGraph"]
@@ -93,24 +95,29 @@ class MixGraph:
         self._position = 0
         wanted = min(os.cpu_count() or 1, _MOST_THREADS) if threads is None else threads
         self._pool = ThreadPoolExecutor(wanted, "mix") if wanted > 1 and any(s.inserts for s in strips) else None
-        every, others = with_minus(self.strips, busses)
-        every_bus = [*others, bus if bus is not None else GraphBus()]
-        nodes: tuple[Node, ...] = (*every, *every_bus)
+        chains: dict[str, list[RunningInsert]] = {}
+
+        def started(node: str, insert: Insert, channels: int) -> tuple[int, int]:
+            running = RunningInsert(insert, channels, rate_hz=rate_hz, start_frame=start_frame)
+            chains.setdefault(node, []).append(running)
+            return running.latency_frames, running.tail_frames
+
+        plan = plan_graph(self.strips, busses, bus if bus is not None else GraphBus(), started)
+        for name, chain in chains.items():
+            for running, place in zip(chain, plan.nodes[name].places, strict=True):
+                running.stand(place)
+        self.latency_frames = plan.latency_frames(with_busses=with_busses)
+        self.tail_frames = plan.tail_frames
+        self.late_frames = plan.late_frames
+        nodes: tuple[Node, ...] = (*plan.strips, *plan.busses.values())
         self._keys = frozenset(insert.key for node in nodes for insert in node.inserts if insert.key)
-        build = Build(rate_hz=rate_hz, start_frame=start_frame, threads=wanted, busses=[b.name for b in every_bus])
-        self._stages: list[Stage] = []
-        for step in _steps(every, every_bus):
-            if isinstance(step, GraphBus):
-                self._stages.append(BusStage(step, build))
-            else:
-                self._stages.append(Bank(step, build, self._pool, stems))
-        self._busses = tuple(build.sources)
-        leaving = [s for s in self._stages if with_busses or not isinstance(s, BusStage) or s.name == MAIN]
-        self.latency_frames = max(stage.latency_frames for stage in leaving)
-        for stage in leaving:
-            stage.leave(self.latency_frames)
-        self.tail_frames = max(stage.tail_frames for stage in self._stages)
-        self.late_frames = build.late_frames
+        self._busses = tuple(plan.busses)
+        self._stems = [strip.name for strip in self.strips if strip.name in stems and strip.on_bus]
+        self._leaving = [name for name, b in plan.busses.items() if name == MAIN or (with_busses and b.feeds)]
+        build = Build(plan, chains, rate_hz, start_frame, wanted, self.latency_frames, stems, with_busses)
+        self._stages: list[Stage] = [
+            BusStage(step, build) if step.bus else Bank(step, build, self._pool) for step in plan.steps
+        ]
 
     def process(self, stems: Sequence[NDArray[np.float32]]) -> GraphBlock:
         """Mix the next block of every stem, each (n, ch) float32 with one n for all, in the strips' order.
@@ -136,9 +143,9 @@ class MixGraph:
                 stage.run(chunk)
             chunks.append(chunk)
             self._position += stop - start
-        busses = _joined(chunk.outputs for chunk in chunks)
-        bus = busses.pop(MAIN, np.zeros((0, 2)))
-        return GraphBlock(pre, bus, _joined(chunk.stems for chunk in chunks), busses)
+        busses = _joined([chunk.outputs for chunk in chunks], self._leaving)
+        bus = busses.pop(MAIN)
+        return GraphBlock(pre, bus, _joined([chunk.stems for chunk in chunks], self._stems), busses)
 
     def _check(self, stems: Sequence[NDArray[np.float32]]) -> int:
         if len(stems) != len(self.strips):
@@ -173,47 +180,7 @@ class MixGraph:
         self.close()
 
 
-def _joined(parts: Iterable[dict[str, NDArray[np.float64]]]) -> dict[str, NDArray[np.float64]]:
-    every = list(parts)
-    if len(every) == 1:
-        return every[0]
-    return {name: np.concatenate([part[name] for part in every]) for name in (every[0] if every else ())}
-
-
-def _steps(strips: Sequence[GraphStrip], busses: Sequence[GraphBus]) -> list[GraphBus | list[tuple[int, GraphStrip]]]:
-    """Return what runs one after the other: strips together that wait for the same, busses one by one."""
-    names = {"strip": [s.name for s in strips], "bus": [b.name for b in busses]}
-    for kind, used in names.items():
-        twice = next((name for name in used if used.count(name) > 1), None)
-        if twice is not None:
-            raise DspError(f"the mix has two {'strips' if kind == 'strip' else 'busses'} called {twice!r}")
-    nodes: tuple[Node, ...] = (*strips, *busses)
-    waits: dict[str, list[str]] = {}
-    for node in nodes:
-        waits[_node(node)] = [_key_node(insert.key, node, names) for insert in node.inserts if insert.key]
-    reverb = REVERB in names["bus"]
-    for source in nodes:
-        for way in source.ways(reverb=reverb) if isinstance(source, GraphStrip) else source.feeds:
-            if way.to and way.to not in names["bus"]:
-                raise DspError(f"{_node(source)} feeds bus {way.to!r}, and there is none of that name")
-            if way.to:
-                waits[f"bus {way.to}"].append(_node(source))
-    level = levels(waits)
-    steps: list[GraphBus | list[tuple[int, GraphStrip]]] = []
-    for height in range(max(level.values()) + 1):
-        bank = [(index, strip) for index, strip in enumerate(strips) if level[_node(strip)] == height]
-        if bank:
-            steps.append(bank)
-        steps += [bus for bus in busses if level[_node(bus)] == height]
-    return steps
-
-
-def _node(node: Node) -> str:
-    return f"{'bus' if isinstance(node, GraphBus) else 'strip'} {node.name}"
-
-
-def _key_node(key: str, node: Node, names: dict[str, list[str]]) -> str:
-    kind = next((kind for kind in ("bus", "strip") if key in names[kind]), None)
-    if kind is None:
-        raise DspError(f"an insert of {_node(node)} listens to {key!r}, and there is no strip or bus of that name")
-    return f"{kind} {key}"
+def _joined(parts: Sequence[dict[str, NDArray[np.float64]]], names: Sequence[str]) -> dict[str, NDArray[np.float64]]:
+    if len(parts) == 1:
+        return dict(parts[0])
+    return {name: np.concatenate([np.zeros((0, 2)), *(part[name] for part in parts)]) for name in names}

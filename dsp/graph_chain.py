@@ -1,8 +1,8 @@
-"""Running chains of inserts: side-chain keys that arrive in time, parameters that move with the song."""
+"""Running inserts: side-chain keys that arrive in time, parameters that move with the song."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,91 +10,57 @@ from numpy.typing import NDArray
 from dsp.delay import History
 from dsp.errors import DspError
 from dsp.graph_moves import Ride
+from dsp.graph_plan import Place
 from dsp.graph_settings import Insert
 from dsp.processor import STEP_FRAMES, Block
 
-__all__ = ["Chain", "KeyLatency"]
-
-KeyLatency = Callable[[str], tuple[int, int]]
-"""Latency [frames] and channels of the signal that a key's name stands for."""
+__all__ = ["RunningInsert", "run_chain"]
 
 
-class Chain:
-    """Inserts one after the other on ``channels`` channels of a signal that is ``latency_frames`` late already.
+class RunningInsert:
+    """One insert, running on ``channels`` channels from frame ``start_frame`` of the song on.
 
-    ``latency_frames`` afterwards is how late the output is. A key that comes later than the signal makes the signal
-    wait for it; one that comes earlier waits itself. A move is made where the *output* of its insert has reached the
-    move's moment of the song.
+    Raises DspError where it cannot be built, or would refuse one of its moves in mid-song.
     """
 
-    def __init__(
-        self,
-        inserts: Sequence[Insert],
-        channels: int,
-        *,
-        rate_hz: float,
-        latency_frames: int,
-        start_frame: int,
-        keys: KeyLatency,
-    ) -> None:
-        self._running: list[_Running] = []
-        self.latency_frames = latency_frames
-        for insert in inserts:
-            running = _Running(insert, channels, rate_hz, self.latency_frames, start_frame, keys)
-            self._running.append(running)
-            self.latency_frames = running.latency_frames
-
-    @property
-    def tail_frames(self) -> int:
-        """The tails of all inserts together [frames]."""
-        return sum(running.tail_frames for running in self._running)
-
-    def process(self, block: Block, position: int, keys: Mapping[str, Block]) -> None:
-        """Process the next block in place; ``position`` is its first frame, from the graph's start."""
-        for running in self._running:
-            running.process(block, position, keys)
-
-
-class _Running:
-    """One insert of a chain."""
-
-    def __init__(
-        self, insert: Insert, channels: int, rate_hz: float, arrives: int, start_frame: int, keys: KeyLatency
-    ) -> None:
-        self._key = insert.key
-        key_latency, key_channels = keys(insert.key) if insert.key else (arrives, channels)
-        self._wait = History(max(0, key_latency - arrives), channels)
-        self._key_wait = History(max(0, arrives - key_latency), key_channels)
-        here = max(arrives, key_latency)
+    def __init__(self, insert: Insert, channels: int, *, rate_hz: float, start_frame: int) -> None:
+        self._insert = insert
+        self._channels = channels
         self._ride = Ride(insert, rate_hz)
-        self._told = self._ride.settings(start_frame - here)
+        self._told = self._ride.settings(start_frame)
         self._processor = self._told.start(rate_hz, channels)
-        self.latency_frames = here + self._processor.latency_frames
+        self.latency_frames = self._processor.latency_frames
         self.tail_frames = self._processor.tail_frames
         """The longest while its parameters move."""
-        self._song = start_frame - self.latency_frames
         self._moves = self._begins = bool(insert.moves)
+        self._song = start_frame
+        self._wait = self._key_wait = History(0, channels)
         if self._moves:
-            self._try(insert, rate_hz, channels)
+            self._try(rate_hz)
 
-    def _try(self, insert: Insert, rate_hz: float, channels: int) -> None:
-        """Refuse at once what the effect would refuse in mid-song."""
-        tried = self._told.start(rate_hz, channels)
+    def _try(self, rate_hz: float) -> None:
+        tried = self._told.start(rate_hz, self._channels)
         for frame in self._ride.breakpoints():
             try:
                 tried.change(self._ride.settings(frame), STEP_FRAMES)
             except DspError as error:
-                names = ", ".join(move.address for move in insert.moves)
-                raise DspError(f"{insert.settings.kind} cannot move its {names}: {error}", hint=error.hint) from error
+                names = ", ".join(move.address for move in self._insert.moves)
+                raise DspError(f"{self._insert.settings.kind} cannot move its {names}: {error}") from error
             self.tail_frames = max(self.tail_frames, tried.tail_frames)
 
+    def stand(self, place: Place) -> None:
+        """Take its place in a graph: a move is made where its *output* has reached the move's moment of the song."""
+        self._song -= place.leaves_frames
+        self._wait = History(place.wait_frames, self._channels)
+        self._key_wait = History(place.key_wait_frames, place.key_channels)
+
     def process(self, block: Block, position: int, keys: Mapping[str, Block]) -> None:
-        """Process the next block in place."""
+        """Process the next block in place; ``position`` is its first frame, from the graph's start."""
         if self._wait.reach:
             block[:] = self._wait.late(block)
         key: NDArray[np.float32] | None = None
-        if self._key:
-            key = np.ascontiguousarray(self._key_wait.late(keys[self._key]))
+        if self._insert.key:
+            key = np.ascontiguousarray(self._key_wait.late(keys[self._insert.key]))
         done = 0
         while done < len(block):
             size = len(block) - done
@@ -115,3 +81,9 @@ class _Running:
             self._told = wanted
         self._begins = False
         return due - song
+
+
+def run_chain(chain: Sequence[RunningInsert], block: Block, position: int, keys: Mapping[str, Block]) -> None:
+    """Process the next block in place through one insert after the other."""
+    for insert in chain:
+        insert.process(block, position, keys)

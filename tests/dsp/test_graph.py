@@ -294,3 +294,16 @@ def test_a_strip_of_the_engine_sounds_the_same_in_a_graph() -> None:
         expected = engine.process([x]).bus
     out = render([GraphStrip(**vars(plain))], [x])
     np.testing.assert_allclose(out["bus"], expected, atol=3e-8)
+
+
+def test_the_built_in_reverb_on_its_bus_is_the_engines() -> None:
+    from dsp.engine import MixEngine, ReverbSettings
+    from dsp.graph_reverb import BuiltInReverb
+
+    network = ReverbSettings(1.0, 10.0, return_db=-3.0)
+    x = noise(RATE)
+    plain = StripSettings("x", gains=LEFT, send=0.5)
+    with MixEngine([plain], reverb=network, rate_hz=RATE) as engine:
+        expected = engine.process([x]).bus
+    out = render([GraphStrip(**vars(plain))], [x], [bus("reverb", pre=(Insert(BuiltInReverb(network)),))])
+    np.testing.assert_allclose(out["bus"], expected, atol=1e-7)
