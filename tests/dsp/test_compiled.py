@@ -82,7 +82,7 @@ def scale(x, sums, frames, gain, on):
     if on:
         for i in range(frames):
             for c in range(x.shape[1]):
-                x[i, c] *= gain
+                x[i, c] = max(min(x[i, c] * gain, 100.0), -100.0)
                 sums[c] += quiet(math.sin(x[i, c]))
 
 @kernel("f4[:,::1]")

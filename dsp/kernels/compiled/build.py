@@ -148,6 +148,7 @@ def _build(where: str, name: str, function: Any) -> Compiled:
         )
     except errors.NumbaError as error:
         raise KernelError(f"kernel {where} does not compile: {error}") from error
+    library.finalize()
     _refuse_foreign(where, library.foreign())
     return Compiled(name, arguments, library.object_code())
 
