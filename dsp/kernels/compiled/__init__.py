@@ -16,10 +16,8 @@ that.
 
 from __future__ import annotations
 
-import contextlib
 import importlib
 import os
-import pkgutil
 import threading
 import time
 import warnings
@@ -29,7 +27,6 @@ from functools import cache
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-import dsp.kernels
 from dsp.errors import KernelError
 from dsp.kernels.compiled.declare import kernel, part
 
@@ -75,8 +72,10 @@ class Library:
 
 
 def modules() -> list[str]:
-    """Return the names of all modules of kernels."""
-    return sorted({name for _, name, is_package in pkgutil.iter_modules(dsp.kernels.__path__) if not is_package})
+    """Return the names of all modules of kernels, the longest first: who compiles side by side starts with them."""
+    from dsp.kernels.compiled.places import sources
+
+    return [path.stem for path in sorted(sources(), key=lambda path: -path.stat().st_size)]
 
 
 def library(name: str) -> Library:
@@ -162,10 +161,7 @@ def _dispatched(name: str) -> Mapping[str, Kernel]:
     kernels: dict[str, Kernel] = {}
     for kernel_name, function in build.declared(_module(name)).items():
         where = f"{name}.{kernel_name}"
-        if hasattr(function, "enable_caching"):
-            with contextlib.suppress(RuntimeError):  # no folder to keep it in: it is compiled anew each time
-                function.enable_caching()
-        kernels[kernel_name] = DispatchedKernel(where, build.arguments_of(where, function), function)
+        kernels[kernel_name] = DispatchedKernel(where, *build.dispatched(where, function))
     return kernels
 
 
