@@ -10,7 +10,10 @@ from dsp.processor import Settings
 
 __all__ = ["KINDS", "effect"]
 
-KINDS: dict[str, str] = {}
+KINDS: dict[str, str] = {
+    "gate": "gate:Gate",
+    "compressor": "compressor:Compressor",
+}
 """Kind → ``module:Class``, the module in ``dsp.processors``."""
 
 
