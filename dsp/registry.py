@@ -13,6 +13,7 @@ __all__ = ["KINDS", "effect"]
 KINDS: dict[str, str] = {
     "gate": "gate:Gate",
     "compressor": "compressor:Compressor",
+    "deesser": "deesser:DeEsser",
 }
 """Kind → ``module:Class``, the module in ``dsp.processors``."""
 

@@ -210,7 +210,11 @@ class GainProcessor(Generic[S]):
             part = block[start : start + CHUNK_FRAMES]
             hear(part if key is None else key[start : start + CHUNK_FRAMES], self._key)
             self._chain.follow(self._key, len(part), external=key is not None)
-            self._turn(part, self._chain.gains, self._ring, self._place)
+            self._apply(part)
+
+    def _apply(self, part: Block) -> None:
+        """Delay ``part`` by the look-ahead and turn it down."""
+        self._turn(part, self._chain.gains, self._ring, self._place)
 
     def change(self, settings: S, frames: int) -> None:
         """Go to ``settings`` over the next ``frames`` frames. Raises DspError for another look-ahead."""

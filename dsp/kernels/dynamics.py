@@ -35,6 +35,7 @@ SHARED = 6
 POWER, FILTERS = 6, 7
 
 NARROWEST = 1e-6
+ROOT2 = 1.4142135623730951
 DB_OF_POWER = 0.5 * DB_PER_OCTAVE
 
 
@@ -103,20 +104,20 @@ def follow(
         if a[AUTO] > 0.0:
             for c in range(lanes):
                 w, v, r, s = work[c], work[channels - 1 if linked else c], work[2 + c], states[c]
-                peak, mean = s[PEAK], s[MEAN]
+                peak, mean, pole, rate = s[PEAK], s[MEAN], a[CREST], a[RATE]
                 for i in range(m):
                     q = max(w[i], v[i])
-                    peak = max(q, q + a[CREST] * (peak - q))
-                    mean = q + a[CREST] * (mean - q)
+                    peak = max(q, q + pole * (peak - q))
+                    mean = q + pole * (mean - q)
                     # A backward Euler one-pole of 2 τ / C².
-                    r[i] = 1.0 / (1.0 + a[RATE] * max(0.5 * peak / max(mean, TINY), 1.0))
+                    r[i] = 1.0 / (1.0 + rate * max(0.5 * peak / max(mean, TINY), 1.0))
                 s[PEAK] = peak
                 s[MEAN] = mean
         if a[AVERAGE] > 0.0:
             for c in range(channels):
-                w, p = work[c], states[c, POWER]
+                w, p, pole = work[c], states[c, POWER], a[AVERAGE]
                 for i in range(m):
-                    p = w[i] + a[AVERAGE] * (p - w[i])
+                    p = w[i] + pole * (p - w[i])
                     w[i] = p
         for c in range(channels):
             states[c, POWER] = work[c, m - 1]
@@ -125,12 +126,12 @@ def follow(
             for i in range(m):
                 w[i] = max(w[i], v[i])
 
-        half, deepest, slope = 0.5 * a[KNEE], a[DEEPEST], a[SLOPE]
+        half, deepest, slope, threshold = 0.5 * a[KNEE], a[DEEPEST], a[SLOPE], a[THRESHOLD]
         bend = slope / max(2.0 * a[KNEE], NARROWEST)
         for c in range(lanes):
             w, s = work[c], states[c]
             for i in range(m):
-                w[i] = DB_OF_POWER * log2(max(w[i], TINY)) - a[THRESHOLD]
+                w[i] = DB_OF_POWER * log2(max(w[i], TINY)) - threshold
             if mode == FEEDBACK:
                 # This is how far the output is over: the curve, solved for the input which that comes from.
                 z = w[0] + half
@@ -163,23 +164,21 @@ def follow(
                 for i in range(m):
                     r[i] = a[RELEASE]
             e, held, attack, hold = sign * s[SMOOTHED], s[HELD], a[ATTACK], a[HOLD]
+            mix, makeup = a[MIX], a[MAKEUP]
             for i in range(m):
                 t = sign * w[i]
-                pole = r[i]
-                held -= 1.0
-                if t >= e:
-                    pole = attack
-                    held = hold
-                elif held >= 0.0:
-                    t = e
-                e = t + pole * (e - t)
+                rising = t >= e
+                held = hold if rising else held - 1.0
+                pole = attack if rising else r[i]
+                moved = t + pole * (e - t)
+                e = moved if held < 0.0 or rising else e
                 w[i] = sign * e
             s[SMOOTHED] = sign * e
             s[HELD] = held
             for i in range(m):
                 g = exp2(OCTAVES_PER_DB * w[i])
                 w[i] = g
-                out[start + i] = 1.0 + a[MIX] * (a[MAKEUP] * g - 1.0)
+                out[start + i] = 1.0 + mix * (makeup * g - 1.0)
             s[GAIN] = w[m - 1]
         if linked and channels == 2:
             for i in range(m):
@@ -205,5 +204,55 @@ def turn(block: F32, gains: F64, ring: F32, place: I64) -> None:
             x = ring[p, c]
             ring[p, c] = block[i, c]
             block[i, c] = np.float32(x * gains[c, i])
+        p = p + 1 if p + 1 < late else 0
+    place[0] = p
+
+
+@kernel("f4[:, ::1]", "f8[:, ::1]", "f4[:, ::1]", "i8[::1]", "i8", "f8[:, ::1]", "i8", "f8[:, ::1]", "f8[::1]")
+def turn_above(
+    block: F32,
+    gains: F64,
+    ring: F32,
+    place: I64,
+    position: int,
+    knots: F64,
+    first: int,
+    states: F64,
+    row: F64,
+) -> None:
+    """Delay ``block`` like ``turn`` and multiply what lies above a corner by ``gains``.
+
+    Rows of ``knots``: how far (0..1) only what lies above, and u1, u2, u3 of a Butterworth state-variable filter.
+    With its outputs high = s²/D and band = s/D, x + (g − 1)·high + (√g − 1)·√2·band is (g·s² + √2·√g·s + 1)/D: a
+    shelf with |H|² = (1 + g²·ω⁴)/(1 + ω⁴), whose poles stand still however fast g moves.
+    """
+    n, channels = block.shape
+    late = ring.shape[0]
+    last = knots.shape[0] - 2
+    p = place[0]
+    for i in range(n):
+        if i == 0 or last > 0:
+            k = min((first + i) // STEP_FRAMES, last)
+            at = (first + i - k * STEP_FRAMES) * (1.0 / STEP_FRAMES)
+            for j in range(4):
+                row[j] = knots[k, j] + (knots[k + 1, j] - knots[k, j]) * at
+        only, u1, u2, u3 = row[0], row[1], row[2], row[3]
+        for c in range(channels):
+            x = block[i, c]
+            if late > 0:
+                x = ring[p, c]
+                ring[p, c] = block[i, c]
+            s1, s2, g = states[c, 0], states[c, 1], gains[c, i]
+            v1 = u1 * s1 + u2 * (x - s2)
+            v2 = s2 + u2 * s1 + u3 * (x - s2)
+            s1 = 2.0 * v1 - s1
+            s2 = 2.0 * v2 - s2
+            if (position + i) % SLICE_FRAMES == 0:
+                s1 = s1 if abs(s1) > TINY else 0.0
+                s2 = s2 if abs(s2) > TINY else 0.0
+            states[c, 0] = s1
+            states[c, 1] = s2
+            above = (g - 1.0) * (x - ROOT2 * v1 - v2) + (math.sqrt(g) - 1.0) * ROOT2 * v1
+            block[i, c] = np.float32(x + (only * above + (1.0 - only) * (g - 1.0) * x))
         p = p + 1 if p + 1 < late else 0
     place[0] = p
