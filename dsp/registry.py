@@ -14,6 +14,9 @@ KINDS: dict[str, str] = {
     "align": "delay:Align",
     "advance": "trim:Advance",
     "trim": "trim:Trim",
+    "gate": "gate:Gate",
+    "compressor": "compressor:Compressor",
+    "deesser": "deesser:DeEsser",
 }
 """Kind → ``module:Class``, the module in ``dsp.processors``."""
 
