@@ -10,7 +10,9 @@ from dsp.processor import Settings
 
 __all__ = ["KINDS", "effect"]
 
-KINDS: dict[str, str] = {}
+KINDS: dict[str, str] = {
+    "eq": "equaliser:Equaliser",
+}
 """Kind → ``module:Class``, the module in ``dsp.processors``."""
 
 
