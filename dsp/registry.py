@@ -17,6 +17,7 @@ KINDS: dict[str, str] = {
     "gate": "gate:Gate",
     "compressor": "compressor:Compressor",
     "deesser": "deesser:DeEsser",
+    "eq": "equaliser:Equaliser",
 }
 """Kind → ``module:Class``, the module in ``dsp.processors``."""
 
