@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from dsp.bank import BankStrip, StripBank, StripSound
 from dsp.dynamics import Compressor, compressor_row
 from dsp.errors import DspError, ShapeError
-from dsp.filters import Band, cascade, design_band, design_highpass, state_space
+from dsp.filters import Band, Biquad, cascade, sections, state_space
 from dsp.kernels.compiled import library
 from dsp.processor import STEP_FRAMES
 from dsp.space import Reverb, ReverbSettings
@@ -164,9 +164,11 @@ class MixEngine:
 
 def strip_sound(settings: StripSettings, rate_hz: float) -> StripSound:
     """Return what ``settings`` does to a strip's sound, for ``StripBank``. Raises DspError for a band above Nyquist."""
-    sections = [None if settings.hpf_hz is None else design_highpass(float(settings.hpf_hz), float(rate_hz))]
-    sections += [None if b.gain_db == 0.0 else design_band(b, float(rate_hz)) for b in settings.bands]
-    return StripSound(settings.trim_db, settings.polarity_inverted, tuple(sections), settings.compressor)
+    bands = (None if settings.hpf_hz is None else Band("high_pass", float(settings.hpf_hz)), *settings.bands)
+    slots: list[Biquad | None] = []
+    for band in bands:
+        slots += [None] if band is None or band.is_flat else sections(band, float(rate_hz))
+    return StripSound(settings.trim_db, settings.polarity_inverted, tuple(slots), settings.compressor)
 
 
 def _bank_strip(settings: StripSettings, rate_hz: float) -> BankStrip:
