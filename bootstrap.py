@@ -431,7 +431,8 @@ def test(arguments: "list[str]") -> int:
     if lacking:
         say("NOT RUN: the tests over real parts (pytest -m real). This machine lacks " + "; ".join(lacking) + ".")
     else:
-        passed = pytest("tests over real parts", ["-m", "real"]) and passed
+        # They wait for most of their time; a file at a time, for each has a JACK server of its own.
+        passed = pytest("tests over real parts", ["-m", "real", "-n", "2", "--dist", "loadfile"]) and passed
     say("test: " + ("all passed" if passed else "FAILED, see above"))
     return 0 if passed else 1
 
