@@ -132,7 +132,7 @@ def audible(mix: Mix) -> Audible:
     lit = {
         name
         for name, node in ((node.name, node) for _, node in _nodes(mix))
-        if not soloed or node.solo or node.solo_safe or ahead(node.output) or getattr(node, "minus", "")
+        if not soloed or node.solo or node.solo_safe or ahead(node.output) or bool(getattr(node, "minus", ""))
     }
     feeds = [(node.name, to) for _, node in _nodes(mix) for to in (node.output, *(send.to for send in node.sends))]
     while more := {to for source, to in feeds if source in lit and to in busses} - lit:

@@ -19,6 +19,20 @@ LATENCY_FRAMES = TAPS // 2 - 1
 BETA = 9.0
 
 
+def sinc_taps(fraction: float) -> NDArray[np.float64]:
+    """Return the ``TAPS`` weights that delay by ``LATENCY_FRAMES`` + ``fraction``, 0 ≤ fraction < 1; their sum is 1.
+
+    Raises DspError for a fraction outside of that.
+    """
+    if not 0.0 <= fraction < 1.0:
+        raise DspError(f"a fraction of a sample is from 0 to below 1, not {fraction:g}")
+    offset = np.arange(TAPS) - (LATENCY_FRAMES + fraction)
+    inside = np.clip(1.0 - (offset / (TAPS / 2)) ** 2, 0.0, 1.0)
+    kernel = np.sinc(offset) * np.i0(BETA * np.sqrt(inside)) / np.i0(BETA)
+    taps: NDArray[np.float64] = kernel / kernel.sum()
+    return taps
+
+
 class FractionalDelay:
     """Delays one channel by ``LATENCY_FRAMES`` + ``fraction`` frames, 0 ≤ fraction < 1; any block size gives the same.
 
@@ -29,12 +43,7 @@ class FractionalDelay:
     """
 
     def __init__(self, fraction: float) -> None:
-        if not 0.0 <= fraction < 1.0:
-            raise DspError(f"a fraction of a sample is from 0 to below 1, not {fraction:g}")
-        offset = np.arange(TAPS) - (LATENCY_FRAMES + fraction)
-        inside = np.clip(1.0 - (offset / (TAPS / 2)) ** 2, 0.0, 1.0)
-        kernel = np.sinc(offset) * np.i0(BETA * np.sqrt(inside)) / np.i0(BETA)
-        self._kernel: NDArray[np.float64] = kernel / kernel.sum()
+        self._kernel = sinc_taps(fraction)
         self._history: NDArray[np.float64] = np.zeros(TAPS - 1)
 
     def process(self, signal: NDArray[np.float32] | NDArray[np.float64]) -> NDArray[np.float64]:

@@ -157,7 +157,8 @@ def _node(node: Node, plan: GraphPlan, cost: Cost, arrives: int, tail: int) -> N
 
 def _ordered(plan: GraphPlan) -> list[GraphBus | list[int]]:
     """Return what runs one after the other: strips together that wait for the same, busses one by one."""
-    nodes: dict[str, Node] = {title(node): node for node in (*plan.strips, *plan.busses.values())}
+    every: tuple[Node, ...] = (*plan.strips, *plan.busses.values())
+    nodes = {title(node): node for node in every}
     waits: dict[str, list[str]] = {name: [] for name in nodes}
     for name, node in nodes.items():
         for insert in node.inserts:

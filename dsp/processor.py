@@ -258,9 +258,14 @@ class Glide:
         """The row at the end of the way."""
         return self._to
 
+    @property
+    def now(self) -> NDArray[np.float64]:
+        """The row at the next frame."""
+        return self._at(self._done)
+
     def to(self, row: NDArray[np.float64], frames: int) -> None:
         """Go to ``row`` over the next ``frames`` frames, at least one step; from wherever it stands."""
-        self._from = self._at(self._done)
+        self._from = self.now
         self._to = np.asarray(row, dtype=np.float64)
         self._frames, self._done = max(STEP_FRAMES, frames), 0
 
