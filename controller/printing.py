@@ -346,8 +346,8 @@ def _analog_blocks(
 
 
 def _render_box(project: Project, mix: Mix, allocation: Allocation, wanted: Wanted, emit: Emit) -> Render:
-    number, partial = project.claim_print(_origin(mix, allocation.path, project.rig))
     begin, first, last = wanted.frames(project, allocation)
+    number, partial = project.claim_print(_origin(mix, allocation.path, project.rig))
     title = Title(project.title, mix.name, allocation.path, project.rate_hz, first)
     parts = PartWriter(project.prints, number, project.rate_hz, title.bext())
     try:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from controller.cli.face import Face, add_common, face_of
 
 if TYPE_CHECKING:
+    from controller.box_render import Wanted
     from controller.mix import Mix
     from controller.project import Project
     from controller.rolling import Roll
@@ -73,7 +74,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print, and say where the print is."""
-    from controller.box_render import Wanted
     from controller.files import relative
     from controller.printing import print_mix
     from controller.project import open_project
@@ -97,7 +97,7 @@ def run(args: argparse.Namespace) -> int:
             hands_done=args.hands_done,
             record_moves=args.record_moves,
             roll=_roll(args),
-            wanted=Wanted(args.stems, args.busses, args.from_s, args.to_s, args.pre_roll_s),
+            wanted=_wanted(args),
         )
     facts = made.facts
     data: dict[str, Any] = {
@@ -111,11 +111,20 @@ def run(args: argparse.Namespace) -> int:
         "repairs": facts["repairs"],
         "provenance": relative(made.provenance_file),
         "peak_dbfs": facts["peak_dbfs"],
-        **{key: facts[key] for key in ("moves", "moves_recorded", "region", "parts") if key in facts},
+        **{key: facts[key] for key in ("moves", "moves_recorded", "region") if key in facts},
     }
-    parts = [relative(made.file.parent / part["file"]) for part in facts.get("parts", ())]
-    face.data(data, [relative(made.file), *parts])
+    parts = [{**part, "file": relative(made.file.parent / part["file"])} for part in facts.get("parts", ())]
+    if parts:
+        data["parts"] = parts
+    face.data(data, [relative(made.file), *(part["file"] for part in parts)])
     return 0
+
+
+def _wanted(args: argparse.Namespace) -> Wanted:
+    """Return what a print in the box is asked for besides the song."""
+    from controller.box_render import Wanted
+
+    return Wanted(args.stems, args.busses, args.from_s, args.to_s, args.pre_roll_s)
 
 
 def _seconds(text: str) -> float:
@@ -149,13 +158,14 @@ def _dry_run(args: argparse.Namespace, face: Face, project: Project, mix: Mix, s
 
     like = None if args.like == "exact" else args.like
     allocation, stored = plan_allocation(project, mix, studio, args.path, like=like)
+    _, first, last = _wanted(args).frames(project, allocation)
     data: dict[str, Any] = {
         "print": None,
         "print_note": "dry run: nothing was rendered",
         "file": None,
         "file_note": "dry run: nothing was rendered",
         "rate_hz": project.rate_hz,
-        "frames": project.frames + math.ceil(allocation.tail_s * project.rate_hz),
+        "frames": last - first,
         "path": args.path,
         "allocation": [
             {"strip": p.strip, "stage": p.stage, "where": p.where, "why": p.why} for p in allocation.placements

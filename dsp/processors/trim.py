@@ -94,7 +94,7 @@ class RunningAdvance:
     def change(self, settings: Advance, frames: int) -> None:
         """Stay where it is."""
         if RunningAdvance(settings, self._rate_hz).latency_frames != self.latency_frames:
-            raise DspError("an advance cannot move: its latency would move with it")
+            raise DspError("its latency would move with it")
 
     def reset(self) -> None:
         """Keep nothing: nothing was kept."""

@@ -85,7 +85,7 @@ def test_an_advance_is_latency_that_the_others_wait_for(advance_ms, rate_hz, fra
 def test_an_advance_stands_still() -> None:
     running = Advance(advance_ms=2.0).start(RATE, 1)
     running.change(Advance(advance_ms=2.001), 64)
-    with pytest.raises(DspError, match="cannot move"):
+    with pytest.raises(DspError, match="latency would move"):
         running.change(Advance(advance_ms=3.0), 64)
 
 
