@@ -16,20 +16,16 @@ that.
 
 from __future__ import annotations
 
-import contextlib
 import importlib
 import os
-import pkgutil
 import threading
 import time
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-import dsp.kernels
 from dsp.errors import KernelError
 from dsp.kernels.compiled.declare import kernel, part
 
@@ -75,8 +71,10 @@ class Library:
 
 
 def modules() -> list[str]:
-    """Return the names of all modules of kernels."""
-    return sorted({name for _, name, is_package in pkgutil.iter_modules(dsp.kernels.__path__) if not is_package})
+    """Return the names of all modules of kernels, the longest first: who compiles side by side starts with them."""
+    from dsp.kernels.compiled.places import sources
+
+    return [path.stem for path in sorted(sources(), key=lambda path: -path.stat().st_size)]
 
 
 def library(name: str) -> Library:
@@ -102,6 +100,8 @@ def warm(name: str) -> bool:
 
 @cache
 def _library(name: str) -> Library:
+    if name not in modules():
+        raise KernelError(f"there are no kernels {name!r}, only those of {', '.join(modules())}")
     kernels = _mapped(name) if _native() else None
     return Library(name, _dispatched(name) if kernels is None else kernels)
 
@@ -134,12 +134,12 @@ def _mapped(name: str) -> Mapping[str, Kernel] | None:
 
 
 def _compiled(name: str) -> list[Compiled] | None:
-    from dsp.kernels.compiled import build, store
-
     _tell(Compiling(name))
     start = time.perf_counter()
+    from dsp.kernels.compiled import build, store
+
     try:
-        compiled = build.build(_module(name))
+        compiled = build.build(importlib.import_module(f"{_ROOM}.{name}"))
     except build.Unfit:
         return None
     trouble = store.write(name, compiled)
@@ -160,19 +160,7 @@ def _dispatched(name: str) -> Mapping[str, Kernel]:
     from dsp.kernels.compiled.calls import DispatchedKernel
 
     kernels: dict[str, Kernel] = {}
-    for kernel_name, function in build.declared(_module(name)).items():
+    for kernel_name, function in build.declared(importlib.import_module(f"{_ROOM}.{name}")).items():
         where = f"{name}.{kernel_name}"
-        if hasattr(function, "enable_caching"):
-            with contextlib.suppress(RuntimeError):  # no folder to keep it in: it is compiled anew each time
-                function.enable_caching()
-        kernels[kernel_name] = DispatchedKernel(where, build.arguments_of(where, function), function)
+        kernels[kernel_name] = DispatchedKernel(where, *build.dispatched(where, function))
     return kernels
-
-
-def _module(name: str) -> ModuleType:
-    try:
-        return importlib.import_module(f"{_ROOM}.{name}")
-    except ModuleNotFoundError as error:
-        if error.name != f"{_ROOM}.{name}":
-            raise
-        raise KernelError(f"there are no kernels {name!r}, only those of {', '.join(modules())}") from error

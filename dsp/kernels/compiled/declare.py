@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from dsp.kernels.compiled.places import sources_digest
+
 __all__ = ["TYPES", "kernel", "part"]
 
 TYPES = "kernel_types"
@@ -17,6 +19,8 @@ def kernel(*types: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
     An array is C-contiguous and is written to; ``"Array(f8, 1, 'C', readonly=True)"`` is one that is only read.
     """
     from numba import njit
+
+    sources_digest()
 
     def declare(function: Callable[..., None]) -> Callable[..., None]:
         declared: Callable[..., None] = njit(nogil=True, error_model="numpy")(function)

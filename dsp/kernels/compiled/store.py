@@ -1,8 +1,8 @@
 """Where machine code of kernels is kept between runs, and when it may be used again.
 
-One file a module and kind of machine: a line with the checksum of the rest, a line of JSON (key, kernels with their
-arguments and sizes), the object files end to end. A file that is damaged, cut short or made from other sources, by
-other versions or for another processor is not used.
+One file a module and kind of machine: the checksum of all that follows and the key, each on a line; a line of JSON (the
+kernels, their arguments and sizes); the object files end to end. A file that is damaged, cut short or made from other
+sources, by other versions or for another processor is not used.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import hashlib
 import importlib.util
 import json
 import os
-import secrets
 import sys
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass
@@ -20,14 +19,15 @@ from pathlib import Path
 
 import llvmlite  # type: ignore[import-untyped]
 import llvmlite.binding as llvm  # type: ignore[import-untyped]
+import numpy as np
 
 import dsp.kernels
 from dsp.kernels.compiled.arguments import Argument
+from dsp.kernels.compiled.places import places, sources_digest
 
-__all__ = ["Compiled", "places", "read", "sources", "write"]
+__all__ = ["Compiled", "read", "write"]
 
 _FORMAT = 1
-_VARIABLE = "NUMBA_CACHE_DIR"
 _CODE_VARIABLES = (
     "NUMBA_CPU_NAME",
     "NUMBA_CPU_FEATURES",
@@ -51,32 +51,15 @@ class Compiled:
     code: bytes
 
 
-def sources() -> list[Path]:
-    """Return the source files of all modules of kernels."""
-    return sorted(path for room in dsp.kernels.__path__ for path in Path(room).glob("*.py") if path.stem != "__init__")
-
-
-def places() -> list[Path]:
-    """Return the folders that may hold compiled kernels, best first.
-
-    Numba's rule: NUMBA_CACHE_DIR and nothing else where it is set; else beside the sources; else the user's cache.
-    """
-    chosen = os.environ.get(_VARIABLE, "").strip()
-    if chosen:
-        return [Path(chosen)]
-    import platformdirs
-
-    return [Path(dsp.kernels.__path__[0]) / "__pycache__", platformdirs.user_cache_path("halfnormal", appauthor=False)]
-
-
 def read(module: str) -> list[Compiled] | None:
     """Return the kernels of ``module`` as they were kept, or None where they have to be compiled."""
+    key = _key()  # before their module can be imported: see sources_digest
     for place in places():
         try:
             content = (place / _file_name(module)).read_bytes()
         except OSError:
             continue
-        kept = _parsed(content)
+        kept = _parsed(content, key)
         if kept is not None:
             return kept
     return None
@@ -87,14 +70,13 @@ def write(module: str, kernels: Sequence[Compiled]) -> str:
 
     Whoever reads meanwhile finds the old file or the new one, whole.
     """
-    index = [[kernel.name, [astuple(a) for a in kernel.arguments], len(kernel.code)] for kernel in kernels]
-    head = json.dumps({"key": _key(), "kernels": index}).encode() + b"\n"
-    rest = head + b"".join(kernel.code for kernel in kernels)
-    content = hashlib.sha256(rest).hexdigest().encode() + b"\n" + rest
+    if sources_digest() != sources_digest.__wrapped__():
+        return "their sources have changed since this program started"
+    content = _laid_out(kernels)
     trouble = ""
     for place in places():
         path = place / _file_name(module)
-        temporary = path.with_name(f"{path.name}.{secrets.token_hex(6)}")
+        temporary = path.with_name(f"{path.name}.{os.getpid()}.{os.urandom(4).hex()}")
         try:
             place.mkdir(parents=True, exist_ok=True)
             try:
@@ -109,17 +91,21 @@ def write(module: str, kernels: Sequence[Compiled]) -> str:
     return trouble
 
 
-def _parsed(content: bytes) -> list[Compiled] | None:
+def _laid_out(kernels: Sequence[Compiled]) -> bytes:
+    index = [[kernel.name, [astuple(a) for a in kernel.arguments], len(kernel.code)] for kernel in kernels]
+    rest = b"\n".join([_key(), json.dumps(index).encode(), b"".join(kernel.code for kernel in kernels)])
+    return hashlib.sha256(rest).hexdigest().encode() + b"\n" + rest
+
+
+def _parsed(content: bytes, expected: bytes) -> list[Compiled] | None:
     checksum, _, rest = content.partition(b"\n")
-    if hashlib.sha256(rest).hexdigest().encode() != checksum:
+    key, _, body = rest.partition(b"\n")
+    if key != expected or hashlib.sha256(rest).hexdigest().encode() != checksum:
         return None
-    head, _, code = rest.partition(b"\n")
-    index = json.loads(head)
-    if index["key"] != _key():
-        return None
+    index, _, code = body.partition(b"\n")
     kernels = []
     start = 0
-    for name, arguments, size in index["kernels"]:
+    for name, arguments, size in json.loads(index):
         kernels.append(Compiled(name, tuple(Argument(*a) for a in arguments), code[start : start + size]))
         start += size
     return kernels
@@ -141,14 +127,10 @@ def _file_name(module: str) -> str:
 
 
 @cache
-def _key() -> str:
+def _key() -> bytes:
     """Return a digest of the machine, the versions, and every source a kernel may come from."""
-    digest = hashlib.sha256(repr((_FORMAT, _file_name(""), llvmlite.__version__)).encode())
-    digest.update(_numba_version())
-    for path in [*sources(), *sorted(Path(__file__).parent.glob("*.py"))]:
-        digest.update(repr((path.name, path.stat().st_size)).encode())
-        digest.update(path.read_bytes())
-    return digest.hexdigest()
+    versions = (_FORMAT, _file_name(""), llvmlite.__version__, np.__version__, _numba_version(), sources_digest())
+    return hashlib.sha256(repr(versions).encode()).hexdigest().encode()
 
 
 def _numba_version() -> bytes:
