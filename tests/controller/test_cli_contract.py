@@ -31,7 +31,7 @@ def test_doctor_lists_checks_with_hints(line: Line, monkeypatch: pytest.MonkeyPa
     from controller import doctor
 
     checks = (doctor.Check("disk", True, "80 GB free"), doctor.Check("jack", False, "not running", "Start it."))
-    monkeypatch.setattr(doctor, "examine", lambda *, warm: doctor.Doctor(True, checks))
+    monkeypatch.setattr(doctor, "examine", lambda *, warm, emit: doctor.Doctor(True, checks))
     told = line.json("doctor")
     assert told["ok"] is True
     assert [set(check) >= {"name", "ok", "detail", "hint"} for check in told["checks"]] == [True, True]
@@ -43,7 +43,7 @@ def test_doctor_lists_checks_with_hints(line: Line, monkeypatch: pytest.MonkeyPa
 def test_doctor_exits_1_when_the_main_job_cannot_run(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
     from controller import doctor
 
-    monkeypatch.setattr(doctor, "examine", lambda *, warm: doctor.Doctor(False, ()))
+    monkeypatch.setattr(doctor, "examine", lambda *, warm, emit: doctor.Doctor(False, ()))
     assert line.run("doctor").code == 1
 
 
