@@ -11,6 +11,12 @@ from dsp.processor import Settings
 __all__ = ["KINDS", "effect"]
 
 KINDS: dict[str, str] = {
+    "align": "delay:Align",
+    "advance": "trim:Advance",
+    "trim": "trim:Trim",
+    "gate": "gate:Gate",
+    "compressor": "compressor:Compressor",
+    "deesser": "deesser:DeEsser",
     "eq": "equaliser:Equaliser",
     "dynamic_eq": "dynamic_eq:DynamicEqualiser",
     "linear_phase": "linear_phase:LinearPhase",
