@@ -9,7 +9,7 @@ from typing import ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from dsp.filters import BUTTERWORTH_Q, Band, sections, svf
+from dsp.filters import BUTTERWORTH_Q, Band, check_rate, sections, svf
 from dsp.kernels.compiled import library
 from dsp.processor import STEP_FRAMES, Block, Declared, Settings, choice, number, several
 from dsp.processors.equaliser import CHUNK_FRAMES, decay_frames, silent
@@ -48,7 +48,7 @@ class DynamicBand(Declared):
 
     def follower(self, rate_hz: float) -> NDArray[np.float64]:
         """Return the row of what follows the level in this band. Raises DspError for a rate that cannot carry it."""
-        sections(Band(self.kind, self.freq_hz), rate_hz)
+        check_rate(Band(self.kind, self.freq_hz), rate_hz)
         g, k = math.tan(math.pi * self.freq_hz / rate_hz), 1.0 / (self.q if self.kind == "bell" else BUTTERWORTH_Q)
         m0, m1, m2 = _DETECTORS[self.kind]
         period_s = (4.0 if self.kind == "low_shelf" else 1.0) / self.freq_hz
@@ -85,20 +85,26 @@ class _Table:
     """
 
     def __init__(self, band: DynamicBand, rate_hz: float) -> None:
-        self._band, self._rate_hz = band, rate_hz
+        self.band = band
+        self._rate_hz = rate_hz
         self._rows: dict[int, NDArray[np.float64]] = {}
-        self.base_db, self.range_db = band.gain_db, band.range_db
-        self._made(math.floor(band.gain_db))
+
+    def of(self, band: DynamicBand) -> _Table:
+        """Return the table for ``band``: what of this one is the same is kept."""
+        made = _Table(band, self._rate_hz)
+        if (band.kind, band.freq_hz, band.q) == (self.band.kind, self.band.freq_hz, self.band.q):
+            made._rows = self._rows
+        return made
 
     def _made(self, gain_db: int) -> NDArray[np.float64]:
         if gain_db not in self._rows:
-            band = Band(self._band.kind, self._band.freq_hz, float(gain_db), self._band.q)
+            band = Band(self.band.kind, self.band.freq_hz, float(gain_db), self.band.q)
             self._rows[gain_db] = svf(sections(band, self._rate_hz)[0])
         return self._rows[gain_db]
 
     def rows(self, moved_db: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the sections (K, 5) at gains (K,) above the band's own."""
-        gains = self.base_db + moved_db
+        gains = self.band.gain_db + moved_db
         below = np.floor(gains)
         first, last = int(np.min(below)), int(np.max(below)) + 1
         table = np.array([self._made(gain) for gain in range(first, last + 1)])
@@ -120,7 +126,7 @@ class RunningDynamicEqualiser:
         self._run = library("sections").run_sections
         self._work = np.zeros((2, CHUNK_FRAMES))
         self._position = 0
-        self._pending: tuple[DynamicEqualiser, int] | None = None
+        self._pending: tuple[DynamicEqualiser, NDArray[np.float64], int] | None = None
         self._settings = settings
         self._stand_at(settings)
 
@@ -137,7 +143,7 @@ class RunningDynamicEqualiser:
     @property
     def tail_frames(self) -> int:
         """How long the sections ring at whichever end of its range each rings longest."""
-        ends = [np.array([0.0, table.range_db]) for table in self._tables]
+        ends = [np.array([0.0, table.band.range_db]) for table in self._tables]
         rows = [table.rows(end) for table, end in zip(self._tables, ends, strict=True)]
         return max((decay_frames(np.array([row[end] for row in rows])) for end in (0, 1)), default=0)
 
@@ -180,8 +186,8 @@ class RunningDynamicEqualiser:
                 rows = np.where(share[:, None] < 1.0, here + share[:, None] * (rows - here), rows)
             knots[:, 5 * band : 5 * band + 5] = rows
 
-    def _begin(self, settings: DynamicEqualiser, frames: int) -> None:
-        """Leave for other bands from this knot on."""
+    def _begin(self, settings: DynamicEqualiser, rows: NDArray[np.float64], frames: int) -> None:
+        """Leave for other bands, which ``rows`` follow the levels of, from this knot on."""
         stands = np.zeros((1, 5 * len(self._states) + 4))
         self._rows_at(self._follower.now[:, None], self._glided, stands)
         here = stands[0, :-4].reshape(-1, 5)
@@ -189,8 +195,11 @@ class RunningDynamicEqualiser:
         while gone > len(settings.bands) and np.array_equal(here[gone - 1 :], silent(here[gone - 1 :])):
             gone -= 1
         count = max(gone, len(settings.bands))
-        self._tables = [_Table(band, self._rate_hz) for band in settings.bands]
-        rows = self._follower_rows(settings)
+        old = self._tables
+        self._tables = [
+            old[index].of(band) if index < len(old) else _Table(band, self._rate_hz)
+            for index, band in enumerate(settings.bands)
+        ]
         self._follower = self._follower.resized(np.concatenate([rows, self._follower.rows[len(rows) : count]]))
         new = [silent(table.rows(np.zeros(1))) for table in self._tables[gone:]]
         self._from = np.concatenate([here[:gone], *new])
@@ -201,9 +210,7 @@ class RunningDynamicEqualiser:
 
     def change(self, settings: DynamicEqualiser, frames: int) -> None:
         """Go to other bands, from the next knot on. Raises DspError for a band that the rate cannot carry."""
-        for band in settings.bands:
-            band.follower(self._rate_hz)
-        self._pending = settings, frames
+        self._pending = settings, self._follower_rows(settings), frames
 
     def reset(self) -> None:
         """Forget what was heard, and stand where the settings were going."""
