@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from dsp.bank import BankStrip, StripBank, StripSound
 from dsp.dynamics import Compressor
 from dsp.errors import DspError, ShapeError
-from dsp.filters import Band, design_band, design_highpass
+from dsp.filters import Band, Biquad, sections
 from dsp.kernels.compiled import library
 from dsp.lane_rows import MOST_SECTIONS, WORDS, Way, led_by, rows_of, sound_numbers
 from dsp.processor import STEP_FRAMES
@@ -174,11 +174,19 @@ class MixEngine:
         self.close()
 
 
+def _slots(bands: Sequence[Band | None], rate_hz: float) -> tuple[Biquad | None, ...]:
+    """Return the sections of ``bands``; one that does nothing keeps a place."""
+    slots: list[Biquad | None] = []
+    for band in bands:
+        slots += [None] if band is None or band.is_flat else sections(band, float(rate_hz))
+    return tuple(slots)
+
+
 def strip_sound(settings: StripSettings, rate_hz: float) -> StripSound:
     """Return what ``settings`` does to a strip's sound, for ``StripBank``. Raises DspError for a band above Nyquist."""
-    sections = [None if settings.hpf_hz is None else design_highpass(float(settings.hpf_hz), float(rate_hz))]
-    sections += [None if b.gain_db == 0.0 else design_band(b, float(rate_hz)) for b in settings.bands]
-    return StripSound(settings.trim_db, settings.polarity_inverted, tuple(sections), settings.compressor)
+    high_pass = None if settings.hpf_hz is None else Band("high_pass", float(settings.hpf_hz))
+    slots = _slots((high_pass, *settings.bands), rate_hz)
+    return StripSound(settings.trim_db, settings.polarity_inverted, slots, settings.compressor)
 
 
 def _bank_strip(settings: StripSettings, rate_hz: float, pre: bool) -> BankStrip:
@@ -203,8 +211,7 @@ def _bank_strip(settings: StripSettings, rate_hz: float, pre: bool) -> BankStrip
 
 
 def _bus_sound(settings: BusSettings, rate_hz: float) -> StripSound:
-    sections = tuple(None if b.gain_db == 0.0 else design_band(b, float(rate_hz)) for b in settings.bands)
-    return StripSound(sections=sections, compressor=settings.compressor)
+    return StripSound(sections=_slots(settings.bands, rate_hz), compressor=settings.compressor)
 
 
 class BusProcessor:
