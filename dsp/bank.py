@@ -114,7 +114,7 @@ class StripBank:
         self._total = np.zeros(padded)
         self._objects = np.zeros(len(self.strips), dtype=np.int64)
         self._lanes = np.full((count * LANES, 2), -1, dtype=np.int64)
-        self._data_place = _data_place()
+        self._point = self._kernels.point.bind(self._objects, _data_place(), self._lanes, self._sources)
         behind = [self._behind[self._group[s.index]] * LANES + s.lane for s in self._all]
         self._channel_lanes = np.array(
             [lane + c for s, lane in zip(self._all, behind, strict=True) for c in range(s.strip.channels)],
@@ -211,6 +211,7 @@ class StripBank:
         chunk = min(frames, _CHUNK_FRAMES)
         if self._sums.shape[2] < chunk:
             self._sums = _aligned(len(self._sums), self._sums.shape[1], chunk, 4)
+        self._bind()
         self._total = np.zeros(self._gains.shape[2] * frames)
         self._pre = (-1, [])
         for strip in self._all:
@@ -263,7 +264,7 @@ class StripBank:
         self._objects[:] = [id(block) for block in blocks]
         for i in self._with_source:
             self._objects[i] = id(self._all[i].source)
-        self._kernels.point(self._objects, self._data_place, self._lanes, self._sources)
+        self._point()
         return blocks, frames
 
     def process(self, stems: Sequence[Block | None]) -> tuple[NDArray[np.float64], list[Block | None]]:
@@ -282,7 +283,7 @@ class StripBank:
             if self._moving or self._fading:
                 self._move(count)
             self._run(blocks, start, count)
-            self._kernels.add_groups(self._sums, count, start, total)
+            self._add_groups(count, start, total)
             self.position += count
             start += count
         if self._pre[0] != frames:
@@ -299,10 +300,11 @@ class StripBank:
             if not self._all[i].gains.moves(self.position):
                 self._fading.remove(i)
                 self._settle(self._all[i])
-        if self._moving:
-            self._rows = _with_knots(self._rows, _MOVING_FRAMES)
-        if self._fading:
-            self._gains = _with_knots(self._gains, _CHUNK_FRAMES)
+        rows = _with_knots(self._rows, _MOVING_FRAMES) if self._moving else self._rows
+        gains = _with_knots(self._gains, _CHUNK_FRAMES) if self._fading else self._gains
+        if rows is not self._rows or gains is not self._gains:
+            self._rows, self._gains = rows, gains
+            self._bind()
         first, offset = divmod(self.position, STEP_FRAMES)
         knots = np.arange(first, first + (offset + frames - 1) // STEP_FRAMES + 2)
         for i in self._moving:
@@ -347,25 +349,16 @@ class StripBank:
                         insert.process(strip.pre[start:stop])
             self._kernel(self._behind[g], self._behind[g] + 1, start, frames, thread)
 
+    def _bind(self) -> None:
+        """Bind the kernels to the arrays as they are now."""
+        numbers = (self._rows, self._gains, self._links, self._states, self._peaks, self._scratch, self._sums)
+        lanes = (self._plan, self._sources, self._outs)
+        run = self._kernels.run_groups
+        self._run_groups = [run.bind(*[None] * 5, thread, *lanes, *numbers) for thread in range(self._threads)]
+        self._add_groups = self._kernels.add_groups.bind(self._sums, None, None, None)
+
     def _kernel(self, first: int, last: int, start: int, frames: int, thread: int) -> None:
-        self._kernels.run_groups(
-            first,
-            last,
-            start,
-            frames,
-            self.position,
-            thread,
-            self._plan,
-            self._sources,
-            self._outs,
-            self._rows,
-            self._gains,
-            self._links,
-            self._states,
-            self._peaks,
-            self._scratch,
-            self._sums,
-        )
+        self._run_groups[thread](first, last, start, frames, self.position)
 
     def close(self) -> None:
         """End the threads; the bank goes on working with one."""

@@ -232,6 +232,7 @@ class BusProcessor:
         self._links = np.full(2, -1, dtype=np.int64).view(np.float64)
         self._states = np.zeros((2 + 2 * MOST_SECTIONS, 2))
         self._scratch = np.zeros(2 * (2 * _SLICE_FRAMES + 2 * WORDS + 2))
+        self._bind()
 
     @property
     def reduction_db(self) -> float:
@@ -260,6 +261,10 @@ class BusProcessor:
         sides = np.ones(2)
         return rows_of(self._sound.at(knots))[:, :, None] * sides, faders.reshape(-1, 1, 1) * sides
 
+    def _bind(self) -> None:
+        arrays = (self._rows, self._faders, self._links, self._states, self._scratch)
+        self._call = self._run.bind(*[None] * 5, *arrays, None)
+
     def process(self, block: NDArray[np.float64] | NDArray[np.float32]) -> NDArray[np.float64]:
         """Return the next (n, 2) of the bus as float64. Raises ShapeError for another shape."""
         if block.ndim != 2 or block.shape[1] != 2:
@@ -272,20 +277,9 @@ class BusProcessor:
             moves |= self.settings.automation is not None
             if moves or self._moved:  # once more where all has arrived
                 self._rows, self._faders = self._numbers(len(piece))
+                self._bind()
             self._moved = moves
-            self._run(
-                self._position,
-                self._sections,
-                self._compresses,
-                moves,
-                piece,
-                self._rows,
-                self._faders,
-                self._links,
-                self._states,
-                self._scratch,
-                out[start : start + _CHUNK_FRAMES],
-            )
+            self._call(self._position, self._sections, self._compresses, moves, piece, out[start : start + len(piece)])
             self._position += len(piece)
         return out
 
