@@ -20,6 +20,8 @@ KINDS: dict[str, str] = {
     "eq": "equaliser:Equaliser",
     "dynamic_eq": "dynamic_eq:DynamicEqualiser",
     "linear_phase": "linear_phase:LinearPhase",
+    "convolution": "convolution:Convolution",
+    "reverb": "reverb:Reverb",
 }
 """Kind → ``module:Class``, the module in ``dsp.processors``."""
 
