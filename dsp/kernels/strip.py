@@ -289,7 +289,7 @@ def run_groups(
     plan's QUADS have their bit set.
     """
     knots, words = rows.shape[1], rows.shape[2]
-    destinations = gains.shape[2]
+    gain_knots, destinations = gains.shape[1], gains.shape[2]
     planar, row = 16 * SLICE_FRAMES, 32 * SLICE_FRAMES
     lanes_at = thread * scratch.shape[1]
     planar_at, row_at = lanes_at + planar, lanes_at + row
@@ -301,7 +301,7 @@ def run_groups(
         moves, fades = plan[g, MOVES] != 0, plan[g, FADES] != 0
         quads = plan[g, QUADS]
         writes = plan[g, WRITES] != 0
-        rows_at, gains_at = 16 * g * knots * words, 16 * g * knots * destinations
+        rows_at, gains_at = 16 * g * knots * words, 16 * g * gain_knots * destinations
         state_at = 16 * g * states.shape[1]
         used = COMPRESSOR_WORDS + SECTION_WORDS * sections
         _copy(rows, rows_at, used, scratch, row_at)
