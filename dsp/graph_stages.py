@@ -102,12 +102,16 @@ class Stage:
         if feed.automation is not None:
             gains = ramp(feed.automation, position + self._song, frames, self._rate_hz)
         for side in range(2):
-            part[side] = 0.0
+            out = part[side]
             for channel, pair in enumerate(feed.gains):
                 if gains is not None or pair[side] != 0.0:
                     gain = pair[side] if gains is None else gains[:, channel, side]
-                    np.multiply(signal[:, channel], gain, out=product, dtype=np.float64)
-                    part[side] += product
+                    np.multiply(signal[:, channel], gain, out=out, dtype=np.float64)
+                    if out is product:
+                        part[side] += product
+                    out = product
+            if out is not product:
+                out[:] = 0.0
         return part
 
 

@@ -242,7 +242,7 @@ def test_a_mix_minus_is_the_main_bus_without_one_strip_or_bus() -> None:
 def test_a_sample_that_is_no_number_becomes_silence_and_is_counted() -> None:
     x = noise(1_000)
     wrong = x.copy()
-    wrong[10], wrong[20], wrong[700] = math.nan, math.inf, -math.inf
+    wrong[10], wrong[20], wrong[700] = -math.inf, math.inf, math.nan
     out = render([strip("x", hpf_hz=100.0), strip("y")], [wrong, x])
     x[[10, 20, 700]] = 0.0
     clean = render([strip("x", hpf_hz=100.0)], [x])
