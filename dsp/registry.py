@@ -18,6 +18,8 @@ KINDS: dict[str, str] = {
     "compressor": "compressor:Compressor",
     "deesser": "deesser:DeEsser",
     "eq": "equaliser:Equaliser",
+    "dynamic_eq": "dynamic_eq:DynamicEqualiser",
+    "linear_phase": "linear_phase:LinearPhase",
 }
 """Kind → ``module:Class``, the module in ``dsp.processors``."""
 

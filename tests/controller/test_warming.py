@@ -6,14 +6,15 @@ import json
 import sys
 import textwrap
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from controller import compiling, warming
 from controller.events import Event, Finding, Progress, Started
+from controller.tui.jobs import Job, Jobs
 from dsp.kernels import compiled
-
-SLOW = 5.0
 
 
 @pytest.fixture
@@ -81,6 +82,16 @@ def test_a_command_that_has_to_compile_says_so(monkeypatch):
     assert isinstance(finding, Finding)
     assert "/nowhere: read-only" in finding.what
     assert "NUMBA_CACHE_DIR" in finding.hint
+
+
+def test_a_job_of_the_console_says_so_too(monkeypatch):
+    monkeypatch.setattr(compiled, "on_compile", None)
+    said: list[Any] = []
+    app: Any = SimpleNamespace(post_message=said.append)
+    Jobs(app)._run(Job("print", lambda result: None), lambda emit, accept: compiled._tell(compiled.Compiling("gate")))
+    told, ended = said
+    assert "gate" in told.event.detail
+    assert ended.error is None
 
 
 def test_the_real_worker_compiles_what_is_not_there(monkeypatch, tmp_path: Path):

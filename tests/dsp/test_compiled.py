@@ -15,6 +15,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import dsp.kernels
 from dsp.errors import DspError, KernelError, KernelTypeError
@@ -337,6 +339,37 @@ def test_what_is_not_declared_is_refused_and_nothing_is_touched(either, case):
             either.scale.bind(*values)
     with pytest.raises(KernelTypeError, match=word):
         either.scale.bind(*hole)(wrong)
+
+
+@given(
+    dtype=st.sampled_from(["f4", "f4", "f4", "f8", ">f4", "i4", "c8"]),
+    shape=st.sampled_from([(3, 4), (1, 1), (5, 2), (4,), (2, 3, 2)]),
+    order=st.sampled_from("CCF"),
+    step=st.sampled_from([1, 1, 1, 2, -1]),
+    writeable=st.sampled_from([True, True, False]),
+)
+@settings(max_examples=60, deadline=None)
+def test_exactly_what_is_declared_runs_and_only_that_is_written(toy, dtype, shape, order, step, writeable):
+    memory = np.ones((64, *shape[1:]), dtype, order=order)
+    array = memory[8 : 8 + shape[0] * abs(step) : step] if step > 0 else memory[8 : 8 - shape[0] : step]
+    array.flags.writeable = writeable
+    fits = (
+        array.dtype == np.float32
+        and array.dtype.isnative
+        and array.ndim == 2
+        and array.flags.c_contiguous
+        and writeable
+    )
+    sums = np.zeros(8)
+    if fits:
+        toy.scale(array, sums, len(array), 0.5, True)
+        assert (array == 0.5).all()
+        assert (memory != 1).sum() == array.size
+    else:
+        with pytest.raises(KernelTypeError):
+            toy.scale(array, sums, len(array), 0.5, True)
+        assert (memory == 1).all()
+        assert not sums.any()
 
 
 @pytest.mark.parametrize("count", [0, 1, 4, 6])

@@ -24,7 +24,6 @@ import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from dsp.errors import KernelError
@@ -101,6 +100,8 @@ def warm(name: str) -> bool:
 
 @cache
 def _library(name: str) -> Library:
+    if name not in modules():
+        raise KernelError(f"there are no kernels {name!r}, only those of {', '.join(modules())}")
     kernels = _mapped(name) if _native() else None
     return Library(name, _dispatched(name) if kernels is None else kernels)
 
@@ -133,12 +134,12 @@ def _mapped(name: str) -> Mapping[str, Kernel] | None:
 
 
 def _compiled(name: str) -> list[Compiled] | None:
-    from dsp.kernels.compiled import build, store
-
     _tell(Compiling(name))
     start = time.perf_counter()
+    from dsp.kernels.compiled import build, store
+
     try:
-        compiled = build.build(_module(name))
+        compiled = build.build(importlib.import_module(f"{_ROOM}.{name}"))
     except build.Unfit:
         return None
     trouble = store.write(name, compiled)
@@ -159,16 +160,7 @@ def _dispatched(name: str) -> Mapping[str, Kernel]:
     from dsp.kernels.compiled.calls import DispatchedKernel
 
     kernels: dict[str, Kernel] = {}
-    for kernel_name, function in build.declared(_module(name)).items():
+    for kernel_name, function in build.declared(importlib.import_module(f"{_ROOM}.{name}")).items():
         where = f"{name}.{kernel_name}"
         kernels[kernel_name] = DispatchedKernel(where, *build.dispatched(where, function))
     return kernels
-
-
-def _module(name: str) -> ModuleType:
-    try:
-        return importlib.import_module(f"{_ROOM}.{name}")
-    except ModuleNotFoundError as error:
-        if error.name != f"{_ROOM}.{name}":
-            raise
-        raise KernelError(f"there are no kernels {name!r}, only those of {', '.join(modules())}") from error

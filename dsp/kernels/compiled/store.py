@@ -53,12 +53,13 @@ class Compiled:
 
 def read(module: str) -> list[Compiled] | None:
     """Return the kernels of ``module`` as they were kept, or None where they have to be compiled."""
+    key = _key()  # before their module can be imported: see sources_digest
     for place in places():
         try:
             content = (place / _file_name(module)).read_bytes()
         except OSError:
             continue
-        kept = _parsed(content)
+        kept = _parsed(content, key)
         if kept is not None:
             return kept
     return None
@@ -96,10 +97,10 @@ def _laid_out(kernels: Sequence[Compiled]) -> bytes:
     return hashlib.sha256(rest).hexdigest().encode() + b"\n" + rest
 
 
-def _parsed(content: bytes) -> list[Compiled] | None:
+def _parsed(content: bytes, expected: bytes) -> list[Compiled] | None:
     checksum, _, rest = content.partition(b"\n")
     key, _, body = rest.partition(b"\n")
-    if key != _key() or hashlib.sha256(rest).hexdigest().encode() != checksum:
+    if key != expected or hashlib.sha256(rest).hexdigest().encode() != checksum:
         return None
     index, _, code = body.partition(b"\n")
     kernels = []
