@@ -18,6 +18,7 @@ KINDS: dict[str, str] = {
     "compressor": "compressor:Compressor",
     "deesser": "deesser:DeEsser",
     "eq": "equaliser:Equaliser",
+    "autofilter": "autofilter:AutoFilter",
     "dynamic_eq": "dynamic_eq:DynamicEqualiser",
     "linear_phase": "linear_phase:LinearPhase",
     "convolution": "convolution:Convolution",
