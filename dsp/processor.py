@@ -264,10 +264,10 @@ class Glide:
         return self._at(self._done)
 
     def to(self, row: NDArray[np.float64], frames: int) -> None:
-        """Go to ``row`` over the next ``frames`` frames, at least one step; from wherever it stands."""
+        """Go to ``row`` over the next ``frames`` frames, rounded up to whole steps; from wherever it stands."""
         self._from = self.now
         self._to = np.asarray(row, dtype=np.float64)
-        self._frames, self._done = max(STEP_FRAMES, frames), 0
+        self._frames, self._done = max(STEP_FRAMES, -(-frames // STEP_FRAMES) * STEP_FRAMES), 0
 
     def _at(self, frame: int) -> NDArray[np.float64]:
         if self._done >= self._frames:
