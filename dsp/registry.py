@@ -18,6 +18,7 @@ KINDS: dict[str, str] = {
     "compressor": "compressor:Compressor",
     "deesser": "deesser:DeEsser",
     "eq": "equaliser:Equaliser",
+    "saturation": "saturation:Saturation",
 }
 """Kind → ``module:Class``, the module in ``dsp.processors``."""
 
