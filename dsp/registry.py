@@ -23,6 +23,7 @@ KINDS: dict[str, str] = {
     "linear_phase": "linear_phase:LinearPhase",
     "convolution": "convolution:Convolution",
     "reverb": "reverb:Reverb",
+    "saturation": "saturation:Saturation",
 }
 """Kind → ``module:Class``, the module in ``dsp.processors``."""
 
