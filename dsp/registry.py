@@ -14,6 +14,7 @@ KINDS: dict[str, str] = {
     "gate": "gate:Gate",
     "compressor": "compressor:Compressor",
     "deesser": "deesser:DeEsser",
+    "limiter": "limiter:Limiter",
 }
 """Kind → ``module:Class``, the module in ``dsp.processors``."""
 
