@@ -15,6 +15,7 @@ KINDS: dict[str, str] = {
     "compressor": "compressor:Compressor",
     "deesser": "deesser:DeEsser",
     "limiter": "limiter:Limiter",
+    "multiband": "multiband:Multiband",
 }
 """Kind → ``module:Class``, the module in ``dsp.processors``."""
 
