@@ -89,6 +89,33 @@ def test_an_early_strip_is_early_and_the_rest_begins_on_the_songs_first_frame(so
     assert ("vox", "latency") in {(p["strip"], p["stage"]) for p in made.facts["allocation"]}
 
 
+def test_a_gate_that_looks_ahead_is_in_step_with_the_dry_signal(song: Song) -> None:
+    """A gate that never closes changes nothing, 5 ms late; the same turned round beside it takes it out."""
+    open_gate = Insert(kind="gate", settings={"threshold_db": -120.0, "lookahead_ms": 5.0})
+    strips = (
+        song.track("vox", inserts=(open_gate,), output="low"),
+        Strip(name="dry", stem="vox.wav", pan=-100.0, polarity="inverted"),
+    )
+    made = song.print(*strips, busses=(AddedBus(name="low", inserts=(open_gate,)),))
+    assert made.facts["graph_latency_samples"] == 480
+    # It opens at the first sample, from a gain of almost 1. One frame out of step would leave as much as there is.
+    assert np.abs(read(made.file)).max() < 1e-6
+
+
+def test_a_side_chain_hears_another_strip_whatever_its_fader(song: Song) -> None:
+    song.stems["drums"][10_000:] = 0.0
+    soundfile.write(song.project.root / "stems" / "drums.wav", song.stems["drums"], RATE_HZ, subtype="FLOAT")
+    settings = {"threshold_db": -60.0, "ratio": 20.0, "attack_ms": 0.1, "release_ms": 5.0}
+    ducked = Insert(kind="compressor", key="drums", settings=settings)
+    out = song.left(song.track("bass", inserts=(ducked,)), song.track("drums", fader_db=-math.inf))
+    level_db = [
+        20 * math.log10(np.std(out[a:b]) / np.std(song.stems["bass"][a:b]))
+        for a, b in ((3_000, 9_000), (15_000, 25_000))
+    ]
+    assert level_db[0] < -20.0
+    assert level_db[1] == pytest.approx(0.0, abs=0.01)
+
+
 def test_a_sub_group_a_parallel_bus_and_sends_before_and_after_the_fader(song: Song) -> None:
     strips = (
         song.track("bass", output="low", fader_db=-6.0),
