@@ -15,7 +15,7 @@ CHUNK_FRAMES = 64
 """Frames worked on at once; states are cleaned of denormals whenever the frame number is a multiple of this."""
 
 FOLLOW_WORDS = 12
-"""Words of a follower: g, k, m0, m1, m2, the mean square's share, threshold, side, slope, range, attack, release."""
+"""Words of a follower: g, k, m0, m1, m2, the mean square's share, threshold, side, slope, most, attack, release."""
 
 _STEP_FRAMES = 16
 _TINY = 1e-30
@@ -145,7 +145,7 @@ def follow_levels(x: NDArray[np.float32], position: int, rows: F64, states: F64,
     ``x`` (n, 1 or 2), its first frame the stream's frame ``position``. ``rows`` (B, FOLLOW_WORDS) each filter it (g, k,
     m0, m1, m2), take the mean square by two one-poles (the share a new frame has) and the louder channel's level in dB
     against a full-scale sine; what that lies above the threshold (below, for a side of −1), times the slope, within 0
-    to the range, is wanted; ``reached`` (B,) goes to it by the share of the way it covers in a step: attack away from
+    to the most, is wanted; ``reached`` (B,) goes to it by the share of the way it covers in a step: attack away from
     0, release towards it. ``states`` (B, 2, 4).
     """
     frames = x.shape[0]

@@ -58,7 +58,7 @@ class DynamicBand(Declared):
             rate_hz,
             threshold_db=self.threshold_db,
             slope=math.copysign(1.0 - 1.0 / self.ratio, self.range_db),
-            range_db=self.range_db,
+            most=self.range_db,
             above=self.when == "above",
             attack_ms=self.attack_ms,
             release_ms=self.release_ms,

@@ -27,7 +27,7 @@ def follower_row(
     *,
     threshold_db: float,
     slope: float,
-    range_db: float,
+    most: float,
     above: bool = True,
     attack_ms: float,
     release_ms: float,
@@ -35,12 +35,12 @@ def follower_row(
     """Return a row of ``dsp.kernels.sections.follow_levels``.
 
     ``detector``: g, k, m0, m1, m2 of what the level is taken behind; ``window_s``: time constant of each of the two
-    averages of its square. ``slope``: dB wanted per dB above the threshold (below it, if not ``above``), with the sign
-    of ``range_db``, which is the most.
+    averages of its square. ``slope``: what is wanted per dB above the threshold (below it, if not ``above``), with the
+    sign of ``most``, beyond which it does not go.
     """
     share = -math.expm1(-1.0 / (window_s * rate_hz))
     times = step_share(attack_ms, rate_hz), step_share(release_ms, rate_hz)
-    return np.array([*detector, share, threshold_db, 1.0 if above else -1.0, slope, range_db, *times])
+    return np.array([*detector, share, threshold_db, 1.0 if above else -1.0, slope, most, *times])
 
 
 class Follower:

@@ -31,7 +31,7 @@ def mixed(sizes, automation=stereo_fade):
     with MixEngine(strips, rate_hz=RATE, threads=1) as engine:
         for size in sizes:
             block = x[at : at + size]
-            out.append(engine.process([block, block]).bus)
+            out.append(engine.process([block, block]).bus.copy())
             at += size
     return x[:at, 0].astype(np.float64), np.concatenate(out)
 
