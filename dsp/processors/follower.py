@@ -12,8 +12,6 @@ from dsp.processor import STEP_FRAMES, Block
 
 __all__ = ["Follower", "follower_row", "step_share"]
 
-_WORDS = 12
-
 
 def step_share(time_ms: float, rate_hz: float) -> float:
     """Return the part of its way that something with this time constant (63 %) covers in one step of 16 frames."""
