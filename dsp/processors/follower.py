@@ -74,7 +74,7 @@ class Follower:
         steps = (first + len(x)) // STEP_FRAMES
         if self._found.shape[1] < steps:
             self._found = np.zeros((len(self.rows), steps))
-        self._follow(x, position, self.rows, self._states, self._reached, self._found)
+        self._follow(np.ascontiguousarray(x), position, self.rows, self._states, self._reached, self._found)
         values = np.concatenate([self._recent, self._found[:, :steps]], axis=1)
         self._recent = values[:, -2:].copy()
         return values[:, : (first + len(x) - 1) // STEP_FRAMES + 2]
