@@ -21,6 +21,9 @@ KINDS: dict[str, str] = {
     "autofilter": "autofilter:AutoFilter",
     "dynamic_eq": "dynamic_eq:DynamicEqualiser",
     "linear_phase": "linear_phase:LinearPhase",
+    "convolution": "convolution:Convolution",
+    "reverb": "reverb:Reverb",
+    "saturation": "saturation:Saturation",
 }
 """Kind → ``module:Class``, the module in ``dsp.processors``."""
 
