@@ -26,6 +26,7 @@ KINDS: dict[str, str] = {
     "saturation": "saturation:Saturation",
     "limiter": "limiter:Limiter",
     "multiband": "multiband:Multiband",
+    "transient": "transient:Transient",
 }
 """Kind → ``module:Class``, the module in ``dsp.processors``."""
 
