@@ -22,6 +22,7 @@ KINDS: dict[str, str] = {
     "dynamic_eq": "dynamic_eq:DynamicEqualiser",
     "linear_phase": "linear_phase:LinearPhase",
     "convolution": "convolution:Convolution",
+    "delay": "delay:Delay",
     "reverb": "reverb:Reverb",
     "saturation": "saturation:Saturation",
     "limiter": "limiter:Limiter",
