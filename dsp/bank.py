@@ -309,8 +309,8 @@ class StripBank:
         knots = np.arange(first, first + (offset + frames - 1) // STEP_FRAMES + 2)
         for i in self._moving:
             strip = self._all[i]
-            rows = rows_of(strip.sound.at(knots), strip.sections)
-            self._rows[self._group[i], : len(knots), : rows.shape[1], strip.lanes] = rows[:, :, None]
+            found = rows_of(strip.sound.at(knots), strip.sections)
+            self._rows[self._group[i], : len(knots), : found.shape[1], strip.lanes] = found[:, :, None]
         for i in self._fading:
             strip, behind = self._all[i], self._behind[self._group[i]]
             self._gains[behind, : len(knots), : self._destinations, strip.lanes] = strip.gains_at(knots)
