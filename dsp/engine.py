@@ -8,9 +8,7 @@ bit for bit. There is no latency.
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Literal
@@ -18,9 +16,13 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from dsp.dynamics import Compressor, compressor_row
+from dsp.bank import BankStrip, StripBank, StripSound
+from dsp.dynamics import Compressor
 from dsp.errors import DspError, ShapeError
-from dsp.filters import Band, cascade, state_space
+from dsp.filters import Band, Biquad, sections
+from dsp.kernels.compiled import library
+from dsp.lane_rows import MOST_SECTIONS, WORDS, Way, led_by, rows_of, sound_numbers
+from dsp.processor import STEP_FRAMES
 from dsp.space import Reverb, ReverbSettings
 
 __all__ = [
@@ -36,18 +38,15 @@ __all__ = [
     "warm",
 ]
 
+_SLICE_FRAMES = 128
+
 _CHUNK_FRAMES = 8192
-"""Frames between two meetings of the threads: long enough to hide the hand-over, short enough to stay in the cache."""
-
-_WORTH_A_THREAD = 16_384
-"""Samples in a chunk below which one thread is quicker than handing work over."""
-
-_MOST_THREADS = 8
+"""Frames of the bus for which the numbers that move are made at once."""
 
 Automation = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 """Gains that move: given K moments since the start [s], the linear gains there. A pure function.
 
-The engine asks for every ``RAMP_FRAMES``-th frame and goes straight from one to the next, so nothing clicks. For a
+The engine asks for every ``STEP_FRAMES``-th frame and goes straight from one to the next, so nothing clicks. For a
 strip it returns (K, channels, 3): to left, to right, and the send after those; for a bus (K,), its fader.
 """
 
@@ -105,72 +104,22 @@ class BusSettings:
 class MixBlock:
     """What one block of stems became.
 
-    ``pre``: every strip after trim … compressor and before its fader, (n, ch) float32, in the strips' order.
-    ``bus``: the sum of the strips that are on the bus, and the reverb, (n, 2) float64.
+    ``pre``: every strip after trim … compressor and before its fader, (n, ch) float32, in the strips' order. ``bus``:
+    the sum of the strips that are on the bus, and the reverb, (n, 2) float64. ``peaks``: the largest magnitude of every
+    channel of ``pre``, strip after strip. All but ``peaks`` are valid until the next block.
     """
 
     pre: list[NDArray[np.float32]]
     bus: NDArray[np.float64]
-
-
-class _Channels:
-    """State of the compiled loop for the linear part and the compressor of one strip or bus."""
-
-    def __init__(
-        self,
-        channels: int,
-        rate_hz: float,
-        *,
-        gain: float,
-        hpf_hz: float | None,
-        bands: tuple[Band, ...],
-        compressor: Compressor | None,
-        planar: NDArray[np.float64],
-    ) -> None:
-        from dsp.kernels.strip import SLICE_FRAMES, run_strip
-
-        rows = [state_space(section) for section in cascade(hpf_hz, bands, rate_hz)]
-        self._sections = np.array(rows).reshape(len(rows), 9)
-        self._states = np.zeros((len(rows), channels, 2))
-        self._compressor = compressor_row(compressor, rate_hz)
-        self._reduction = np.zeros(1)
-        self._work = np.zeros((channels + 1, SLICE_FRAMES))
-        self._planar = planar
-        self._gain = gain
-        self._run = run_strip
-        self.cost = channels * (1.0 + len(rows) + 4.0 * (self._compressor.size > 0))
-
-    def run(
-        self,
-        block: NDArray[np.float32] | NDArray[np.float64],
-        position: int,
-        out: NDArray[np.float32] | NDArray[np.float64],
-    ) -> None:
-        """Process ``block`` (n, ch) into ``out`` and ``planar``; n is at most one chunk."""
-        self._run(
-            block,
-            position,
-            self._gain,
-            self._sections,
-            self._states,
-            self._compressor,
-            self._reduction,
-            self._work,
-            self._planar,
-            out,
-        )
-
-    @property
-    def reduction_db(self) -> float:
-        """Current gain reduction of the compressor, dB, 0 or below."""
-        return float(self._reduction[0])
+    peaks: NDArray[np.float32]
 
 
 class MixEngine:
     """A running mix of ``strips`` at ``rate_hz``.
 
     ``threads=None`` takes the machine's processors, at most eight. Use as a context manager, or call ``close``, to end
-    the threads early. Raises DspError where a band cannot be built at this rate.
+    the threads early. ``pre=False``: the blocks' ``pre`` is left out. Raises DspError where a band cannot be built at
+    this rate.
     """
 
     def __init__(
@@ -180,55 +129,13 @@ class MixEngine:
         reverb: ReverbSettings | None = None,
         rate_hz: float,
         threads: int | None = None,
+        pre: bool = True,
     ) -> None:
-        from dsp.kernels.strip import sum_moving_strips, sum_strips
-
         self.strips = tuple(strips)
         self.rate_hz = rate_hz
-        self._sum = sum_strips
-        self._sum_moving = sum_moving_strips
-        offsets = np.concatenate([[0], np.cumsum([s.channels for s in self.strips], dtype=np.int64)]).astype(int)
-        self._planar = np.zeros((int(offsets[-1]), _CHUNK_FRAMES))
-        self._buses = np.zeros((4, _CHUNK_FRAMES))
-        self._gains = np.array(
-            [
-                [left * s.on_bus, right * s.on_bus, left * s.send, right * s.send]
-                for s in self.strips
-                for left, right in s.gains
-            ]
-        ).reshape(-1, 4)
-        self._automated = [
-            (slice(offsets[i], offsets[i + 1]), s, s.automation)
-            for i, s in enumerate(self.strips)
-            if s.automation is not None
-        ]
-        self._channels = [
-            _Channels(
-                s.channels,
-                rate_hz,
-                gain=10.0 ** (s.trim_db / 20.0) * (-1.0 if s.polarity_inverted else 1.0),
-                hpf_hz=s.hpf_hz,
-                bands=s.bands,
-                compressor=s.compressor,
-                planar=self._planar[offsets[i] : offsets[i + 1]],
-            )
-            for i, s in enumerate(self.strips)
-        ]
+        self._bank = StripBank([_bank_strip(s, rate_hz, pre) for s in self.strips], 4, rate_hz, threads)
         self._reverb = None if reverb is None else Reverb(reverb, rate_hz)
-        self._position = 0
-        wanted = min(os.cpu_count() or 1, _MOST_THREADS) if threads is None else threads
-        self._groups = self._shares(max(1, min(wanted, len(self.strips))))
-        self._pool = ThreadPoolExecutor(len(self._groups) - 1, "mix") if len(self._groups) > 1 else None
-
-    def _shares(self, count: int) -> list[list[int]]:
-        """Deal the strips out to ``count`` threads so that each has about the same work."""
-        shares: list[list[int]] = [[] for _ in range(count)]
-        load = [0.0] * count
-        for i in sorted(range(len(self.strips)), key=lambda i: -self._channels[i].cost):
-            least = load.index(min(load))
-            shares[least].append(i)
-            load[least] += self._channels[i].cost
-        return shares
+        self._bus = np.zeros((0, 2))
 
     @property
     def tail_frames(self) -> int:
@@ -237,70 +144,26 @@ class MixEngine:
 
     def reduction_db(self) -> list[float]:
         """Return every strip's current compressor gain reduction in dB (0 or below), for meters."""
-        return [channels.reduction_db for channels in self._channels]
-
-    def _check(self, stems: Sequence[NDArray[np.float32]]) -> tuple[list[NDArray[np.float32]], int]:
-        if len(stems) != len(self.strips):
-            raise ShapeError(f"the mix has {len(self.strips)} strips, but {len(stems)} stems were given")
-        frames = len(stems[0]) if stems else 0
-        blocks = []
-        for strip, stem in zip(self.strips, stems, strict=True):
-            if stem.shape != (frames, strip.channels):
-                raise ShapeError(f"strip {strip.name!r} takes ({frames}, {strip.channels}), not {stem.shape}")
-            # The compiled loop exists for writable, C-ordered float32 only.
-            blocks.append(np.require(stem, dtype=np.float32, requirements=["C", "W"]))
-        return blocks, frames
+        return self._bank.reduction_db()
 
     def process(self, stems: Sequence[NDArray[np.float32]]) -> MixBlock:
         """Mix the next block of every stem, each (n, ch) float32 with one n for all, in the strips' order.
 
         Raises ShapeError for a wrong number of stems or a wrong shape; nothing has been processed then.
         """
-        blocks, frames = self._check(stems)
-        pre = [np.empty(block.shape, dtype=np.float32) for block in blocks]
-        bus = np.empty((frames, 2))
-        for start in range(0, frames, _CHUNK_FRAMES):
-            stop = min(start + _CHUNK_FRAMES, frames)
-            self._strips(blocks, pre, start, stop)
-            if self._automated:
-                knots, offset = self._moving_gains(stop - start)
-                self._sum_moving(self._planar, stop - start, knots, offset, self._buses)
-            else:
-                self._sum(self._planar, stop - start, self._gains, self._buses)
-            if self._reverb is not None:
-                self._reverb.add(self._buses[2:], self._buses[:2], stop - start)
-            bus[start:stop] = self._buses[:2, : stop - start].T
-            self._position += stop - start
-        return MixBlock(pre, bus)
-
-    def _moving_gains(self, frames: int) -> tuple[NDArray[np.float64], int]:
-        """Return every channel's four gains at the knots around the next ``frames`` frames, and where those begin."""
-        at, offset = _knots(self._position, frames)
-        gains = np.repeat(self._gains[:, :, None], len(at), axis=2)
-        for where, strip, automation in self._automated:
-            left, right, send = automation(at / self.rate_hz).T
-            sides = (left * strip.on_bus, right * strip.on_bus, left * send, right * send)
-            gains[where] = np.stack(sides, axis=1)
-        return gains, offset
-
-    def _strips(self, blocks: list[NDArray[np.float32]], pre: list[NDArray[np.float32]], start: int, stop: int) -> None:
-        def share(indices: list[int]) -> None:
-            for i in indices:
-                self._channels[i].run(blocks[i][start:stop], self._position, pre[i][start:stop])
-
-        if self._pool is None or (stop - start) * len(self._planar) < _WORTH_A_THREAD:
-            share(list(range(len(blocks))))
-            return
-        waiting = [self._pool.submit(share, indices) for indices in self._groups[1:]]
-        share(self._groups[0])
-        for future in waiting:
-            future.result()
+        sums, pre = self._bank.process(stems)
+        if self._reverb is not None:
+            self._reverb.add(sums[2:], sums[:2], sums.shape[1])
+        frames = sums.shape[1]
+        if len(self._bus) < frames:
+            self._bus = np.zeros((frames, 2))
+        bus = self._bus[:frames]
+        bus[:, 0], bus[:, 1] = sums[0], sums[1]
+        return MixBlock([block for block in pre if block is not None], bus, self._bank.peaks())
 
     def close(self) -> None:
         """End the threads; the engine goes on working with one."""
-        if self._pool is not None:
-            self._pool.shutdown()
-            self._pool = None
+        self._bank.close()
 
     def __enter__(self) -> MixEngine:
         return self
@@ -311,16 +174,44 @@ class MixEngine:
         self.close()
 
 
-def _knots(position: int, frames: int) -> tuple[NDArray[np.int64], int]:
-    """Return the frames between which gains go straight, around ``frames`` frames from ``position``.
+def _slots(bands: Sequence[Band | None], rate_hz: float) -> tuple[Biquad | None, ...]:
+    """Return the sections of ``bands``; one that does nothing keeps a place."""
+    slots: list[Biquad | None] = []
+    for band in bands:
+        slots += [None] if band is None or band.is_flat else sections(band, float(rate_hz))
+    return tuple(slots)
 
-    The second number says how many frames after the first of them ``position`` lies.
-    """
-    from dsp.kernels.strip import RAMP_FRAMES
 
-    first, offset = divmod(position, RAMP_FRAMES)
-    last = (position + frames - 1) // RAMP_FRAMES + 1
-    return np.arange(first, last + 1, dtype=np.int64) * RAMP_FRAMES, offset
+def strip_sound(settings: StripSettings, rate_hz: float) -> StripSound:
+    """Return what ``settings`` does to a strip's sound, for ``StripBank``. Raises DspError for a band above Nyquist."""
+    high_pass = None if settings.hpf_hz is None else Band("high_pass", float(settings.hpf_hz))
+    slots = _slots((high_pass, *settings.bands), rate_hz)
+    return StripSound(settings.trim_db, settings.polarity_inverted, slots, settings.compressor)
+
+
+def _bank_strip(settings: StripSettings, rate_hz: float, pre: bool) -> BankStrip:
+    """Return the strip as the bank knows it; destinations are left, right, reverb left, reverb right."""
+    on, send = float(settings.on_bus), settings.send
+
+    def moving(automation: Automation) -> Automation:
+        def gains(at_s: NDArray[np.float64]) -> NDArray[np.float64]:
+            left, right, sent = np.moveaxis(automation(at_s), 2, 0)
+            return np.stack([left * on, right * on, left * sent, right * sent], axis=2)
+
+        return gains
+
+    return BankStrip(
+        settings.name,
+        tuple((left * on, right * on, left * send, right * send) for left, right in settings.gains),
+        settings.channels,
+        strip_sound(settings, rate_hz),
+        None if settings.automation is None else moving(settings.automation),
+        wants_pre=pre,
+    )
+
+
+def _bus_sound(settings: BusSettings, rate_hz: float) -> StripSound:
+    return StripSound(sections=_slots(settings.bands, rate_hz), compressor=settings.compressor)
 
 
 class BusProcessor:
@@ -329,22 +220,50 @@ class BusProcessor:
     def __init__(self, settings: BusSettings, rate_hz: float) -> None:
         self.settings = settings
         self._rate_hz = rate_hz
-        self._channels = _Channels(
-            2,
-            rate_hz,
-            gain=1.0,
-            hpf_hz=None,
-            bands=settings.bands,
-            compressor=settings.compressor,
-            planar=np.zeros((2, _CHUNK_FRAMES)),
-        )
-        self._fader = 10.0 ** (settings.fader_db / 20.0)
+        self._run = library("bus").run_bus
         self._position = 0
+        self._moved = settings.automation is not None
+        sound = _bus_sound(settings, rate_hz)
+        self._sections = len(sound.sections)
+        self._compresses = sound.compresses
+        self._sound = Way(sound_numbers(sound, sound.sections, rate_hz, trimmed=True))
+        self._fader = Way(np.array([_linear(settings.fader_db)]))
+        self._rows, self._faders = self._numbers(2)
+        self._links = np.full(2, -1, dtype=np.int64).view(np.float64)
+        self._states = np.zeros((2 + 2 * MOST_SECTIONS, 2))
+        self._scratch = np.zeros(2 * (2 * _SLICE_FRAMES + 2 * WORDS + 2))
+        self._bind()
 
     @property
     def reduction_db(self) -> float:
         """Current gain reduction of the bus compressor, dB, 0 or below."""
-        return self._channels.reduction_db
+        return 20.0 * math.log10(2.0) * float(self._states[0, 0])
+
+    def change(self, settings: BusSettings, frames: int) -> None:
+        """Go to ``settings`` over the next ``frames`` frames, at least one step, without a click.
+
+        Bands keep their places. Raises DspError for a band that cannot be built at this rate; nothing has changed then.
+        """
+        sound = _bus_sound(settings, self._rate_hz)
+        numbers = sound_numbers(sound, sound.sections, self._rate_hz, trimmed=True)
+        self._sound.go(numbers, self._position, frames, led_by)
+        self._fader.go(np.array([_linear(settings.fader_db)]), self._position, frames)
+        self.settings = settings
+        self._sections = max(self._sections, len(sound.sections))
+        self._compresses |= sound.compresses
+
+    def _numbers(self, frames: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return the rows and the faders at the knots around the next ``frames`` frames."""
+        first, offset = divmod(self._position, STEP_FRAMES)
+        knots = np.arange(first, first + max(offset + frames - 1, 0) // STEP_FRAMES + 2)
+        automation = self.settings.automation
+        faders = self._fader.at(knots) if automation is None else automation(knots * STEP_FRAMES / self._rate_hz)
+        sides = np.ones(2)
+        return rows_of(self._sound.at(knots))[:, :, None] * sides, faders.reshape(-1, 1, 1) * sides
+
+    def _bind(self) -> None:
+        arrays = (self._rows, self._faders, self._links, self._states, self._scratch)
+        self._call = self._run.bind(*[None] * 5, *arrays, None)
 
     def process(self, block: NDArray[np.float64] | NDArray[np.float32]) -> NDArray[np.float64]:
         """Return the next (n, 2) of the bus as float64. Raises ShapeError for another shape."""
@@ -353,16 +272,22 @@ class BusProcessor:
         x = np.require(block, dtype=np.float64, requirements=["C", "W"])
         out = np.empty_like(x)
         for start in range(0, len(x), _CHUNK_FRAMES):
-            stop = min(start + _CHUNK_FRAMES, len(x))
-            self._channels.run(x[start:stop], self._position, out[start:stop])
-            if self.settings.automation is not None:
-                at, offset = _knots(self._position, stop - start)
-                frames = at[0] + offset + np.arange(stop - start)
-                out[start:stop] *= np.interp(frames, at, self.settings.automation(at / self._rate_hz))[:, None]
-            self._position += stop - start
-        if self.settings.automation is None and self._fader != 1.0:
-            out *= self._fader
+            piece = x[start : start + _CHUNK_FRAMES]
+            moves = self._sound.moves(self._position) or self._fader.moves(self._position)
+            moves |= self.settings.automation is not None
+            if moves or self._moved:  # once more where all has arrived
+                self._rows, self._faders = self._numbers(len(piece))
+                self._bind()
+            self._moved = moves
+            self._call(self._position, self._sections, self._compresses, moves, piece, out[start : start + len(piece)])
+            self._position += len(piece)
         return out
+
+
+def _linear(level_db: float) -> float:
+    """Return the gain of a level, 0 for −∞ dB."""
+    gain: float = 10.0 ** (level_db / 20.0)
+    return gain
 
 
 def warm(rate_hz: float = 48_000.0) -> None:

@@ -195,7 +195,8 @@ class Partitions:
     @property
     def frames(self) -> int:
         """The length of the response."""
-        return self._prepared.frames
+        frames: int = self._prepared.frames
+        return frames
 
     def process(self, x: _F64, out: _F64, frames: int) -> None:
         """Put the convolution of the next ``frames`` of ``x`` into ``out``, both (sides, ≥ frames)."""

@@ -12,9 +12,22 @@ __all__ = ["KINDS", "effect"]
 
 KINDS: dict[str, str] = {
     "align": "delay:Align",
+    "advance": "trim:Advance",
+    "trim": "trim:Trim",
+    "gate": "gate:Gate",
+    "compressor": "compressor:Compressor",
+    "deesser": "deesser:DeEsser",
+    "eq": "equaliser:Equaliser",
+    "autofilter": "autofilter:AutoFilter",
+    "dynamic_eq": "dynamic_eq:DynamicEqualiser",
+    "linear_phase": "linear_phase:LinearPhase",
     "convolution": "convolution:Convolution",
     "delay": "delay:Delay",
     "reverb": "reverb:Reverb",
+    "saturation": "saturation:Saturation",
+    "limiter": "limiter:Limiter",
+    "multiband": "multiband:Multiband",
+    "transient": "transient:Transient",
 }
 """Kind → ``module:Class``, the module in ``dsp.processors``."""
 

@@ -5,8 +5,8 @@ other, so one vector holds one frame of sixteen channels (float32) or of two (fl
 machine's registers are narrower.
 
 Numba does not find such code by itself. So a kernel's inner loops are *stages*: functions that run once, when the
-kernel is compiled, and write down with ``Lanes``, ``Place`` and ``Code`` what is to be computed. A stage may
-leave out what a variant does not need, and costs a tenth of the time in which numba would compile the same loop.
+kernel is compiled, and write down with ``Lanes``, ``Place`` and ``Code`` what is to be computed. A stage may leave out
+what a variant does not need, and compiles in a fraction of the time that numba needs for such a loop.
 
 Every operation is one IEEE operation in the order it is written. The only fused one is ``multiply_add``, which is fused
 wherever the machine is quick at it and nowhere else, however a loop was unrolled. So a lane's bits depend on its own
@@ -33,6 +33,7 @@ __all__ = [
     "Kind",
     "Lanes",
     "Place",
+    "Stage",
     "larger",
     "multiply_add",
     "smaller",
@@ -158,7 +159,7 @@ class Lanes:
         return self._from(self.code.builder.and_(self._bits, mask._bits))
 
     def exponent(self) -> Lanes:
-        """⌊log2⌋ of positive normal numbers; smaller ones have the smallest."""
+        """Return ⌊log2⌋ of positive normal numbers; smaller ones have the smallest."""
         kind, builder = self.code.kind, self.code.builder
         biased = builder.lshr(self._bits, self._wholes(kind.fraction_bits))
         if kind is STEREO:
@@ -169,13 +170,13 @@ class Lanes:
         return Lanes(self.code, builder.sitofp(builder.sub(biased, self._wholes(kind.bias)), kind.floats))
 
     def mantissa(self) -> Lanes:
-        """Positive normal numbers divided by 2^exponent: 1 ≤ m < 2."""
+        """Return positive normal numbers divided by 2^exponent: 1 ≤ m < 2."""
         kind, builder = self.code.kind, self.code.builder
         fraction = builder.and_(self._bits, self._wholes((1 << kind.fraction_bits) - 1))
         return self._from(builder.or_(fraction, self._wholes(kind.bias << kind.fraction_bits)))
 
     def doubled(self, times: Lanes) -> Lanes:
-        """Return a · 2^times; ``times`` is a whole number plus 1.5 · 2^(bits of a fraction): its low bits count."""
+        """Return a · 2^times; ``times`` is a whole number plus 1.5 · 2^(bits of a fraction), so its low bits count."""
         builder = self.code.builder
         moved = builder.shl(times._bits, self._wholes(self.code.kind.fraction_bits))
         return self._from(builder.add(self._bits, moved))
@@ -277,7 +278,10 @@ class Place:
         cgutils.memset(self.code.builder, self.pointer, size, 0)
 
 
-def stage(kind: Kind, *arguments: str) -> Callable[[Callable[..., None]], Any]:
+Stage = Callable[..., None]
+
+
+def stage(kind: Kind, *arguments: str) -> Callable[[Callable[..., None]], Stage]:
     """Declare a stage on vectors of ``kind``, to be called from kernels.
 
     ``arguments`` say what it is given, after the code: "place" (an array in the kernel, a ``Place`` in the stage),
@@ -285,7 +289,7 @@ def stage(kind: Kind, *arguments: str) -> Callable[[Callable[..., None]], Any]:
     """
     wanted = {"whole": types.int64, "number": types.float32 if kind.bytes == 4 else types.float64}
 
-    def declare(write: Callable[..., None]) -> Any:
+    def declare(write: Callable[..., None]) -> Stage:
         def lower(context: Any, builder: Any, signature: Any, values: Sequence[Any]) -> Any:
             code = Code(builder, kind)
             given = [
@@ -303,6 +307,7 @@ def stage(kind: Kind, *arguments: str) -> Callable[[Callable[..., None]], Any]:
         kept = [p for p in inspect.signature(write).parameters.values() if p.kind is p.POSITIONAL_OR_KEYWORD]
         typed.__signature__ = inspect.Signature(kept)  # type: ignore[attr-defined]
         typed.__name__ = write.__name__
-        return intrinsic(typed)
+        made: Stage = intrinsic(typed)
+        return made
 
     return declare

@@ -1,7 +1,8 @@
-"""Compiled loops of a strip: filters, compressor, and the sum of all strips.
+"""Compiled loops of the strips: sixteen channels at once through filters, compressor and gains, and their sum.
 
-Every loop gives the same bits for any block size and any number of threads: no reassociation and no fused
-multiply-add (numba's default, strict IEEE arithmetic), work cut at absolute frame numbers, sums in a fixed order.
+Work is cut into slices at absolute frame numbers, each of which stays in the first-level cache while one stage after
+the other goes over it. Every stage takes frame after frame, so a stream gives the same bits however it is cut into
+blocks, and a group of lanes knows nothing of the others, so any number of threads gives the same bits too.
 """
 
 from __future__ import annotations
@@ -9,278 +10,342 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from llvmlite import ir  # type: ignore[import-untyped]
-from numba import njit, types
-from numba.extending import intrinsic
-from numpy.typing import NDArray
 
-F64 = NDArray[np.float64]
+from dsp.kernels.compiled import kernel
+from dsp.kernels.lanes import STRIPS, Code, Kind, Lanes, Place, Stage, larger, multiply_add, stage
+from dsp.kernels.stages import (
+    COMPRESSOR_WORDS,
+    SECTION_WORDS,
+    STEP_FRAMES,
+    filters,
+    numbers,
+    settle,
+    squeeze,
+    take,
+    targets,
+)
+
+LANES = 16
+EIGHTS, SINGLES, DOUBLES = Kind(32, 8), Kind(32, 4), Kind(64, 4)
 
 SLICE_FRAMES = 128
 """Frames worked on at once; states are cleaned of denormals whenever the frame number is a multiple of this."""
 
-RAMP_FRAMES = 64
-"""Frames between two knots of a moving gain."""
+SCRATCH_FRAMES = 2 * SLICE_FRAMES + 2 * SLICE_FRAMES // LANES
+"""Vectors of scratch: a slice as rows, a slice as frames, and a slice of a stereo pair."""
 
 TINY = 1e-30
-"""States below this (−600 dBFS) are set to zero, far above the denormals that would slow the loops down."""
+"""float64 states below this (−600 dBFS) are set to zero, far above the denormals that would slow the loops down."""
 
-COMPRESSOR_WORDS = 7
-"""Length of a compressor's row: threshold dB, slope 1/R − 1, half knee dB, slope / (2 knee), attack, release,
-make-up (linear)."""
+# Words of a group's plan.
+SECTIONS, COMPRESSES, MOVES, FADES, QUADS, WRITES, PLAN_WORDS = 0, 1, 2, 3, 4, 5, 6
 
-_MANTISSA = np.int64(0x000FFFFFFFFFFFFF)
-_ONE_BITS = np.int64(0x3FF0000000000000)
-_MAGIC_BITS = np.int64(0x4330000000000000)
-_MAGIC = 4503599627370496.0  # 2^52: a float64 whose low bits count in ones
-_ROUND = 6755399441055744.0  # 1.5 · 2^52: adding it rounds to the nearest whole number
-_SQRT2 = 1.4142135623730951
-_DB_PER_OCTAVE = 6.020599913279624  # 20 log10 2
-_OCTAVES_PER_DB = 0.16609640474436813
-_LN2 = 0.6931471805599453
-_TWO_OVER_LN2 = 2.8853900817779268
+_STEP = np.float32(1.0 / STEP_FRAMES)
+
+_two_still, _two_moving = filters(STRIPS, 2, moving=False), filters(STRIPS, 2, moving=True)
+_one_still, _one_moving = filters(STRIPS, 1, moving=False), filters(STRIPS, 1, moving=True)
+_targets_still, _targets_moving = targets(STRIPS, moving=False), targets(STRIPS, moving=True)
+_squeeze_still, _squeeze_moving = squeeze(STRIPS, moving=False), squeeze(STRIPS, moving=True)
+_settle, _take = settle(STRIPS), take(STRIPS)
 
 
-@intrinsic
-def _bits(typing_context: Any, x: Any) -> Any:
-    """Reinterpret a float64 as int64."""
-
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return builder.bitcast(args[0], ir.IntType(64))
-
-    return types.int64(types.float64), generate
-
-
-@intrinsic
-def _from_bits(typing_context: Any, x: Any) -> Any:
-    """Reinterpret an int64 as float64."""
-
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return builder.bitcast(args[0], ir.DoubleType())
-
-    return types.float64(types.int64), generate
+def _turned(rows: list[Lanes]) -> list[Lanes]:
+    """Turn 8 × 8 numbers over: blocks of half, a quarter … of them change places across the diagonal."""
+    for size in (4, 2, 1):
+        low = [8 + lane - size if lane & size else lane for lane in range(8)]
+        high = [8 + lane if lane & size else lane + size for lane in range(8)]
+        for k in range(8):
+            if not k & size:
+                a, b = rows[k], rows[k + size]
+                rows[k], rows[k + size] = a.pick(low, other=b), a.pick(high, other=b)
+    return rows
 
 
-@njit(nogil=True, cache=True, error_model="numpy", inline="always")
-def _log2(x: float) -> float:
-    """log2 of a positive normal number: atanh series on the mantissa, error below 1e-14, no call, vectorises."""
-    b = _bits(x)
-    exponent = _from_bits((b >> 52) | _MAGIC_BITS) - _MAGIC - 1023.0
-    m = _from_bits((b & _MANTISSA) | _ONE_BITS)
-    above = m > _SQRT2
-    m = 0.5 * m if above else m
-    exponent = exponent + 1.0 if above else exponent
-    t = (m - 1.0) / (m + 1.0)
-    u = t * t
-    p = 1.0 / 17.0
-    p = p * u + 1.0 / 15.0
-    p = p * u + 1.0 / 13.0
-    p = p * u + 1.0 / 11.0
-    p = p * u + 1.0 / 9.0
-    p = p * u + 1.0 / 7.0
-    p = p * u + 1.0 / 5.0
-    p = p * u + 1.0 / 3.0
-    result: float = exponent + _TWO_OVER_LN2 * (t + t * u * p)
-    return result
+@stage(EIGHTS, "place", "whole", "whole", "whole")
+def _turn(code: Code, scratch: Place, planar: Any, lanes: Any, tiles: Any) -> None:
+    """Put rows of SLICE_FRAMES frames at ``planar`` into frames of sixteen lanes at ``lanes``, eight by eight."""
+    with code.each(tiles) as tile, code.each(LANES // 8) as half:
+        frame, lane = code.times(tile, 8), code.times(half, 8)
+        source = scratch.at(planar, frame, code.times(lane, SLICE_FRAMES))
+        for k, row in enumerate(_turned([source.load(k * SLICE_FRAMES) for k in range(8)])):
+            scratch.store(row, lanes, code.times(frame, LANES), k * LANES, lane)
 
 
-@njit(nogil=True, cache=True, error_model="numpy", inline="always")
-def _exp2(x: float) -> float:
-    """2**x for |x| < 1000: Taylor series around the nearest whole power, error below 1e-14, no call, vectorises."""
-    shifted = x + _ROUND
-    f = (x - (shifted - _ROUND)) * _LN2
-    p = 1.0 / 39916800.0
-    p = p * f + 1.0 / 3628800.0
-    p = p * f + 1.0 / 362880.0
-    p = p * f + 1.0 / 40320.0
-    p = p * f + 1.0 / 5040.0
-    p = p * f + 1.0 / 720.0
-    p = p * f + 1.0 / 120.0
-    p = p * f + 1.0 / 24.0
-    p = p * f + 1.0 / 6.0
-    p = p * f + 0.5
-    p = p * f + 1.0
-    p = p * f + 1.0
-    result: float = p * _from_bits((_bits(shifted) << 52) + _ONE_BITS)
-    return result
+@stage(EIGHTS, "place", "whole", "whole", "whole")
+def _turn_back(code: Code, scratch: Place, lanes: Any, planar: Any, tiles: Any) -> None:
+    """Put frames of sixteen lanes at ``lanes`` into rows of SLICE_FRAMES frames at ``planar``, eight by eight."""
+    with code.each(tiles) as tile, code.each(LANES // 8) as half:
+        frame, lane = code.times(tile, 8), code.times(half, 8)
+        source = scratch.at(lanes, code.times(frame, LANES), lane)
+        for k, row in enumerate(_turned([source.load(k * LANES) for k in range(8)])):
+            scratch.store(row, planar, frame, code.times(lane, SLICE_FRAMES), k * SLICE_FRAMES)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
-def _one_section(w: F64, n: int, a: F64, state: F64) -> None:
-    d, c1, c2, p11, p12, q1, p21, p22, q2 = a[0], a[1], a[2], a[3], a[4], a[5], a[6], a[7], a[8]
-    s1, s2 = state[0], state[1]
-    for i in range(n):
-        x = w[i]
-        w[i] = d * x + (c1 * s1 + c2 * s2)
-        t = (p11 * s1 + p12 * s2) + q1 * x
-        s2 = (p21 * s1 + p22 * s2) + q2 * x
-        s1 = t
-    state[0] = s1
-    state[1] = s2
+@stage(STRIPS, "place", "whole", "whole")
+def _silence(code: Code, scratch: Place, row: Any, frames: Any) -> None:
+    scratch.at(row).clear(frames)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
-def _two_sections(w: F64, n: int, a: F64, b: F64, state_a: F64, state_b: F64) -> None:
-    """Two sections in one loop: each waits for its own last state, so the processor works on both at once."""
-    d, c1, c2, p11, p12, q1, p21, p22, q2 = a[0], a[1], a[2], a[3], a[4], a[5], a[6], a[7], a[8]
-    e, f1, f2, r11, r12, u1, r21, r22, u2 = b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7], b[8]
-    s1, s2 = state_a[0], state_a[1]
-    z1, z2 = state_b[0], state_b[1]
-    for i in range(n):
-        x = w[i]
-        y = d * x + (c1 * s1 + c2 * s2)
-        t = (p11 * s1 + p12 * s2) + q1 * x
-        s2 = (p21 * s1 + p22 * s2) + q2 * x
-        s1 = t
-        w[i] = e * y + (f1 * z1 + f2 * z2)
-        t = (r11 * z1 + r12 * z2) + u1 * y
-        z2 = (r21 * z1 + r22 * z2) + u2 * y
-        z1 = t
-    state_a[0] = s1
-    state_a[1] = s2
-    state_b[0] = z1
-    state_b[1] = z2
+def _expect_next(source: Place, channels: int) -> None:
+    """Ask for the next slice of a block: so many blocks side by side are more than a processor foresees by itself."""
+    slice_floats = SLICE_FRAMES * channels
+    for line in range(0, slice_floats, 16):
+        source.expect(slice_floats + line)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
-def _compress(work: F64, n: int, row: F64, reduction: F64, level: F64) -> None:
-    """Compress ``work`` (channels, n) in place; ``reduction[0]`` is the smoothed gain reduction in dB (≤ 0).
+@stage(STRIPS, "whole", "whole", "place", "whole", "whole")
+def _gather_mono(code: Code, address: Any, begin: Any, scratch: Place, row: Any, frames: Any) -> None:
+    source = Place.of_address(code, address).at(begin)
+    scratch.at(row).copy(source, frames)
+    _expect_next(source, 1)
 
-    Static curve: quadratic soft knee; smoothing of the gain in dB by a branching one-pole (Giannoulis, Massberg and
-    Reiss, "Digital Dynamic Range Compressor Design", JAES 60, 2012, eq. 4 and 16). Detector: maximum of |channels|.
-    """
-    threshold, slope, half_knee, in_knee, attack, release, makeup = (
-        row[0],
-        row[1],
-        row[2],
-        row[3],
-        row[4],
-        row[5],
-        row[6],
+
+@stage(STRIPS, "place", "whole", "whole", "whole", "whole")
+def _scatter_mono(code: Code, scratch: Place, row: Any, address: Any, begin: Any, frames: Any) -> None:
+    Place.of_address(code, address).at(begin).copy(scratch.at(row), frames)
+
+
+@stage(STRIPS, "whole", "whole", "place", "whole", "whole", "whole")
+def _gather_stereo(code: Code, address: Any, begin: Any, scratch: Place, row: Any, frames: Any, pairs: Any) -> None:
+    """Take ``frames`` stereo frames apart into two rows; ``pairs`` is room for them side by side."""
+    source = Place.of_address(code, address).at(begin, begin)
+    scratch.at(pairs).copy(source, code.times(frames, 2))
+    _expect_next(source, 2)
+    with code.each(code.builder.udiv(code.plus(frames, LANES - 1), code.whole(LANES))) as tile:
+        start = code.times(tile, LANES)
+        a, b = scratch.load(pairs, start, start), scratch.load(pairs, start, start, LANES)
+        for side in range(2):
+            scratch.store(a.pick(range(side, 2 * LANES, 2), other=b), row, start, side * SLICE_FRAMES)
+
+
+@stage(STRIPS, "place", "whole", "whole", "whole", "whole", "whole")
+def _scatter_stereo(code: Code, scratch: Place, row: Any, address: Any, begin: Any, frames: Any, pairs: Any) -> None:
+    """Put two rows of ``frames`` frames together as stereo frames; ``pairs`` is room for them side by side."""
+    with code.each(code.builder.udiv(code.plus(frames, LANES - 1), code.whole(LANES))) as tile:
+        start = code.times(tile, LANES)
+        a, b = scratch.load(row, start), scratch.load(row, start, SLICE_FRAMES)
+        for half in range(2):
+            lanes = range(half * LANES // 2, (half + 1) * LANES // 2)
+            joined = a.pick([lane + side * LANES for lane in lanes for side in range(2)], other=b)
+            scratch.store(joined, pairs, start, start, half * LANES)
+    Place.of_address(code, address).at(begin, begin).copy(scratch.at(pairs), code.times(frames, 2))
+
+
+def _four_sums(x: Lanes, gains: list[Lanes]) -> Lanes:
+    """Return the sums over the lanes of x times each of four gains, each added as one fixed tree."""
+
+    def folded(a: Lanes, b: Lanes, size: int) -> Lanes:
+        """Add the lanes that stand ``size`` apart; those of ``a`` come first."""
+        places = [start + lane for start in range(0, 16, 2 * size) for lane in range(size)]
+        return a.pick(places, other=b) + a.pick([place + size for place in places], other=b)
+
+    low, high = range(8), range(8, 16)
+    eights = Code(x.code.builder, EIGHTS)
+    a, b, c, d = (
+        multiply_add(eights.of(x.pick(low)), eights.of(g.pick(low)), eights.of(x.pick(high)) * eights.of(g.pick(high)))
+        for g in gains
     )
-    knee = 2.0 * half_knee
-    channels = work.shape[0]
-    first = work[0]
-    for i in range(n):
-        level[i] = max(abs(first[i]), 1e-15)
-    for c in range(1, channels):
-        w = work[c]
-        for i in range(n):
-            level[i] = max(level[i], abs(w[i]))
-    for i in range(n):
-        over = _DB_PER_OCTAVE * _log2(level[i]) - threshold
-        t = min(max(over + half_knee, 0.0), knee)
-        level[i] = in_knee * t * t + slope * max(over - half_knee, 0.0)
-    s = reduction[0]
-    for i in range(n):
-        target = level[i]
-        s = target + (attack if target < s else release) * (s - target)
-        level[i] = s
-    reduction[0] = s
-    for i in range(n):
-        level[i] = makeup * _exp2(_OCTAVES_PER_DB * level[i])
-    for c in range(channels):
-        w = work[c]
-        for i in range(n):
-            w[i] *= level[i]
+    twos = folded(folded(a, b, 4), folded(c, d, 4), 2)
+    return twos.pick(range(0, 8, 2)) + twos.pick(range(1, 8, 2))
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
-def run_strip(
-    x: NDArray[Any],
+def _sum(*, moving: bool) -> Stage:
+    """Return the stage that sums the lanes into four destinations, and keeps the largest magnitude of each lane."""
+
+    @stage(STRIPS, "place", "whole", "whole", "whole", "whole", "number", "place", "whole", "place", "whole")
+    def write(
+        code: Code,
+        scratch: Place,
+        buffer: Any,
+        frames: Any,
+        row: Any,
+        deltas: Any,
+        share: Any,
+        sums: Place,
+        to: Any,
+        peaks: Place,
+        peak: Any,
+    ) -> None:
+        now = numbers(code, 4, scratch.at(row), scratch.at(deltas), share, moving=moving)
+        largest = code.cell(peaks.load(peak))
+        with code.each(frames) as i:
+            x = scratch.load(buffer, code.times(i, LANES))
+            largest.set(larger(largest.get(), x.magnitude()))
+            sums.store(_four_sums(x, now()), to, code.times(i, 4))
+        peaks.store(largest.get(), peak)
+
+    return write
+
+
+_sum_still, _sum_moving = _sum(moving=False), _sum(moving=True)
+
+
+@stage(STRIPS, "place", "whole", "whole", "whole", "place", "whole")
+def _look(code: Code, objects: Place, owner: Any, place: Any, offset: Any, sources: Place, to: Any) -> None:
+    """Read in an array object where its data is."""
+    b = code.builder
+    word = b.add(b.load(b.gep(objects.pointer, [owner])), place)
+    address = b.load(b.inttoptr(word, objects.pointer.type))
+    b.store(b.add(address, offset), b.gep(sources.pointer, [to]))
+
+
+@kernel("i8[::1]", "i8", "i8[:,::1]", "i8[:,:,::1]")
+def point(objects: Any, place: int, lanes: Any, sources: Any) -> None:
+    """Write the addresses of all lanes' samples into ``sources`` (G, 16, 2).
+
+    ``objects``: addresses of array objects, ``place``: where in such an object the address of its data stands [bytes].
+    ``lanes`` (≤ G · 16, 2): which object a lane's samples are in, negative for none, and how far into its data [bytes].
+    """
+    for lane in range(lanes.shape[0]):
+        if lanes[lane, 0] >= 0:
+            _look(objects, lanes[lane, 0], place, lanes[lane, 1], sources, 2 * lane)
+
+
+@kernel(
+    "i8", "i8", "i8", "i8", "i8", "i8", "i8[:,::1]", "i8[:,:,::1]", "i8[:,:,::1]", "f4[:,:,:,::1]", "f4[:,:,:,::1]",
+    "f4[:,::1]", "f4[:,:,::1]", "f4[:,::1]", "f4[:,::1]", "f4[:,:,:,::1]",
+)  # fmt: skip
+def run_groups(
+    first: int,
+    last: int,
+    offset: int,
+    n: int,
     position: int,
-    gain: float,
-    sections: F64,
-    states: F64,
-    compressor: F64,
-    reduction: F64,
-    work: F64,
-    planar: F64,
-    out: NDArray[Any],
+    thread: int,
+    plan: Any,
+    sources: Any,
+    outs: Any,
+    rows: Any,
+    gains: Any,
+    links: Any,
+    states: Any,
+    peaks: Any,
+    scratch: Any,
+    sums: Any,
 ) -> None:
-    """Run one strip: ``x`` (n, ch) → ``out`` (n, ch), and the same in float64 → ``planar`` (ch, ≥ n).
+    """Run the groups ``first`` ≤ g < ``last`` of sixteen lanes over ``n`` frames from ``offset`` on in their blocks.
 
-    ``position`` is the frame number of ``x[0]`` since the start; ``sections`` (K, 9) rows of ``state_space``;
-    ``states`` (K, ch, 2); ``compressor`` of COMPRESSOR_WORDS, or of length 0 for none; ``reduction`` (1,) dB;
-    ``work`` (ch + 1, SLICE_FRAMES) scratch.
+    ``position`` is the number of the first of these frames since the start. ``plan`` (G, PLAN_WORDS). ``sources`` and
+    ``outs`` (G, 16, 2): address and stride in float32 of each lane's samples, stride 0 for none; two lanes of stride 2
+    are the sides of one stereo block. ``rows`` (G, knots, words, 16): the compressor's numbers, then every section's;
+    ``gains`` (G, knots, destinations, 16); knots stand ``STEP_FRAMES`` apart at absolute frame numbers, and there are
+    two at least. ``links`` (G, 16): all bits set where a lane's neighbour is its other side. ``states`` (G, 2 + 2 ·
+    sections, 16), the compressor's first. ``peaks`` (G, 16). ``scratch`` (threads, SCRATCH_FRAMES + 2 · words + 2 ·
+    destinations vectors).
+    ``sums`` (G, destinations / 4, ≥ n, 4) is written where the plan's QUADS have their bit set.
     """
-    n, channels = x.shape
-    count = sections.shape[0]
-    level = work[channels]
-    start = 0
-    while start < n:
-        m = min(n - start, SLICE_FRAMES - (position + start) % SLICE_FRAMES)
-        if (position + start) % SLICE_FRAMES == 0:
-            for k in range(count):
-                for c in range(channels):
-                    if abs(states[k, c, 0]) < TINY:
-                        states[k, c, 0] = 0.0
-                    if abs(states[k, c, 1]) < TINY:
-                        states[k, c, 1] = 0.0
-            if abs(reduction[0]) < TINY:
-                reduction[0] = 0.0
-        for c in range(channels):
-            w = work[c]
-            for i in range(m):
-                w[i] = gain * x[start + i, c]
-            k = 0
-            while k + 1 < count:
-                _two_sections(w, m, sections[k], sections[k + 1], states[k, c], states[k + 1, c])
-                k += 2
-            if k < count:
-                _one_section(w, m, sections[k], states[k, c])
-        if compressor.shape[0] > 0:
-            _compress(work[:channels], m, compressor, reduction, level)
-        for c in range(channels):
-            w = work[c]
-            p = planar[c]
-            for i in range(m):
-                p[start + i] = w[i]
-                out[start + i, c] = w[i]
-        start += m
+    knots, words, destinations, most = rows.shape[1], rows.shape[2], gains.shape[2], sums.shape[2]
+    lanes = thread * scratch.shape[1]
+    planar = lanes + LANES * SLICE_FRAMES
+    row = planar + LANES * SLICE_FRAMES
+    deltas = row + LANES * words
+    gain = deltas + LANES * words
+    gain_deltas = gain + LANES * destinations
+    pairs = gain_deltas + LANES * destinations
+    for g in range(first, last):
+        sections, quads = plan[g, SECTIONS], plan[g, QUADS]
+        compresses, writes = plan[g, COMPRESSES] != 0, plan[g, WRITES] != 0
+        moves, fades = plan[g, MOVES] != 0, plan[g, FADES] != 0
+        rows_at, gains_at = LANES * g * knots * words, LANES * g * gains.shape[1] * destinations
+        state = LANES * g * states.shape[1]
+        used = COMPRESSOR_WORDS + SECTION_WORDS * sections
+        _take(rows, rows_at, LANES * words, used, scratch, row, deltas)
+        _take(gains, gains_at, LANES * destinations, destinations, scratch, gain, gain_deltas)
+        start = 0
+        while start < n:
+            now = position + start
+            m = min(n - start, SLICE_FRAMES - now % SLICE_FRAMES)
+            for lane in range(LANES):
+                address, stride = sources[g, lane, 0], sources[g, lane, 1]
+                if stride == 1:
+                    _gather_mono(address, offset + start, scratch, planar + lane * SLICE_FRAMES, m)
+                elif stride == 0:
+                    _silence(scratch, planar + lane * SLICE_FRAMES, m)
+                elif lane % 2 == 0:
+                    _gather_stereo(address, offset + start, scratch, planar + lane * SLICE_FRAMES, m, pairs)
+            _turn(scratch, planar, lanes, (m + 7) // 8)
+            if now % SLICE_FRAMES == 0:
+                _settle(states, state, 2 + 2 * sections)
+            done = 0
+            while done < m:
+                count, share = m - done, np.float32(0.0)
+                if moves:
+                    into = (now + done) % STEP_FRAMES
+                    count, share = min(count, STEP_FRAMES - into), np.float32(into) * _STEP
+                    knot = (now + done) // STEP_FRAMES - position // STEP_FRAMES
+                    _take(rows, rows_at + LANES * knot * words, LANES * words, used, scratch, row, deltas)
+                at, to = lanes + LANES * done, planar + LANES * done
+                for k in range(0, sections, 2):
+                    section = LANES * (COMPRESSOR_WORDS + SECTION_WORDS * k)
+                    r, d, s = row + section, deltas + section, state + LANES * (2 + 2 * k)
+                    if k + 1 < sections:
+                        if moves:
+                            _two_moving(scratch, at, count, r, d, states, s, share)
+                        else:
+                            _two_still(scratch, at, count, r, d, states, s, share)
+                    elif moves:
+                        _one_moving(scratch, at, count, r, d, states, s, share)
+                    else:
+                        _one_still(scratch, at, count, r, d, states, s, share)
+                if compresses:
+                    if moves:
+                        _targets_moving(scratch, at, count, row, deltas, links, LANES * g, share, to)
+                        _squeeze_moving(scratch, at, count, row, deltas, states, state, share, to)
+                    else:
+                        _targets_still(scratch, at, count, row, deltas, links, LANES * g, share, to)
+                        _squeeze_still(scratch, at, count, row, deltas, states, state, share, to)
+                done += count
+            if writes:
+                _turn_back(scratch, lanes, planar, (m + 7) // 8)
+                for lane in range(LANES):
+                    address, stride = outs[g, lane, 0], outs[g, lane, 1]
+                    if stride == 1:
+                        _scatter_mono(scratch, planar + lane * SLICE_FRAMES, address, offset + start, m)
+                    elif stride == 2 and lane % 2 == 0:
+                        _scatter_stereo(scratch, planar + lane * SLICE_FRAMES, address, offset + start, m, pairs)
+            done = 0
+            while done < m and quads != 0:
+                count, share = m - done, np.float32(0.0)
+                if fades:
+                    into = (now + done) % STEP_FRAMES
+                    count, share = min(count, STEP_FRAMES - into), np.float32(into) * _STEP
+                    knot = (now + done) // STEP_FRAMES - position // STEP_FRAMES
+                    at = gains_at + LANES * knot * destinations
+                    _take(gains, at, LANES * destinations, destinations, scratch, gain, gain_deltas)
+                for quad in range(destinations // 4):
+                    if (quads >> quad) & 1 == 1:
+                        at, to = lanes + LANES * done, 4 * ((g * (destinations // 4) + quad) * most + start + done)
+                        r, d = gain + 4 * LANES * quad, gain_deltas + 4 * LANES * quad
+                        if fades:
+                            _sum_moving(scratch, at, count, r, d, share, sums, to, peaks, LANES * g)
+                        else:
+                            _sum_still(scratch, at, count, r, d, share, sums, to, peaks, LANES * g)
+                done += count
+            start += m
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
-def sum_strips(planar: F64, n: int, gains: F64, bus: F64) -> None:
-    """Sum ``planar`` (channels, ≥ n) into ``bus`` (4, ≥ n): left, right, reverb left, reverb right.
+@stage(DOUBLES, "place", "whole", "whole", "whole", "place", "whole", "whole", "whole")
+def _add(
+    code: Code, sums: Place, at: Any, stride: Any, groups: Any, total: Place, to: Any, width: Any, frames: Any
+) -> None:
+    """Add four destinations of all groups up, ``stride`` apart, into four rows of ``width`` frames."""
+    singles = Code(code.builder, SINGLES)
+    with code.each(frames) as i:
+        four = code.cell(code.all(0.0))
+        with code.each(groups) as g:
+            added = Place(singles, sums.pointer).load(at, code.times(g, stride), code.times(i, 4))
+            four.set(four.get() + Lanes(code, code.builder.fpext(added.value, code.kind.floats)))
+        for k in range(4):
+            total.store(four.get().pick([k]), to, i, code.times(width, k))
 
-    ``gains`` (channels, 4). One channel after the other in a fixed order; a gain of 0 adds nothing.
+
+@kernel("f4[:,:,:,::1]", "i8", "i8", "f8[:,::1]")
+def add_groups(sums: Any, n: int, offset: int, total: Any) -> None:
+    """Add the groups' ``sums`` (G, destinations / 4, ≥ n, 4) up in float64, one group after the other.
+
+    ``total`` (destinations, ≥ offset + n) is written from ``offset`` on.
     """
-    for side in range(4):
-        b = bus[side]
-        for i in range(n):
-            b[i] = 0.0
-        for c in range(planar.shape[0]):
-            g = gains[c, side]
-            if g != 0.0:
-                p = planar[c]
-                for i in range(n):
-                    b[i] += g * p[i]
-
-
-@njit(nogil=True, cache=True, error_model="numpy")
-def sum_moving_strips(planar: F64, n: int, knots: F64, offset: int, bus: F64) -> None:
-    """Sum ``planar`` like ``sum_strips``, with gains that go straight from knot to knot.
-
-    ``knots`` (channels, 4, ≥ 2) stand ``RAMP_FRAMES`` apart; the first frame lies ``offset`` frames after knot 0.
-    """
-    for side in range(4):
-        b = bus[side]
-        for i in range(n):
-            b[i] = 0.0
-        for c in range(planar.shape[0]):
-            p = planar[c]
-            start = 0
-            while start < n:
-                knot = (offset + start) // RAMP_FRAMES
-                stop = min(n, (knot + 1) * RAMP_FRAMES - offset)
-                here, there = knots[c, side, knot], knots[c, side, knot + 1]
-                if here == there:
-                    if here != 0.0:
-                        for i in range(start, stop):
-                            b[i] += here * p[i]
-                else:
-                    for i in range(start, stop):
-                        at = (offset + i - knot * RAMP_FRAMES) / RAMP_FRAMES
-                        b[i] += (here + (there - here) * at) * p[i]
-                start = stop
+    groups, quads, most = sums.shape[0], sums.shape[1], sums.shape[2]
+    width = total.shape[1]
+    for quad in range(quads):
+        _add(sums, 4 * quad * most, 4 * quads * most, groups, total, 4 * quad * width + offset, width, n)
