@@ -205,10 +205,9 @@ class Network:
     def change(self, room: Room, frames: int) -> None:
         """Go to ``room`` over ``frames`` frames, at least 30 ms; another size, predelay or decay is cross-faded."""
         self.room = room
-        # In whole steps: the rows are looked at where a step begins.
-        steps = -(-max(frames, round(_GLIDE_S * self._rate_hz)) // STEP_FRAMES)
-        self._glide.to(self._row(room), steps * STEP_FRAMES)
-        self._shape.to(room.shape, steps)
+        frames = max(frames, round(_GLIDE_S * self._rate_hz))
+        self._glide.to(self._row(room), frames)
+        self._shape.to(room.shape, -(-frames // STEP_FRAMES))
         self._set_rooms()
 
     def reset(self) -> None:

@@ -17,31 +17,30 @@ F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
 
-GUARD_FRAMES = 64
-"""Frames at a ring's end that repeat those at its start, so that a stretch of as many is read in one piece."""
-
 
 @kernel("f4[:,::1]", "f4[:,::1]", "i8[::1]", "i8[::1]", "f8[:,::1]", "i8", "i8", "f8[:,::1]")
 def align(block: F32, rings: F32, position: I64, delays: I64, taps: F64, done: int, fade: int, work: F64) -> None:
     """Delay ``block`` (n, ch) in place by ``delays[0]`` frames, or on the way from there to ``delays[1]``.
 
-    ``rings`` (ch, 2^k + GUARD_FRAMES) hold what came before; ``position[0]`` is the frame number. ``taps`` (2, T) are
+    ``rings`` (ch, 2^k + g) hold what came before; ``position[0]`` is the frame number. ``taps`` (2, T) are
     the weights of T frames from each delay on; where the first of a row is NaN the delay is whole and the frame is
-    copied. While ``fade`` > 0, frame i is (done + i) / fade of the way; ``work`` (3, GUARD_FRAMES + T) is
-    scratch. T is a multiple of 4.
+    copied. While ``fade`` > 0, frame i is (done + i) / fade of the way; ``work`` (3, g + T) is
+    scratch; the last g frames of a ring repeat its first, so that a stretch of g is read in one piece. T is a multiple
+    of 4.
     """
     frames, channels = block.shape
-    size = rings.shape[1] - GUARD_FRAMES
+    guard = work.shape[1] - taps.shape[1]
+    size = rings.shape[1] - guard
     start = 0
     while start < frames:
         at = (position[0] + start) & (size - 1)
-        m = min(frames - start, GUARD_FRAMES, size - at)
+        m = min(frames - start, guard, size - at)
         for c in range(channels):
             ring = rings[c]
             for i in range(m):
                 ring[at + i] = block[start + i, c]
-            if at < GUARD_FRAMES:
-                for i in range(at, min(at + m, GUARD_FRAMES)):
+            if at < guard:
+                for i in range(at, min(at + m, guard)):
                     ring[size + i] = ring[i]
             past = work[2]
             for side in range(2 if fade > 0 else 1):

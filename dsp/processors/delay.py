@@ -23,6 +23,9 @@ _FADE_S = 0.02
 
 _MOST_ALIGN_MS = 1000.0
 
+_GUARD_FRAMES = 64
+"""Frames at a ring's end that repeat those at its start."""
+
 
 @dataclass(frozen=True)
 class Align(Settings):
@@ -48,15 +51,15 @@ class AlignProcessor:
     latency_frames = LATENCY_FRAMES
 
     def __init__(self, settings: Align, rate_hz: float, channels: int) -> None:
-        self._kernels = library("delay")
+        self._run = library("delay").align
         self._rate_hz = rate_hz
         self._fade = Fade(self._frames(settings))
-        longest = math.ceil(_MOST_ALIGN_MS * rate_hz / 1000.0) + TAPS + self._kernels.GUARD_FRAMES
-        self._rings = np.zeros((channels, (1 << longest.bit_length()) + self._kernels.GUARD_FRAMES), dtype=np.float32)
+        longest = math.ceil(_MOST_ALIGN_MS * rate_hz / 1000.0) + TAPS + _GUARD_FRAMES
+        self._rings = np.zeros((channels, (1 << longest.bit_length()) + _GUARD_FRAMES), dtype=np.float32)
         self._position = np.zeros(1, dtype=np.int64)
         self._delays = np.zeros(2, dtype=np.int64)
         self._taps = np.zeros((2, TAPS))
-        self._work = np.zeros((3, self._kernels.GUARD_FRAMES + TAPS))
+        self._work = np.zeros((3, _GUARD_FRAMES + TAPS))
         self._set_taps()
 
     @property
@@ -85,7 +88,7 @@ class AlignProcessor:
         while start < len(block):
             fade = self._fade
             m = fade.stretch(len(block) - start)
-            self._kernels.align(
+            self._run(
                 block[start : start + m],
                 self._rings,
                 self._position,
@@ -314,7 +317,7 @@ class DelayProcessor:
         """
         self._settings = settings
         frames = max(frames, round(_GLIDE_S * self._rate_hz))
-        self._glide.to(self._row(settings), _whole_steps(frames))
+        self._glide.to(self._row(settings), frames)
         time = self._frames(settings)
         if time == self._target:
             return
@@ -325,7 +328,7 @@ class DelayProcessor:
             self._fade.to(time, frames)
         else:
             way = abs(time - self._rows[1, 0]) / _FASTEST
-            self._time.to(np.array([float(time)]), _whole_steps(max(frames, math.ceil(way))))
+            self._time.to(np.array([float(time)]), max(frames, math.ceil(way)))
 
     @property
     def _target(self) -> int:
@@ -344,7 +347,3 @@ class DelayProcessor:
         self._rows[:, 0] = time
         self._rows[:, 15] = 1.0
         self._state[:] = 0.0
-
-
-def _whole_steps(frames: int) -> int:
-    return -(-frames // STEP_FRAMES) * STEP_FRAMES
