@@ -51,7 +51,6 @@ class AlignProcessor:
     latency_frames = LATENCY_FRAMES
 
     def __init__(self, settings: Align, rate_hz: float, channels: int) -> None:
-        self._run = library("delay").align
         self._rate_hz = rate_hz
         self._fade = Fade(self._frames(settings))
         longest = math.ceil(_MOST_ALIGN_MS * rate_hz / 1000.0) + TAPS + _GUARD_FRAMES
@@ -59,7 +58,16 @@ class AlignProcessor:
         self._position = np.zeros(1, dtype=np.int64)
         self._delays = np.zeros(2, dtype=np.int64)
         self._taps = np.zeros((2, TAPS))
-        self._work = np.zeros((3, _GUARD_FRAMES + TAPS))
+        self._run = library("delay").align.bind(
+            None,
+            self._rings,
+            self._position,
+            self._delays,
+            self._taps,
+            None,
+            None,
+            np.zeros((3, _GUARD_FRAMES + TAPS)),
+        )
         self._set_taps()
 
     @property
@@ -88,16 +96,7 @@ class AlignProcessor:
         while start < len(block):
             fade = self._fade
             m = fade.stretch(len(block) - start)
-            self._run(
-                block[start : start + m],
-                self._rings,
-                self._position,
-                self._delays,
-                self._taps,
-                fade.done,
-                fade.frames,
-                self._work,
-            )
+            self._run(block[start : start + m], fade.done, fade.frames)
             length = fade.frames
             fade.advance(m)
             if length and fade.done == 0:
@@ -219,8 +218,6 @@ class DelayProcessor:
     def __init__(self, settings: Delay, rate_hz: float, channels: int) -> None:
         self._settings = settings
         self._rate_hz = rate_hz
-        self._run = library("delay").echo
-        self._table = _interpolation()
         self._glide = Glide(self._row(settings))
         self._time = Glide(np.array([float(self._frames(settings))]))
         self._fade = Fade(self._frames(settings))
@@ -228,8 +225,19 @@ class DelayProcessor:
         self._rings = np.zeros((channels, (1 << longest.bit_length()) + _POINTS), dtype=np.float32)
         self._position = np.zeros(1, dtype=np.int64)
         self._rows = np.zeros((2, 16))
-        self._filters = np.zeros(6)
         self._state = np.zeros(14)
+        free = [None] * 4
+        self._run = library("delay").echo.bind(
+            *free,
+            self._rings,
+            self._position,
+            _interpolation(),
+            *free,
+            *free,
+            self._rows,
+            np.zeros(6),
+            self._state,
+        )
         self.reset()
 
     @property
@@ -282,9 +290,6 @@ class DelayProcessor:
                 kept if key is None else key,
                 start,
                 start + m,
-                self._rings,
-                self._position,
-                self._table,
                 knots,
                 first,
                 times,
@@ -293,9 +298,6 @@ class DelayProcessor:
                 float(self._fade.there),
                 self._fade.done,
                 self._fade.frames,
-                self._rows,
-                self._filters,
-                self._state,
             )
             if self._fade.frames:
                 self._fade.advance(m)
@@ -307,8 +309,7 @@ class DelayProcessor:
     @property
     def _is_bare(self) -> bool:
         """Whether nothing but the dry sound is heard, as it came."""
-        rows = (self._glide.target, *self._rows)
-        return all(tuple(row[7:10]) == (1.0, 0.0, 0.0) for row in rows)
+        return self._settings.mix == 0.0 and all(tuple(row[7:10]) == (1.0, 0.0, 0.0) for row in self._rows)
 
     def change(self, settings: Delay, frames: int) -> None:
         """Glide to ``settings`` over ``frames``, at least 50 ms; to another time as ``settings.glide`` says.
