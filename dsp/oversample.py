@@ -72,7 +72,8 @@ def _halfband(count: int, attenuation_db: float) -> NDArray[np.float64]:
     offset = np.arange(count) * 2.0 - (count - 1)
     window = np.i0(0.1102 * (attenuation_db - 8.7) * np.sqrt(1.0 - (offset / count) ** 2))
     taps: NDArray[np.float64] = np.sinc(offset / 2.0) * window
-    return taps / taps.sum()
+    taps /= taps.sum()
+    return taps
 
 
 class Raiser:

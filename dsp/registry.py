@@ -19,6 +19,15 @@ KINDS: dict[str, str] = {
     "deesser": "deesser:DeEsser",
     "eq": "equaliser:Equaliser",
     "saturation": "saturation:Saturation",
+    "width": "stereo:Width",
+    "ms": "stereo:MidSide",
+    "balance": "stereo:Balance",
+    "rotate": "stereo:Rotate",
+    "tremolo": "tremolo:Tremolo",
+    "chorus": "modulation:Chorus",
+    "flanger": "modulation:Flanger",
+    "phaser": "modulation:Phaser",
+    "micro_shift": "pitch:MicroShift",
 }
 """Kind → ``module:Class``, the module in ``dsp.processors``."""
 

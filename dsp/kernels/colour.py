@@ -68,9 +68,7 @@ def raise_rate(x: F64, frames: int, taps: F64, counts: I64, pasts: F64, work: F6
 
 
 @kernel("f8[:,::1]", "i8", "f8[:,::1]", "i8[::1]", "i8[::1]", "f8[:,:,:,::1]", "f8[::1]", "f8[:,::1]")
-def lower_rate(
-    y: F64, frames: int, taps: F64, counts: I64, phases: I64, pasts: F64, work: F64, x: F64
-) -> None:
+def lower_rate(y: F64, frames: int, taps: F64, counts: I64, phases: I64, pasts: F64, work: F64, x: F64) -> None:
     """Decimate every row of ``y`` into ``frames`` frames of ``x``, by two at each of S stages, the last one first.
 
     As ``raise_rate``; stage s keeps its even (``phases[s]`` 0) or odd samples (1), ``pasts`` are (rows, S, 2, …).
@@ -92,12 +90,12 @@ def lower_rate(
             out = work
             if stage == 0:
                 out = x[row]
-            if phases[stage] == 0:
-                _weigh(even, taps[stage], count, n, out)
-                middle = odd[count // 2 - 1 :]
-            else:
-                _weigh(odd, taps[stage], count, n, out)
+            main = even
+            middle = odd[count // 2 - 1 :]
+            if phases[stage] == 1:
+                main = odd
                 middle = even[count // 2 :]
+            _weigh(main, taps[stage], count, n, out)
             for i in range(n):
                 out[i] = 0.5 * (out[i] + middle[i])
             for i in range(kept):
@@ -108,17 +106,17 @@ def lower_rate(
 
 @part
 def _bent(u: float, even: float) -> float:
-    """t + even t², t = tanh u."""
+    """Return t + even t², t = tanh u."""
     z = _TWO_LOG2_E * u
     z = z if z < _FAR else _FAR
     z = z if z > -_FAR else -_FAR
-    t = 1.0 - 2.0 / (exp2(z) + 1.0)
+    t: float = 1.0 - 2.0 / (exp2(z) + 1.0)
     return t + even * t * t
 
 
 @part
 def _clipped(u: float, even: float) -> float:
-    """c + even c², c = u within ±1."""
+    """Return c + even c², c = u within ±1."""
     c = u if u < 1.0 else 1.0
     c = c if c > -1.0 else -1.0
     return c + even * c * c
