@@ -20,6 +20,10 @@ _TURN = 4503599627370496
 """2^52: a whole turn of a phase, which is a whole number, so that no cut of a stream rounds it otherwise."""
 
 _TURN_F = 4503599627370496.0
+_ROUND = 6755399441055744.0
+"""1.5 · 2^52: adding it rounds to the nearest whole number."""
+
+_OVER_12, _OVER_24, _OVER_120 = 1.0 / 12.0, 1.0 / 24.0, 1.0 / 120.0
 _TWO_PI = 6.283185307179586
 
 
@@ -43,25 +47,35 @@ def oscillate(out: F64, frames: int, knots: F64, first: int, phase: I64) -> None
         a = knots[k]
         b = knots[k + 1]
         begin = (first + start - k * _STEP_FRAMES) / _STEP_FRAMES
+        # In words of their own, so that the compiler sees that no value written changes them.
+        turns, more_turns = a[0], b[0] - a[0]
+        middle, more_middle = a[1], b[1] - a[1]
+        depth, more_depth = a[2], b[2] - a[2]
+        sine, more_sine = a[3], b[3] - a[3]
+        triangle, more_triangle = a[4], b[4] - a[4]
+        square, more_square = a[5], b[5] - a[5]
+        ramp, more_ramp = a[6], b[6] - a[6]
+        edge, more_edge = a[7], b[7] - a[7]
         q = p
         for row in range(out.shape[0]):
             values = out[row]
+            offset, more_offset = a[8 + row], b[8 + row] - a[8 + row]
             q = p
+            if more_turns == 0.0:
+                more = np.int64(turns * _TURN_F)
+                for i in range(start, stop):
+                    values[i] = (q + (i - start) * more) & (_TURN - 1)
+                q = (q + (stop - start) * more) & (_TURN - 1)
+            else:
+                for i in range(start, stop):
+                    values[i] = q
+                    along = begin + (i - start) / _STEP_FRAMES
+                    q = (q + np.int64((turns + along * more_turns) * _TURN_F)) & (_TURN - 1)
             for i in range(start, stop):
-                values[i] = q / _TURN_F
                 along = begin + (i - start) / _STEP_FRAMES
-                q = (q + np.int64((a[0] + along * (b[0] - a[0])) * _TURN_F)) & (_TURN - 1)
-            for i in range(start, stop):
-                along = begin + (i - start) / _STEP_FRAMES
-                middle = a[1] + along * (b[1] - a[1])
-                depth = a[2] + along * (b[2] - a[2])
-                sine = a[3] + along * (b[3] - a[3])
-                triangle = a[4] + along * (b[4] - a[4])
-                square = a[5] + along * (b[5] - a[5])
-                ramp = a[6] + along * (b[6] - a[6])
-                edge = a[7] + along * (b[7] - a[7])
-                t = values[i] + (a[8 + row] + along * (b[8 + row] - a[8 + row]))
-                t -= math.floor(t)
+                t = values[i] / _TURN_F + (offset + along * more_offset)
+                t -= (t + _ROUND) - _ROUND
+                t = t if t >= 0.0 else t + 1.0
                 # How far from the nearest zero of the sine, with the sine's sign: −¼ to ¼ turn.
                 r = 0.25 - math.fabs(math.fabs(t - 0.5) - 0.25)
                 r = r if t < 0.5 else -r
@@ -74,13 +88,16 @@ def oscillate(out: F64, frames: int, knots: F64, first: int, phase: I64) -> None
                 s = s * u + 1.0 / 120.0
                 s = s * u - 1.0 / 6.0
                 s = z + z * u * s
-                flat = 2.0 * r / edge
+                width = edge + along * more_edge
+                flat = 2.0 * r / width
                 flat = flat if flat < 1.0 else 1.0
                 flat = flat if flat > -1.0 else -1.0
-                up = 2.0 * t / (1.0 - edge) - 1.0
-                down = 1.0 - 2.0 * (t - (1.0 - edge)) / edge
-                up = up if t < 1.0 - edge else down
-                values[i] = middle + depth * (sine * s + triangle * 4.0 * r + square * flat + ramp * up)
+                up = 2.0 * t / (1.0 - width) - 1.0
+                down = 1.0 - 2.0 * (t - (1.0 - width)) / width
+                up = up if t < 1.0 - width else down
+                swing = (sine + along * more_sine) * s + (triangle + along * more_triangle) * 4.0 * r
+                swing += (square + along * more_square) * flat + (ramp + along * more_ramp) * up
+                values[i] = (middle + along * more_middle) + (depth + along * more_depth) * swing
         p = q
         start = stop
     phase[0] = p
@@ -115,9 +132,9 @@ def sweep_delays(block: F32, delays: F64, gains: F64, knots: F64, first: int, ri
                 a, b, d, e, g = f + 2.0, f + 1.0, f - 1.0, f - 2.0, f - 3.0
                 ab, eg = a * b, e * g
                 bfd, afd = b * f * d, a * f * d
-                read = ring[(j - 2) & mask] * (bfd * eg / -120.0) + ring[(j - 1) & mask] * (afd * eg / 24.0)
-                read += ring[j & mask] * (ab * d * eg / -12.0) + ring[(j + 1) & mask] * (ab * f * eg / 12.0)
-                read += ring[(j + 2) & mask] * (ab * f * d * g / -24.0) + ring[(j + 3) & mask] * (
+                read = ring[(j - 2) & mask] * (bfd * eg * -_OVER_120) + ring[(j - 1) & mask] * (afd * eg * _OVER_24)
+                read += ring[j & mask] * (ab * d * eg * -_OVER_12) + ring[(j + 1) & mask] * (ab * f * eg * _OVER_12)
+                read += ring[(j + 2) & mask] * (ab * f * d * g * -_OVER_24) + ring[(j + 3) & mask] * (
                     ab * f * d * e / 120.0
                 )
                 total += gain * read

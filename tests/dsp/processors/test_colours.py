@@ -15,6 +15,7 @@ from dsp.processors.pitch import MicroShift
 from dsp.processors.saturation import Saturation
 from dsp.processors.stereo import Balance, MidSide, Rotate, Width
 from dsp.processors.tremolo import Tremolo
+from dsp.processors.twin import Twin, TwinModel
 from dsp.registry import effect
 from tests.dsp.processors.promises import RATE, changing, noise, run
 from tests.dsp.processors.streams import moved, sine, splash_db
@@ -29,6 +30,7 @@ class Case:
     nothing: Settings
 
 
+FADING = 0.9 ** np.arange(200) / 10.0
 CASES = [
     Case(
         Saturation("tape", 12.0, 0.0, 2.0, -3.0, 80.0),
@@ -60,6 +62,11 @@ CASES = [
         Phaser(mix_percent=0.0),
     ),
     Case(MicroShift(), MicroShift(0.0, -50.0, 10.0, 30.0, 80.0), MicroShift(mix_percent=0.0)),
+    Case(
+        Twin(TwinModel(FADING, ((2, FADING), (5, -FADING))), 80.0, 64),
+        Twin(TwinModel(-FADING, ((5, FADING[:50]),)), 100.0, 64),
+        Twin(TwinModel(FADING, ((2, FADING),)), 0.0),
+    ),
 ]
 each = pytest.mark.parametrize("case", CASES, ids=lambda case: case.here.kind)
 
