@@ -56,23 +56,24 @@ def oscillate(out: F64, frames: int, knots: F64, first: int, phase: I64) -> None
         square, more_square = a[5], b[5] - a[5]
         ramp, more_ramp = a[6], b[6] - a[6]
         edge, more_edge = a[7], b[7] - a[7]
+        n = stop - start
         q = p
         for row in range(out.shape[0]):
-            values = out[row]
+            values = out[row, start:stop]
             offset, more_offset = a[8 + row], b[8 + row] - a[8 + row]
             q = p
             if more_turns == 0.0:
                 more = np.int64(turns * _TURN_F)
-                for i in range(start, stop):
-                    values[i] = (q + (i - start) * more) & (_TURN - 1)
-                q = (q + (stop - start) * more) & (_TURN - 1)
+                for i in range(n):
+                    values[i] = (q + i * more) & (_TURN - 1)
+                q = (q + n * more) & (_TURN - 1)
             else:
-                for i in range(start, stop):
+                for i in range(n):
                     values[i] = q
-                    along = begin + (i - start) / _STEP_FRAMES
+                    along = begin + i / _STEP_FRAMES
                     q = (q + np.int64((turns + along * more_turns) * _TURN_F)) & (_TURN - 1)
-            for i in range(start, stop):
-                along = begin + (i - start) / _STEP_FRAMES
+            for i in range(n):
+                along = begin + i / _STEP_FRAMES
                 t = values[i] / _TURN_F + (offset + along * more_offset)
                 t -= (t + _ROUND) - _ROUND
                 t = t if t >= 0.0 else t + 1.0

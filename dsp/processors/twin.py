@@ -195,7 +195,7 @@ class RunningTwin:
             mix = ramp(self._mix, n)
             self._in[:, place] = part.T
             np.multiply(self._out[:, place].T, mix[:, :1], out=part, casting="same_kind")
-            if np.any(mix[:, 1]):
+            if mix[:, 1].any():
                 part += dry * mix[:, 1:]
             start += n
             self._filled += n
