@@ -23,7 +23,6 @@ _TURN_F = 4503599627370496.0
 _ROUND = 6755399441055744.0
 """1.5 · 2^52: adding it rounds to the nearest whole number."""
 
-_OVER_12, _OVER_24, _OVER_120 = 1.0 / 12.0, 1.0 / 24.0, 1.0 / 120.0
 _TWO_PI = 6.283185307179586
 
 
@@ -33,7 +32,8 @@ def oscillate(out: F64, frames: int, knots: F64, first: int, phase: I64) -> None
 
     ``knots`` as ``Glide`` gives them: turns per frame (below ½ either way), the middle and half the width of what it
     sweeps, shares of a sine, a triangle, a square and a rising ramp, what part of a turn the square's edges and the
-    ramp's fall take, and an offset [turns] for every row. ``phase`` (1) is that of the next frame.
+    ramp's fall take, and an offset [turns] for every row. ``phase`` (1) is that of the next frame. At most 1024 frames
+    at once, or the phase overflows.
     """
     p = phase[0]
     start = 0
@@ -104,17 +104,29 @@ def oscillate(out: F64, frames: int, knots: F64, first: int, phase: I64) -> None
     phase[0] = p
 
 
-@kernel("f4[:,::1]", "f8[:,::1]", "f8[:,::1]", "f8[:,::1]", "i8", "f8[:,::1]", "i8[::1]")
-def sweep_delays(block: F32, delays: F64, gains: F64, knots: F64, first: int, rings: F64, position: I64) -> None:
+@kernel("f4[:,::1]", "f8[:,::1]", "f8[:,::1]", "f8[:,::1]", "i8", "f8[:,::1]", "f8[:,::1]", "i8[::1]", "f8[::1]")
+def sweep_delays(
+    block: F32,
+    delays: F64,
+    gains: F64,
+    knots: F64,
+    first: int,
+    table: F64,
+    rings: F64,
+    position: I64,
+    work: F64,
+) -> None:
     """Add to ``block`` (n, ch) in place what it was some time ago: dry · x + wet · Σ gain · x(t − delay).
 
-    ``delays`` [frames, at least 4] and ``gains`` are (ch · voices, ≥ n), a channel's voices following one another;
-    between frames they read by the Lagrange polynomial through six. ``knots``: dry, wet, and how much of the sum goes
-    back in. ``rings`` (ch, 2^k), longer than any delay by 4; ``position`` (1) is the frame number.
+    ``delays`` [frames, at least 9] and ``gains`` are (ch · voices, ≥ n), a channel's voices following one another.
+    ``table`` (P + 1, 16) are the weights of 16 frames for every 1/P between the two in their middle; between two rows
+    they go straight. ``knots``: dry, wet, and how much of the sum goes back in. ``rings`` (ch, 2^k + 16) are longer
+    than any delay by 16, their last 16 places repeat the first; ``position`` (1) is the frame number, ``work`` (8).
     """
     frames, channels = block.shape
     voices = delays.shape[0] // channels
-    mask = rings.shape[1] - 1
+    mask = rings.shape[1] - 17
+    phases = table.shape[0] - 1.0
     for c in range(channels):
         ring = rings[c]
         for i in range(frames):
@@ -126,24 +138,26 @@ def sweep_delays(block: F32, delays: F64, gains: F64, knots: F64, first: int, ri
                 gain = gains[voice, i]
                 if gain == 0.0:
                     continue
-                back = delays[voice, i]
-                whole = math.ceil(back)
-                f = whole - back
-                j = at - np.int64(whole)
-                a, b, d, e, g = f + 2.0, f + 1.0, f - 1.0, f - 2.0, f - 3.0
-                ab, eg = a * b, e * g
-                bfd, afd = b * f * d, a * f * d
-                read = ring[(j - 2) & mask] * (bfd * eg * -_OVER_120) + ring[(j - 1) & mask] * (afd * eg * _OVER_24)
-                read += ring[j & mask] * (ab * d * eg * -_OVER_12) + ring[(j + 1) & mask] * (ab * f * eg * _OVER_12)
-                read += ring[(j + 2) & mask] * (ab * f * d * g * -_OVER_24) + ring[(j + 3) & mask] * (
-                    ab * f * d * e / 120.0
-                )
+                whole = np.int64(math.ceil(delays[voice, i]))
+                phase = (whole - delays[voice, i]) * phases
+                row = np.int64(phase)
+                share = phase - row
+                here, there = table[row], table[row + 1]
+                past = ring[(at - whole - 7) & mask :]
+                for tap in range(8):
+                    w = here[tap] + share * (there[tap] - here[tap])
+                    z = here[tap + 8] + share * (there[tap + 8] - here[tap + 8])
+                    work[tap] = w * past[tap] + z * past[tap + 8]
+                read = ((work[0] + work[1]) + (work[2] + work[3])) + ((work[4] + work[5]) + (work[6] + work[7]))
                 total += gain * read
             x = np.float64(block[i, c])
             dry = knots[k, 0] + along * (knots[k + 1, 0] - knots[k, 0])
             wet = knots[k, 1] + along * (knots[k + 1, 1] - knots[k, 1])
             fed = x + (knots[k, 2] + along * (knots[k + 1, 2] - knots[k, 2])) * total
-            ring[at & mask] = fed if math.fabs(fed) > _TINY else 0.0
+            fed = fed if math.fabs(fed) > _TINY else 0.0
+            ring[at & mask] = fed
+            if at & mask < 16:
+                ring[(at & mask) + mask + 1] = fed
             block[i, c] = dry * x + wet * total
     position[0] += frames
 

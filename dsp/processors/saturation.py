@@ -64,7 +64,7 @@ class Saturation(Settings):
     ``output_db`` is its level, ``mix_percent`` its share; at 0 the input passes bit for bit. A constant offset is
     taken out of it (5 Hz).
 
-    ``quality``: 2, 4 or 8 times the rate, for 0.8 to 5 ms of latency. It cannot change while it runs.
+    ``quality``: 2, 4 or 8 times the rate, 36, 91 or 203 frames of latency. It cannot change while it runs.
     """
 
     kind: ClassVar[str] = "saturation"
