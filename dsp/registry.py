@@ -37,6 +37,7 @@ KINDS: dict[str, str] = {
     "flanger": "modulation:Flanger",
     "phaser": "modulation:Phaser",
     "micro_shift": "pitch:MicroShift",
+    "twin": "twin:Twin",
 }
 """Kind → ``module:Class``, the module in ``dsp.processors``."""
 

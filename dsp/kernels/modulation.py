@@ -20,6 +20,9 @@ _TURN = 4503599627370496
 """2^52: a whole turn of a phase, which is a whole number, so that no cut of a stream rounds it otherwise."""
 
 _TURN_F = 4503599627370496.0
+_ROUND = 6755399441055744.0
+"""1.5 · 2^52: adding it rounds to the nearest whole number."""
+
 _TWO_PI = 6.283185307179586
 
 
@@ -29,7 +32,8 @@ def oscillate(out: F64, frames: int, knots: F64, first: int, phase: I64) -> None
 
     ``knots`` as ``Glide`` gives them: turns per frame (below ½ either way), the middle and half the width of what it
     sweeps, shares of a sine, a triangle, a square and a rising ramp, what part of a turn the square's edges and the
-    ramp's fall take, and an offset [turns] for every row. ``phase`` (1) is that of the next frame.
+    ramp's fall take, and an offset [turns] for every row. ``phase`` (1) is that of the next frame. At most 1024 frames
+    at once, or the phase overflows.
     """
     p = phase[0]
     start = 0
@@ -43,25 +47,36 @@ def oscillate(out: F64, frames: int, knots: F64, first: int, phase: I64) -> None
         a = knots[k]
         b = knots[k + 1]
         begin = (first + start - k * _STEP_FRAMES) / _STEP_FRAMES
+        # In words of their own, so that the compiler sees that no value written changes them.
+        turns, more_turns = a[0], b[0] - a[0]
+        middle, more_middle = a[1], b[1] - a[1]
+        depth, more_depth = a[2], b[2] - a[2]
+        sine, more_sine = a[3], b[3] - a[3]
+        triangle, more_triangle = a[4], b[4] - a[4]
+        square, more_square = a[5], b[5] - a[5]
+        ramp, more_ramp = a[6], b[6] - a[6]
+        edge, more_edge = a[7], b[7] - a[7]
+        n = stop - start
         q = p
         for row in range(out.shape[0]):
-            values = out[row]
+            values = out[row, start:stop]
+            offset, more_offset = a[8 + row], b[8 + row] - a[8 + row]
             q = p
-            for i in range(start, stop):
-                values[i] = q / _TURN_F
-                along = begin + (i - start) / _STEP_FRAMES
-                q = (q + np.int64((a[0] + along * (b[0] - a[0])) * _TURN_F)) & (_TURN - 1)
-            for i in range(start, stop):
-                along = begin + (i - start) / _STEP_FRAMES
-                middle = a[1] + along * (b[1] - a[1])
-                depth = a[2] + along * (b[2] - a[2])
-                sine = a[3] + along * (b[3] - a[3])
-                triangle = a[4] + along * (b[4] - a[4])
-                square = a[5] + along * (b[5] - a[5])
-                ramp = a[6] + along * (b[6] - a[6])
-                edge = a[7] + along * (b[7] - a[7])
-                t = values[i] + (a[8 + row] + along * (b[8 + row] - a[8 + row]))
-                t -= math.floor(t)
+            if more_turns == 0.0:
+                more = np.int64(turns * _TURN_F)
+                for i in range(n):
+                    values[i] = (q + i * more) & (_TURN - 1)
+                q = (q + n * more) & (_TURN - 1)
+            else:
+                for i in range(n):
+                    values[i] = q
+                    along = begin + i / _STEP_FRAMES
+                    q = (q + np.int64((turns + along * more_turns) * _TURN_F)) & (_TURN - 1)
+            for i in range(n):
+                along = begin + i / _STEP_FRAMES
+                t = values[i] / _TURN_F + (offset + along * more_offset)
+                t -= (t + _ROUND) - _ROUND
+                t = t if t >= 0.0 else t + 1.0
                 # How far from the nearest zero of the sine, with the sine's sign: −¼ to ¼ turn.
                 r = 0.25 - math.fabs(math.fabs(t - 0.5) - 0.25)
                 r = r if t < 0.5 else -r
@@ -74,29 +89,44 @@ def oscillate(out: F64, frames: int, knots: F64, first: int, phase: I64) -> None
                 s = s * u + 1.0 / 120.0
                 s = s * u - 1.0 / 6.0
                 s = z + z * u * s
-                flat = 2.0 * r / edge
+                width = edge + along * more_edge
+                flat = 2.0 * r / width
                 flat = flat if flat < 1.0 else 1.0
                 flat = flat if flat > -1.0 else -1.0
-                up = 2.0 * t / (1.0 - edge) - 1.0
-                down = 1.0 - 2.0 * (t - (1.0 - edge)) / edge
-                up = up if t < 1.0 - edge else down
-                values[i] = middle + depth * (sine * s + triangle * 4.0 * r + square * flat + ramp * up)
+                up = 2.0 * t / (1.0 - width) - 1.0
+                down = 1.0 - 2.0 * (t - (1.0 - width)) / width
+                up = up if t < 1.0 - width else down
+                swing = (sine + along * more_sine) * s + (triangle + along * more_triangle) * 4.0 * r
+                swing += (square + along * more_square) * flat + (ramp + along * more_ramp) * up
+                values[i] = (middle + along * more_middle) + (depth + along * more_depth) * swing
         p = q
         start = stop
     phase[0] = p
 
 
-@kernel("f4[:,::1]", "f8[:,::1]", "f8[:,::1]", "f8[:,::1]", "i8", "f8[:,::1]", "i8[::1]")
-def sweep_delays(block: F32, delays: F64, gains: F64, knots: F64, first: int, rings: F64, position: I64) -> None:
+@kernel("f4[:,::1]", "f8[:,::1]", "f8[:,::1]", "f8[:,::1]", "i8", "f8[:,::1]", "f8[:,::1]", "i8[::1]", "f8[::1]")
+def sweep_delays(
+    block: F32,
+    delays: F64,
+    gains: F64,
+    knots: F64,
+    first: int,
+    table: F64,
+    rings: F64,
+    position: I64,
+    work: F64,
+) -> None:
     """Add to ``block`` (n, ch) in place what it was some time ago: dry · x + wet · Σ gain · x(t − delay).
 
-    ``delays`` [frames, at least 4] and ``gains`` are (ch · voices, ≥ n), a channel's voices following one another;
-    between frames they read by the Lagrange polynomial through six. ``knots``: dry, wet, and how much of the sum goes
-    back in. ``rings`` (ch, 2^k), longer than any delay by 4; ``position`` (1) is the frame number.
+    ``delays`` [frames, at least 9] and ``gains`` are (ch · voices, ≥ n), a channel's voices following one another.
+    ``table`` (P + 1, 16) are the weights of 16 frames for every 1/P between the two in their middle; between two rows
+    they go straight. ``knots``: dry, wet, and how much of the sum goes back in. ``rings`` (ch, 2^k + 16) are longer
+    than any delay by 16, their last 16 places repeat the first; ``position`` (1) is the frame number, ``work`` (8).
     """
     frames, channels = block.shape
     voices = delays.shape[0] // channels
-    mask = rings.shape[1] - 1
+    mask = rings.shape[1] - 17
+    phases = table.shape[0] - 1.0
     for c in range(channels):
         ring = rings[c]
         for i in range(frames):
@@ -108,24 +138,26 @@ def sweep_delays(block: F32, delays: F64, gains: F64, knots: F64, first: int, ri
                 gain = gains[voice, i]
                 if gain == 0.0:
                     continue
-                back = delays[voice, i]
-                whole = math.ceil(back)
-                f = whole - back
-                j = at - np.int64(whole)
-                a, b, d, e, g = f + 2.0, f + 1.0, f - 1.0, f - 2.0, f - 3.0
-                ab, eg = a * b, e * g
-                bfd, afd = b * f * d, a * f * d
-                read = ring[(j - 2) & mask] * (bfd * eg / -120.0) + ring[(j - 1) & mask] * (afd * eg / 24.0)
-                read += ring[j & mask] * (ab * d * eg / -12.0) + ring[(j + 1) & mask] * (ab * f * eg / 12.0)
-                read += ring[(j + 2) & mask] * (ab * f * d * g / -24.0) + ring[(j + 3) & mask] * (
-                    ab * f * d * e / 120.0
-                )
+                whole = np.int64(math.ceil(delays[voice, i]))
+                phase = (whole - delays[voice, i]) * phases
+                row = np.int64(phase)
+                share = phase - row
+                here, there = table[row], table[row + 1]
+                past = ring[(at - whole - 7) & mask :]
+                for tap in range(8):
+                    w = here[tap] + share * (there[tap] - here[tap])
+                    z = here[tap + 8] + share * (there[tap + 8] - here[tap + 8])
+                    work[tap] = w * past[tap] + z * past[tap + 8]
+                read = ((work[0] + work[1]) + (work[2] + work[3])) + ((work[4] + work[5]) + (work[6] + work[7]))
                 total += gain * read
             x = np.float64(block[i, c])
             dry = knots[k, 0] + along * (knots[k + 1, 0] - knots[k, 0])
             wet = knots[k, 1] + along * (knots[k + 1, 1] - knots[k, 1])
             fed = x + (knots[k, 2] + along * (knots[k + 1, 2] - knots[k, 2])) * total
-            ring[at & mask] = fed if math.fabs(fed) > _TINY else 0.0
+            fed = fed if math.fabs(fed) > _TINY else 0.0
+            ring[at & mask] = fed
+            if at & mask < 16:
+                ring[(at & mask) + mask + 1] = fed
             block[i, c] = dry * x + wet * total
     position[0] += frames
 

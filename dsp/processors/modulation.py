@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cache
 from typing import ClassVar
 
 import numpy as np
@@ -15,12 +16,12 @@ from dsp.processor import Block, Glide, choice, number
 from dsp.ramp import ramp
 from dsp.sidechain import check_channels
 
-__all__ = ["LEAST_FRAMES", "SLIDE", "Chorus", "Flanger", "Phaser", "loop_frames", "ring_frames"]
+__all__ = ["LEAST_FRAMES", "SLIDE", "Chorus", "Flanger", "Phaser", "loop_frames", "rings", "sinc_table"]
 
 _CHUNK_FRAMES = 256
 
-LEAST_FRAMES = 4.0
-"""Shortest delay of ``sweep_delays``: three frames on the newer side of it are part of its interpolation."""
+LEAST_FRAMES = 9.0
+"""Shortest delay of ``sweep_delays``: eight frames on the newer side of it are part of its interpolation."""
 
 SLIDE = 8.0
 """Frames that a delay takes at least to change by one: nothing is then out of tune by more than two semitones."""
@@ -67,7 +68,7 @@ class Chorus(_Delayed):
 class Flanger(_Delayed):
     """The sound and a copy ``delay_ms`` later, give or take ``depth_ms``: a comb that sweeps.
 
-    The copy is never less than four frames late. ``feedback_percent`` of it goes back in and makes the comb sharp.
+    The copy is never less than nine frames late. ``feedback_percent`` of it goes back in and makes the comb sharp.
     ``mix_percent`` 0 passes bit for bit; at 50 the notches are deepest.
     """
 
@@ -80,15 +81,30 @@ class Flanger(_Delayed):
     feedback_percent: float = number(50.0, -95.0, 95.0, "%")
 
 
-def ring_frames(most_ms: float, rate_hz: float) -> int:
-    """Return the power of two that holds delays of ``most_ms`` and what their interpolation reaches."""
-    return 1 << (math.ceil(most_ms * rate_hz / 1000.0) + 16).bit_length()
+def rings(channels: int, most_ms: float, rate_hz: float) -> NDArray[np.float64]:
+    """Return empty rings for delays of up to ``most_ms``, as ``sweep_delays`` takes them."""
+    return np.zeros((channels, (1 << (math.ceil(most_ms * rate_hz / 1000.0) + 32).bit_length()) + 16))
+
+
+@cache
+def sinc_table() -> NDArray[np.float64]:
+    """Return the weights of ``sweep_delays``: Kaiser-windowed sincs of 16 taps, for every 256th of a frame.
+
+    With β = 8 their error is below −84 dB to 10 kHz and −74 dB to 16 kHz at 48 kHz; at 18 kHz they are 0.13 dB down.
+    Going straight from one row to the next is within 6e-6 of them. The first and the last row are one frame alone.
+    """
+    offset = np.arange(16) - 7.0 - np.arange(257)[:, None] / 256.0
+    window = np.i0(8.0 * np.sqrt(np.clip(1.0 - (offset / 8.0) ** 2, 0.0, 1.0)))
+    table: NDArray[np.float64] = np.sinc(offset) * window
+    table[[0, -1]] = np.round(np.sinc(offset[[0, -1]]))
+    table /= table.sum(axis=1, keepdims=True)
+    return table
 
 
 def loop_frames(feedback: float, longest: float) -> int:
     """Return how long a loop of ``longest`` frames sounds until it is 120 dB down, at the ``feedback`` it has."""
     around = 1.0 if feedback == 0.0 else 1.0 + math.log(1e-6) / math.log(min(abs(feedback), 0.999))
-    return math.ceil(around * longest) + 4
+    return math.ceil(around * longest) + 9
 
 
 class RunningDelays:
@@ -102,7 +118,7 @@ class RunningDelays:
         self._run = library("modulation").sweep_delays
         self._voices = settings.copies
         most = sum(p.high for p in settings.parameters() if p.name in ("delay_ms", "depth_ms"))
-        self._rings = np.zeros((channels, ring_frames(most, rate_hz)))
+        self._rings, self._table, self._work = rings(channels, most, rate_hz), sinc_table(), np.zeros(8)
         self._position = np.zeros(1, dtype=np.int64)
         self._longest = self._feedback = 0.0
         lfo, mix, gains = self._rows(settings)
@@ -141,7 +157,17 @@ class RunningDelays:
             delays = self._lfo.run(n)
             self._voice_gains[:, :n] = ramp(self._gains, n).T
             knots, first = self._mix.knots(n)
-            self._run(part, delays, self._voice_gains, knots, first, self._rings, self._position)
+            self._run(
+                part,
+                delays,
+                self._voice_gains,
+                knots,
+                first,
+                self._table,
+                self._rings,
+                self._position,
+                self._work,
+            )
 
     def change(self, settings: _Delayed, frames: int) -> None:
         """Go to other settings, delays no faster than ``SLIDE``; a voice that comes or goes does so by its gain."""

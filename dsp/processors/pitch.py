@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from dsp.kernels.compiled import library
 from dsp.lfo import Lfo, lfo_row
 from dsp.processor import Block, Glide, Settings, number
-from dsp.processors.modulation import LEAST_FRAMES, SLIDE, ring_frames
+from dsp.processors.modulation import LEAST_FRAMES, SLIDE, rings, sinc_table
 from dsp.ramp import ramp
 from dsp.sidechain import check_channels
 
@@ -58,7 +58,7 @@ class RunningMicroShift:
         self.latency_frames = round(_LATENCY_S * rate_hz)
         self._half = self.latency_frames - LEAST_FRAMES
         most = _MOST_DELAY_MS + 2000.0 * _LATENCY_S
-        self._rings = np.zeros((channels, ring_frames(most, rate_hz)))
+        self._rings, self._table, self._work = rings(channels, most, rate_hz), sinc_table(), np.zeros(8)
         self._position = np.zeros(1, dtype=np.int64)
         rows = [self._rows(settings, channel) for channel in range(channels)]
         self._slides = [Lfo(slide, _CHUNK_FRAMES) for slide, _, _ in rows]
@@ -72,7 +72,7 @@ class RunningMicroShift:
     @property
     def tail_frames(self) -> int:
         """The longest delay, less the latency."""
-        return math.ceil(max(float(late.target[0]) for late in self._lates) + self._half) + 8
+        return math.ceil(max(float(late.target[0]) for late in self._lates) + self._half) + 16
 
     def _late(self, settings: MicroShift, channel: int) -> NDArray[np.float64]:
         """Return the shortest delay of a channel's taps [frames]."""
@@ -106,7 +106,17 @@ class RunningMicroShift:
                 np.sqrt(np.maximum(self._fades[channel].run(n)[:, :n], 0.0), out=self._gains[at : at + 2, :n])
                 self._gains[at : at + 2, :n] *= mix[0]
                 self._gains[at + 2 : at + 4, :n] = mix[1:]
-            self._run(part, self._delays, self._gains, self._only_sum, 0, self._rings, self._position)
+            self._run(
+                part,
+                self._delays,
+                self._gains,
+                self._only_sum,
+                0,
+                self._table,
+                self._rings,
+                self._position,
+                self._work,
+            )
 
     def change(self, settings: MicroShift, frames: int) -> None:
         """Go to other shifts, mix and delays, these no faster than ``SLIDE``."""

@@ -118,7 +118,7 @@ class Rotate(_Matrix):
         return np.array([math.cos(angle), -math.sin(angle), math.sin(angle), math.cos(angle)])
 
 
-_SAME = np.array([1.0, 0.0, 0.0, 1.0])
+_SAME = [1.0, 0.0, 0.0, 1.0]
 
 
 class RunningMatrix:
@@ -143,7 +143,7 @@ class RunningMatrix:
         if self._filtering:
             self._filters.process(block)
         rows = ramp(self._glide, len(block))
-        if len(rows) == 1 and np.array_equal(rows[0], _SAME):
+        if len(rows) == 1 and rows[0].tolist() == _SAME:
             return
         left, right = block[:, 0].astype(np.float64), block[:, 1].astype(np.float64)
         block[:, 0] = left * rows[:, 0] + right * rows[:, 1]

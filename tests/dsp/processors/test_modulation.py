@@ -22,7 +22,7 @@ def test_a_delay_of_whole_frames_that_does_not_swing_copies_every_bit() -> None:
     assert np.array_equal(y[480:], x[:-480]) and not np.any(y[:480])
 
 
-@pytest.mark.parametrize("hz,error", [(200.0, 1e-6), (1000.0, 1e-6), (5000.0, 6e-4), (10_000.0, 0.03)])
+@pytest.mark.parametrize("hz,error", [(200.0, 2e-5), (1000.0, 6e-5), (10_000.0, 8e-5), (16_000.0, 2e-4)])
 def test_a_swinging_delay_reads_between_the_frames(hz, error) -> None:
     n = np.arange(20_000)
     swing = Flanger(5.0, shape="sine", delay_ms=2.0, depth_ms=1.0, feedback_percent=0.0, mix_percent=100.0)

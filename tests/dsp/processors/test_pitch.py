@@ -15,7 +15,7 @@ LATE = 960
 
 @pytest.mark.parametrize("cents", [-50.0, -9.0, 7.0, 50.0])
 def test_a_tone_comes_out_higher_by_the_cents(cents) -> None:
-    hz = 20.0 * RATE / (LATE - 4)  # taps are whole periods apart, so that they do not beat
+    hz = 20.0 * RATE / (LATE - 9)  # taps are whole periods apart, so that they do not beat
     y = run(MicroShift(cents, 0.0, mix_percent=100.0).start(RATE, 1), sine(hz, 2 * RATE, 0.3))[:, 0]
     up = np.flatnonzero((y[4000:-1] < 0.0) & (y[4001:] >= 0.0)) + 4000
     crossings = up - y[up] / (y[up + 1] - y[up])
