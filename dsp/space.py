@@ -88,7 +88,6 @@ class Network:
     def __init__(self, room: Room, rate_hz: float) -> None:
         self._rate_hz = rate_hz
         self.room = room
-        self._run = library("reverb").reverberate
         self._glide = Glide(self._row(room))
         self._shape = Fade(room.shape)
         self._box = np.zeros((4, STEP_FRAMES), dtype=np.float32)
@@ -107,6 +106,28 @@ class Network:
         self._state = np.zeros(80, dtype=np.float32)
         self._work = np.zeros(896, dtype=np.float32)
         self._work[512:528] = np.arange(STEP_FRAMES) / STEP_FRAMES
+        self._run = library("reverb").reverberate.bind(
+            None,
+            None,
+            None,
+            None,
+            self._box,
+            self._predelays,
+            self._diffusers,
+            self._earlies,
+            self._lines,
+            self._position,
+            self._delays,
+            self._gains,
+            None,
+            None,
+            None,
+            None,
+            self._row_now,
+            self._filters,
+            self._state,
+            self._work,
+        )
         self.reset()
 
     @property
@@ -120,7 +141,10 @@ class Network:
     @property
     def is_bare(self) -> bool:
         """Whether nothing of the room is heard, and the dry sound as it came."""
-        gains = (self._glide.target[_GAINS + 1 :], self._row_now[_GAINS + 1 :], self._state[17:])
+        room = self.room
+        if (room.early_gain, room.late_gain, room.dry_gain) != (0.0, 0.0, 1.0):
+            return False
+        gains = (self._row_now[_GAINS + 1 :], self._state[_GAINS + 1 :])
         return all(tuple(g[:5]) == (0.0, 0.0, 0.0, 0.0, 1.0) for g in gains)
 
     def _row(self, room: Room) -> _F64:
@@ -176,28 +200,7 @@ class Network:
         while start < frames:
             m, steps = self._shape.stretch_in_steps(frames - start, int(self._position[0]), STEP_FRAMES)
             knots, first = self._glide.knots(m)
-            self._run(
-                wet,
-                bus,
-                start,
-                start + m,
-                self._box,
-                self._predelays,
-                self._diffusers,
-                self._earlies,
-                self._lines,
-                self._position,
-                self._delays,
-                self._gains,
-                self._shape.done,
-                self._shape.frames,
-                knots,
-                first,
-                self._row_now,
-                self._filters,
-                self._state,
-                self._work,
-            )
+            self._run(wet, bus, start, start + m, self._shape.done, self._shape.frames, knots, first)
             if self._shape.frames and steps:
                 self._fade(steps)
             start += m
@@ -205,10 +208,9 @@ class Network:
     def change(self, room: Room, frames: int) -> None:
         """Go to ``room`` over ``frames`` frames, at least 30 ms; another size, predelay or decay is cross-faded."""
         self.room = room
-        # In whole steps: the rows are looked at where a step begins.
-        steps = -(-max(frames, round(_GLIDE_S * self._rate_hz)) // STEP_FRAMES)
-        self._glide.to(self._row(room), steps * STEP_FRAMES)
-        self._shape.to(room.shape, steps)
+        frames = max(frames, round(_GLIDE_S * self._rate_hz))
+        self._glide.to(self._row(room), frames)
+        self._shape.to(room.shape, -(-frames // STEP_FRAMES))
         self._set_rooms()
 
     def reset(self) -> None:

@@ -6,14 +6,13 @@ signal; in the lines' filters, where they do, it holds one frame of the sixteen 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dsp.kernels.compiled import kernel
-from dsp.kernels.lanes import STRIPS, Code, Lanes, Place, multiply_add, stage, where_below
+from dsp.kernels.lanes import STRIPS, Code, Kind, Lanes, Place, multiply_add, stage, where_below
 
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
@@ -36,17 +35,20 @@ def _quiet(a: Lanes) -> Lanes:
     return where_below(a.magnitude(), a.code.all(TINY), a.code.all(0.0), a)
 
 
-def _turned(rows: Sequence[Lanes]) -> list[Lanes]:
-    """Turn a tile of 16 × 16 over: blocks of half, a quarter … of it change places across the diagonal."""
-    tile = list(rows)
-    for size in (8, 4, 2, 1):
-        low = [STEP + lane - size if lane & size else lane for lane in range(STEP)]
-        high = [STEP + lane if lane & size else lane + size for lane in range(STEP)]
-        for k in range(STEP):
+EIGHTS = Kind(32, 8)
+"""Half a step, or half of the lines: what one register of most machines holds."""
+
+
+def _turned(rows: list[Lanes]) -> list[Lanes]:
+    """Turn a tile of 8 × 8 over: blocks of half, a quarter … of it change places across the diagonal."""
+    for size in (4, 2, 1):
+        low = [8 + lane - size if lane & size else lane for lane in range(8)]
+        high = [8 + lane if lane & size else lane + size for lane in range(8)]
+        for k in range(8):
             if not k & size:
-                a, b = tile[k], tile[k + size]
-                tile[k], tile[k + size] = a.pick(low, other=b), a.pick(high, other=b)
-    return tile
+                a, b = rows[k], rows[k + size]
+                rows[k], rows[k + size] = a.pick(low, other=b), a.pick(high, other=b)
+    return rows
 
 
 class _Step:
@@ -182,13 +184,19 @@ def _through_lines(step: _Step, lines: Place, filters: Place, work: Place, lin: 
     While a room is faded this is done for both, each with its own delays and filters.
     """
     code, b = step.code, step.code.builder
+    eights = Code(b, EIGHTS)
+    narrow, narrow_lines = Place(eights, work.pointer), Place(eights, lines.pointer)
     with code.each(b.select(step.moving, code.whole(2), code.whole(1))) as room:
-        with code.each(LINES) as k:
-            delay = step.number(step.delays, code.times(room, _ROOM), 48, k)
-            work.store(lines.load(code.times(k, lin), step.at(lin, delay)), code.times(k, STEP))
         here = code.plus(256, code.times(room, 384))
-        for k, turned in enumerate(_turned([work.load(STEP * k) for k in range(LINES)])):
-            work.store(turned, here, STEP * k)
+        with code.each(LINES // 8) as half:
+            first = code.times(half, 8)
+            places = []
+            for k in range(8):
+                delay = step.number(step.delays, code.times(room, _ROOM), 48, first, k)
+                places.append(code.plus(code.times(code.plus(first, k), lin), step.at(lin, delay)))
+            for frame in range(0, STEP, 8):
+                for k, turned in enumerate(_turned([narrow_lines.load(place, frame) for place in places])):
+                    narrow.store(turned, here, first, STEP * (frame + k))
         numbers = [filters.load(code.times(room, _FILTERS), LINES * k) for k in range(18)]
         kept = filters.at(2 * _FILTERS, code.times(room, _STATES))
         states = [code.cell(_quiet(kept.load(LINES * k))) for k in range(4)]
@@ -210,8 +218,12 @@ def _through_lines(step: _Step, lines: Place, filters: Place, work: Place, lin: 
         share = code.spread(b.extract_element(step.along.value, b.trunc(f, STRIPS.whole)))
         at = code.times(f, STEP)
         work.store(step.between(work.load(at, 256), work.load(at, 640), share), at, 256)
-    for k, turned in enumerate(_turned([work.load(256 + STEP * k) for k in range(LINES)])):
-        work.store(turned, STEP * k)
+    with code.each(LINES // 8) as half:
+        first = code.times(half, 8)
+        for frame in range(0, STEP, 8):
+            rows = [narrow.load(first, 256 + STEP * (frame + k)) for k in range(8)]
+            for k, turned in enumerate(_turned(rows)):
+                narrow.store(turned, code.times(first, STEP), STEP * k + frame)
 
 
 def _mix(step: _Step, state: Place, work: Place) -> None:

@@ -136,8 +136,7 @@ class ConvolutionProcessor:
 
     def change(self, settings: Convolution, frames: int) -> None:
         """Glide to mix and gain over ``frames``, at least 20 ms; another response is cross-faded, in 50 ms or more."""
-        steps = -(-max(frames, round(_GLIDE_S * self._rate_hz)) // STEP_FRAMES)
-        self._glide.to(_gains(settings), steps * STEP_FRAMES)
+        self._glide.to(_gains(settings), max(frames, round(_GLIDE_S * self._rate_hz)))
         idle = self._fade.frames == 0
         self._fade.to(settings.response, max(frames, round(_FADE_S * self._rate_hz)))
         if idle and self._fade.frames > 0:

@@ -23,6 +23,9 @@ _FADE_S = 0.02
 
 _MOST_ALIGN_MS = 1000.0
 
+_GUARD_FRAMES = 64
+"""Frames at a ring's end that repeat those at its start."""
+
 
 @dataclass(frozen=True)
 class Align(Settings):
@@ -48,15 +51,23 @@ class AlignProcessor:
     latency_frames = LATENCY_FRAMES
 
     def __init__(self, settings: Align, rate_hz: float, channels: int) -> None:
-        self._kernels = library("delay")
         self._rate_hz = rate_hz
         self._fade = Fade(self._frames(settings))
-        longest = math.ceil(_MOST_ALIGN_MS * rate_hz / 1000.0) + TAPS + self._kernels.GUARD_FRAMES
-        self._rings = np.zeros((channels, (1 << longest.bit_length()) + self._kernels.GUARD_FRAMES), dtype=np.float32)
+        longest = math.ceil(_MOST_ALIGN_MS * rate_hz / 1000.0) + TAPS + _GUARD_FRAMES
+        self._rings = np.zeros((channels, (1 << longest.bit_length()) + _GUARD_FRAMES), dtype=np.float32)
         self._position = np.zeros(1, dtype=np.int64)
         self._delays = np.zeros(2, dtype=np.int64)
         self._taps = np.zeros((2, TAPS))
-        self._work = np.zeros((3, self._kernels.GUARD_FRAMES + TAPS))
+        self._run = library("delay").align.bind(
+            None,
+            self._rings,
+            self._position,
+            self._delays,
+            self._taps,
+            None,
+            None,
+            np.zeros((3, _GUARD_FRAMES + TAPS)),
+        )
         self._set_taps()
 
     @property
@@ -85,16 +96,7 @@ class AlignProcessor:
         while start < len(block):
             fade = self._fade
             m = fade.stretch(len(block) - start)
-            self._kernels.align(
-                block[start : start + m],
-                self._rings,
-                self._position,
-                self._delays,
-                self._taps,
-                fade.done,
-                fade.frames,
-                self._work,
-            )
+            self._run(block[start : start + m], fade.done, fade.frames)
             length = fade.frames
             fade.advance(m)
             if length and fade.done == 0:
@@ -195,7 +197,7 @@ class Delay(Settings):
 
 
 @cache
-def _interpolation() -> NDArray[np.float64]:
+def _interpolation() -> NDArray[np.float32]:
     """Return the weights of ``_POINTS`` frames for fractions 0, 1/512 … 1 before the frame in their middle.
 
     A Kaiser-windowed sinc (J. O. Smith and P. Gossett, ICASSP 1984), each row's sum being 1.
@@ -203,7 +205,8 @@ def _interpolation() -> NDArray[np.float64]:
     offset = np.arange(_POINTS) - (_POINTS // 2 - np.arange(_PHASES + 1)[:, None] / _PHASES)
     inside = np.clip(1.0 - (offset / (_POINTS / 2)) ** 2, 0.0, 1.0)
     weights = np.sinc(offset) * np.i0(_KAISER * np.sqrt(inside)) / np.i0(_KAISER)
-    table: NDArray[np.float64] = weights / weights.sum(axis=1, keepdims=True)
+    weights[np.abs(weights) < 1e-12] = 0.0  # a whole number of frames is a copy
+    table: NDArray[np.float32] = (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)
     return table
 
 
@@ -215,8 +218,6 @@ class DelayProcessor:
     def __init__(self, settings: Delay, rate_hz: float, channels: int) -> None:
         self._settings = settings
         self._rate_hz = rate_hz
-        self._run = library("delay").echo
-        self._table = _interpolation()
         self._glide = Glide(self._row(settings))
         self._time = Glide(np.array([float(self._frames(settings))]))
         self._fade = Fade(self._frames(settings))
@@ -224,7 +225,19 @@ class DelayProcessor:
         self._rings = np.zeros((channels, (1 << longest.bit_length()) + _POINTS), dtype=np.float32)
         self._position = np.zeros(1, dtype=np.int64)
         self._rows = np.zeros((2, 16))
-        self._state = np.zeros((3, 8))
+        self._state = np.zeros(14)
+        free = [None] * 4
+        self._run = library("delay").echo.bind(
+            *free,
+            self._rings,
+            self._position,
+            _interpolation(),
+            *free,
+            *free,
+            self._rows,
+            np.zeros(6),
+            self._state,
+        )
         self.reset()
 
     @property
@@ -277,9 +290,6 @@ class DelayProcessor:
                 kept if key is None else key,
                 start,
                 start + m,
-                self._rings,
-                self._position,
-                self._table,
                 knots,
                 first,
                 times,
@@ -288,8 +298,6 @@ class DelayProcessor:
                 float(self._fade.there),
                 self._fade.done,
                 self._fade.frames,
-                self._rows,
-                self._state,
             )
             if self._fade.frames:
                 self._fade.advance(m)
@@ -301,8 +309,7 @@ class DelayProcessor:
     @property
     def _is_bare(self) -> bool:
         """Whether nothing but the dry sound is heard, as it came."""
-        rows = (self._glide.target, *self._rows)
-        return all(tuple(row[7:10]) == (1.0, 0.0, 0.0) for row in rows)
+        return self._settings.mix == 0.0 and all(tuple(row[7:10]) == (1.0, 0.0, 0.0) for row in self._rows)
 
     def change(self, settings: Delay, frames: int) -> None:
         """Glide to ``settings`` over ``frames``, at least 50 ms; to another time as ``settings.glide`` says.
@@ -311,7 +318,7 @@ class DelayProcessor:
         """
         self._settings = settings
         frames = max(frames, round(_GLIDE_S * self._rate_hz))
-        self._glide.to(self._row(settings), _whole_steps(frames))
+        self._glide.to(self._row(settings), frames)
         time = self._frames(settings)
         if time == self._target:
             return
@@ -322,7 +329,7 @@ class DelayProcessor:
             self._fade.to(time, frames)
         else:
             way = abs(time - self._rows[1, 0]) / _FASTEST
-            self._time.to(np.array([float(time)]), _whole_steps(max(frames, math.ceil(way))))
+            self._time.to(np.array([float(time)]), max(frames, math.ceil(way)))
 
     @property
     def _target(self) -> int:
@@ -339,10 +346,5 @@ class DelayProcessor:
         self._position[0] = 0
         self._rows[:] = self._glide.target
         self._rows[:, 0] = time
+        self._rows[:, 15] = 1.0
         self._state[:] = 0.0
-        self._state[2, 2:4] = 1.0
-        self._state[2, 6:8] = 1.0
-
-
-def _whole_steps(frames: int) -> int:
-    return -(-frames // STEP_FRAMES) * STEP_FRAMES
