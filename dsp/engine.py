@@ -21,7 +21,7 @@ from dsp.dynamics import Compressor
 from dsp.errors import DspError, ShapeError
 from dsp.filters import Band, Biquad, sections
 from dsp.kernels.compiled import library
-from dsp.lane_rows import MOST_SECTIONS, WORDS, Way, led_by, rows_of, sound_numbers
+from dsp.lane_numbers import MOST_SECTIONS, NUMBERS, WORDS, Ways, led_by, sound_numbers
 from dsp.processor import STEP_FRAMES
 from dsp.space import Reverb, ReverbSettings
 
@@ -220,19 +220,17 @@ class BusProcessor:
     def __init__(self, settings: BusSettings, rate_hz: float) -> None:
         self.settings = settings
         self._rate_hz = rate_hz
-        self._run = library("bus").run_bus
         self._position = 0
-        self._moved = settings.automation is not None
         sound = _bus_sound(settings, rate_hz)
-        self._sections = len(sound.sections)
-        self._compresses = sound.compresses
-        self._sound = Way(sound_numbers(sound, sound.sections, rate_hz, trimmed=True))
-        self._fader = Way(np.array([_linear(settings.fader_db)]))
-        self._rows, self._faders = self._numbers(2)
-        self._links = np.full(2, -1, dtype=np.int64).view(np.float64)
+        self._sound = Ways(sound_numbers(sound, sound.sections, rate_hz, trimmed=True)[None])
+        self._fader = Ways(np.array([[_linear(settings.fader_db)]]))
+        self._plan = np.array([len(sound.sections), sound.compresses, 1], dtype=np.int64)
         self._states = np.zeros((2 + 2 * MOST_SECTIONS, 2))
-        self._scratch = np.zeros(2 * (2 * _SLICE_FRAMES + 2 * WORDS + 2))
-        self._bind()
+        links = np.full(2, -1, dtype=np.int64).view(np.float64)
+        scratch = np.zeros(2 * (2 * _SLICE_FRAMES + 3 * WORDS + 2))
+        told = (self._plan, None, self._sound.rows, self._sound.spans, np.zeros(NUMBERS), np.zeros(2 * WORDS))
+        self._run = library("bus").run_bus.bind(None, *told, None, links, self._states, scratch, None)
+        self._faders = self._knots(1)
 
     @property
     def reduction_db(self) -> float:
@@ -246,24 +244,21 @@ class BusProcessor:
         """
         sound = _bus_sound(settings, self._rate_hz)
         numbers = sound_numbers(sound, sound.sections, self._rate_hz, trimmed=True)
-        self._sound.go(numbers, self._position, frames, led_by)
-        self._fader.go(np.array([_linear(settings.fader_db)]), self._position, frames)
+        self._sound.go(0, numbers, self._position, frames, led_by)
+        self._fader.go(0, np.array([_linear(settings.fader_db)]), self._position, frames)
         self.settings = settings
-        self._sections = max(self._sections, len(sound.sections))
-        self._compresses |= sound.compresses
+        self._plan[:] = max(self._plan[0], len(sound.sections)), self._plan[1] or sound.compresses, 1
 
-    def _numbers(self, frames: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return the rows and the faders at the knots around the next ``frames`` frames."""
-        first, offset = divmod(self._position, STEP_FRAMES)
-        knots = np.arange(first, first + max(offset + frames - 1, 0) // STEP_FRAMES + 2)
+    def _knots(self, frames: int) -> NDArray[np.float64]:
+        """Return the fader at the knots around the next ``frames`` frames, (knots, 1, 2); two where it stands still."""
         automation = self.settings.automation
-        faders = self._fader.at(knots) if automation is None else automation(knots * STEP_FRAMES / self._rate_hz)
-        sides = np.ones(2)
-        return rows_of(self._sound.at(knots))[:, :, None] * sides, faders.reshape(-1, 1, 1) * sides
-
-    def _bind(self) -> None:
-        arrays = (self._rows, self._faders, self._links, self._states, self._scratch)
-        self._call = self._run.bind(*[None] * 5, *arrays, None)
+        if automation is None and not self._fader.moves(0, self._position):
+            return np.full((2, 1, 2), self._fader.rows[0, 2, 0])
+        first, offset = divmod(self._position, STEP_FRAMES)
+        knots = np.arange(first, first + max((offset + frames - 1) // STEP_FRAMES + 2, 3))
+        at_s = knots * STEP_FRAMES / self._rate_hz
+        gains = self._fader.table([0], knots) if automation is None else automation(at_s)
+        return np.repeat(gains.reshape(-1, 1, 1), 2, axis=2)
 
     def process(self, block: NDArray[np.float64] | NDArray[np.float32]) -> NDArray[np.float64]:
         """Return the next (n, 2) of the bus as float64. Raises ShapeError for another shape."""
@@ -273,13 +268,9 @@ class BusProcessor:
         out = np.empty_like(x)
         for start in range(0, len(x), _CHUNK_FRAMES):
             piece = x[start : start + _CHUNK_FRAMES]
-            moves = self._sound.moves(self._position) or self._fader.moves(self._position)
-            moves |= self.settings.automation is not None
-            if moves or self._moved:  # once more where all has arrived
-                self._rows, self._faders = self._numbers(len(piece))
-                self._bind()
-            self._moved = moves
-            self._call(self._position, self._sections, self._compresses, moves, piece, out[start : start + len(piece)])
+            if len(self._faders) > 2 or self._fader.moves(0, self._position):
+                self._faders = self._knots(len(piece))
+            self._run(self._position, piece, self._faders, out[start : start + len(piece)])
             self._position += len(piece)
         return out
 
