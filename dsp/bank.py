@@ -34,12 +34,17 @@ _CHUNK_FRAMES = 8192
 _WORTH_A_THREAD = 65_536
 """Samples in a chunk below which one thread is quicker than handing work over."""
 
+_MOVING_FRAMES = 1024
+"""The same while filters or compressors move, which takes a row of words for every knot."""
+
 _MOST_THREADS = 8
 _DB_PER_OCTAVE = 20.0 * math.log10(2.0)
 _FLOAT32 = np.dtype(np.float32)
 
-_SECTIONS, _COMPRESSES, _STALE, _FADES, _QUADS, _WRITES, _PLAN_WORDS = range(7)
+_SECTIONS, _COMPRESSES, _MOVES, _FADES, _QUADS, _WRITES, _PLAN_WORDS = range(7)
 """Words of a group's plan, as ``dsp.kernels.strip`` reads them."""
+
+_NONE = np.zeros(0)
 
 _UNITY = slice(8 + 3, None, 6)
 """Of a lane's words, those that are 1 where its sections do nothing."""
@@ -87,6 +92,7 @@ class StripBank:
         self.position = 0
         """Number of the next frame since the start."""
         self._kernels = library("strip")
+        self._ways = library("words")
         self._destinations = destinations
         self._all = [RunningStrip(i, strip, destinations, rate_hz) for i, strip in enumerate(self.strips)]
         self._groups = share_lanes(self._all)
@@ -107,14 +113,14 @@ class StripBank:
         self._plan = np.zeros((count, _PLAN_WORDS), dtype=np.int64)
         self._sources = np.zeros((count, LANES, 2), dtype=np.int64)
         self._outs = np.zeros((count, LANES, 2), dtype=np.int64)
-        self._rows = _aligned(count, WORDS, LANES)
-        self._rows[:, _UNITY] = 1.0
+        self._rows = _aligned(count, 2, WORDS, LANES)
+        self._rows[:, :, _UNITY] = 1.0
         self._gains = _aligned(count, 2, padded, LANES)
         self._states = _aligned(count, 2 + 2 * MOST_SECTIONS, LANES)
         self._peaks = _aligned(count, LANES)
         self._links = _aligned(count, LANES)
-        self._now = np.zeros((self._threads, NUMBERS))
-        self._scratch = _aligned(self._threads, LANES * (_SCRATCH_FRAMES + 3 * WORDS + 2 * padded))
+        self._now, self._words = np.zeros(NUMBERS), np.zeros(WORDS)
+        self._scratch = _aligned(self._threads, LANES * (_SCRATCH_FRAMES + 2 * WORDS + 2 * padded))
         self._sums = _aligned(count, padded // 4, 1, 4)
         self._total = np.zeros(padded)
         self._objects = np.zeros(len(self.strips), dtype=np.int64)
@@ -133,8 +139,7 @@ class StripBank:
         for strip in self._all:
             if strip.strip.channels == 2:
                 self._links[self._group[strip.index], strip.lanes].view(np.int32)[:] = -1
-            self._write_gains(strip)
-        self._unplanned = set(range(len(self._groups)))
+        self._unplanned, self._unheard = set(range(len(self._groups))), set(range(len(self._groups)))
         self._reserve(STEP_FRAMES)
 
     @property
@@ -142,27 +147,26 @@ class StripBank:
         """Channels the strips are summed into."""
         return self._destinations
 
-    def _write_gains(self, strip: RunningStrip) -> None:
-        """Write the gains of a strip of which nothing moves."""
-        behind = self._behind[self._group[strip.index]]
-        self._gains[behind, :, : self._destinations, strip.lanes] = self._levels.rows[
-            strip.index, 2, :, : strip.strip.channels
-        ]
-
     def _write_plan(self, g: int) -> None:
         """Write which stages group ``g`` has to go through."""
-        group, behind = self._groups[g], self._behind[g]
-        plan = self._plan[g]
+        group, plan = self._groups[g], self._plan[g]
         plan[_SECTIONS] = max(one.sections for one in group)
         plan[_COMPRESSES] = any(one.compresses for one in group)
-        plan[_STALE] = 1
+        plan[_MOVES] = any(one.index in self._moving for one in group)
         plan[_WRITES] = any(one.strip.wants_pre or one.strip.post_inserts for one in group)
-        fades = any(one.index in self._fading for one in group)
-        heard = np.any(self._gains[behind, 0].reshape(-1, 4, LANES), axis=(1, 2)) | fades
-        heard[0] = True  # the peaks are measured there
+
+    def _write_destinations(self, g: int) -> None:
+        """Write which destinations group ``g`` has anything for; what has arrived is written at every knot."""
+        behind, still = self._behind[g], [one.index for one in self._groups[g] if one.index not in self._fading]
+        fades = len(still) < len(self._groups[g])
+        self._write_gains(still, self.position // STEP_FRAMES, self._gains.shape[1])
+        heard = np.full(self._gains.shape[2] // 4, fades)
+        if not fades:
+            heard = np.any(self._gains[behind, 0].reshape(-1, 4, LANES), axis=(1, 2))
+            heard[0] = True  # the peaks are measured there
+            self._sums[behind, ~heard] = 0.0
         self._plan[behind, _FADES] = fades
         self._plan[behind, _QUADS] = int(np.sum(heard << np.arange(len(heard))))
-        self._sums[behind, ~heard] = 0.0
 
     def reduction_db(self) -> list[float]:
         """Return every strip's current gain reduction in dB (0 or below), for meters."""
@@ -197,7 +201,7 @@ class StripBank:
         """
         self._levels.go(index, self._all[index].gains_of(gains), self.position, frames)
         self._fading.add(index)
-        self._unplanned.add(self._group[index])
+        self._unheard.add(self._group[index])
 
     def rows(self, index: int, frames: int) -> NDArray[np.float32]:
         """Return (channels, frames) for the next block of strip ``index``, to be filled by whoever reads it.
@@ -290,8 +294,8 @@ class StripBank:
         total = self._total[: padded * frames].reshape(padded, frames)
         start = 0
         while start < frames:
-            count = min(_CHUNK_FRAMES, frames - start)
-            if self._moving or self._fading or self._unplanned:
+            count = min(_MOVING_FRAMES if self._moving else _CHUNK_FRAMES, frames - start)
+            if self._moving or self._fading or self._unplanned or self._unheard:
                 self._move(count)
             self._run(blocks, start, count)
             self._add_groups(count, start, total)
@@ -309,40 +313,68 @@ class StripBank:
             self._unplanned.add(self._group[i])
         for i in [i for i in self._fading - self._automated.keys() if not self._levels.moves(i, self.position)]:
             self._fading.remove(i)
-            self._write_gains(self._all[i])
-            self._unplanned.add(self._group[i])
+            self._unheard.add(self._group[i])
+        first, offset = divmod(self.position, STEP_FRAMES)
+        knots = (offset + frames - 1) // STEP_FRAMES + 2
+        self._make_room(knots)
         for g in self._unplanned:
             self._write_plan(g)
+            self._write_words(self._groups[g], first, self._rows.shape[1] if self._plan[g, _MOVES] else 2)
         self._unplanned.clear()
-        if not self._fading:
-            return
-        first, offset = divmod(self.position, STEP_FRAMES)
-        knots = np.arange(first, first + (offset + frames - 1) // STEP_FRAMES + 2)
-        if self._gains.shape[1] < len(knots):
-            grown = _aligned(len(self._gains), len(knots), *self._gains.shape[2:])
-            grown[:] = self._gains[:, :1]
-            self._gains = grown
-            self._bind()
-        fading = list(self._fading - self._automated.keys())
-        for i, table in zip(fading, self._levels.table(fading, knots), strict=True):
-            self._write_knots(i, table)
+        for g in self._unheard:
+            self._write_destinations(g)
+        self._unheard.clear()
+        if self._moving:
+            self._write_words([self._all[i] for i in self._moving], first, knots)
+        if self._fading:
+            self._write_gains([i for i in self._fading if i not in self._automated], first, knots)
         for i, automation in self._automated.items():
-            self._write_knots(i, np.swapaxes(automation(knots * STEP_FRAMES / self.rate_hz), 1, 2))
+            strip, at = self._all[i], np.arange(first, first + knots)
+            gains = np.swapaxes(automation(at * STEP_FRAMES / self.rate_hz), 1, 2)
+            self._gains[self._behind[self._group[i]], :knots, : self._destinations, strip.lanes] = gains
 
-    def _write_knots(self, i: int, table: NDArray[np.float64]) -> None:
-        """Write the gains (knots, destinations, channels) of a strip of which they move."""
-        strip, behind = self._all[i], self._behind[self._group[i]]
-        self._gains[behind, : len(table), : self._destinations, strip.lanes] = table[:, :, : strip.strip.channels]
+    def _make_room(self, knots: int) -> None:
+        """Have so many knots where anything moves; what stands still is written at every one."""
+
+        def with_room(table: Block, wanted: int) -> Block:
+            if table.shape[1] >= wanted:
+                return table
+            grown = _aligned(len(table), wanted, *table.shape[2:])
+            grown[:] = table[:, :1]
+            return grown
+
+        rows = with_room(self._rows, knots if self._moving else 0)
+        gains = with_room(self._gains, knots if self._fading else 0)
+        if rows is not self._rows or gains is not self._gains:
+            self._rows, self._gains = rows, gains
+            self._bind()
+
+    def _write_words(self, strips: Sequence[RunningStrip], first_knot: int, knots: int) -> None:
+        """Write what strips do to their sound at ``knots`` knots."""
+        step = self._rows.shape[1] * WORDS * LANES
+        ends = [(s.index, self._group[s.index] * step + lane) for s in strips for lane in range(LANES)[s.lanes]]
+        sections = int(max(self._plan[self._group[s.index], _SECTIONS] for s in strips))
+        ways, room = (self._sounds.rows, self._sounds.spans), (self._now, self._words)
+        self._ways.write_words(
+            np.array(ends), first_knot, knots, sections, WORDS * LANES, LANES, *ways, *room, self._rows.ravel(), _NONE
+        )
+
+    def _write_gains(self, chosen: Sequence[int], first_knot: int, knots: int) -> None:
+        """Write gains at ``knots`` knots."""
+        strips = [self._all[i] for i in chosen]
+        step = math.prod(self._gains.shape[1:])
+        ends = [(s.index, self._behind[self._group[s.index]] * step + s.lane, s.strip.channels) for s in strips]
+        places = np.array(ends, dtype=np.int64).reshape(-1, 3)
+        ways = self._levels.rows, self._levels.spans
+        self._ways.write_gains(
+            places, first_knot, knots, math.prod(self._gains.shape[2:]), LANES, *ways, self._gains.ravel()
+        )
 
     def _trim(self, i: int, frames: int) -> NDArray[np.float32]:
         """Return the trim of a strip with pre-inserts for the next ``frames`` frames, (1, 1) or (frames, 1)."""
         if not self._trims.moves(i, self.position):
             return self._trims.rows[i, 2:].astype(np.float32)
-        first, offset = divmod(self.position, STEP_FRAMES)
-        knots = np.arange(first, first + (offset + frames - 1) // STEP_FRAMES + 2)
-        at = (offset + np.arange(frames)) / STEP_FRAMES
-        line: NDArray[np.float64] = np.interp(at, knots - first, self._trims.table([i], knots)[0, :, 0])
-        return line.astype(np.float32)[:, None]
+        return self._trims.line(i, self.position, frames).astype(np.float32)
 
     def _run(self, blocks: Sequence[Block], start: int, frames: int) -> None:
         """Run every group over one chunk, on as many threads as it is worth."""
@@ -381,11 +413,10 @@ class StripBank:
 
     def _bind(self) -> None:
         """Bind the kernels to the arrays as they are now."""
-        lanes = (self._plan, self._sources, self._outs, self._lanes)
-        told = (self._sounds.rows, self._sounds.spans, self._now, self._rows.reshape(-1), self._gains, self._links)
+        lanes = (self._plan, self._sources, self._outs, self._rows, self._gains, self._links)
         room = (self._states, self._peaks, self._scratch, self._sums)
         run = self._kernels.run_groups
-        self._run_groups = [run.bind(*[None] * 5, thread, *lanes, *told, *room) for thread in range(self._threads)]
+        self._run_groups = [run.bind(*[None] * 5, thread, *lanes, *room) for thread in range(self._threads)]
         self._add_groups = self._kernels.add_groups.bind(self._sums, None, None, None)
 
     def _kernel(self, first: int, last: int, start: int, frames: int, thread: int) -> None:

@@ -222,15 +222,15 @@ class BusProcessor:
         self._rate_hz = rate_hz
         self._position = 0
         sound = _bus_sound(settings, rate_hz)
+        self._sections, self._compresses = len(sound.sections), sound.compresses
         self._sound = Ways(sound_numbers(sound, sound.sections, rate_hz, trimmed=True)[None])
         self._fader = Ways(np.array([[_linear(settings.fader_db)]]))
-        self._plan = np.array([len(sound.sections), sound.compresses, 1], dtype=np.int64)
         self._states = np.zeros((2 + 2 * MOST_SECTIONS, 2))
-        links = np.full(2, -1, dtype=np.int64).view(np.float64)
-        scratch = np.zeros(2 * (2 * _SLICE_FRAMES + 3 * WORDS + 2))
-        told = (self._plan, None, self._sound.rows, self._sound.spans, np.zeros(NUMBERS), np.zeros(2 * WORDS))
-        self._run = library("bus").run_bus.bind(None, *told, None, links, self._states, scratch, None)
-        self._faders = self._knots(1)
+        self._links = np.full(2, -1, dtype=np.int64).view(np.float64)
+        self._scratch = np.zeros(2 * (2 * _SLICE_FRAMES + 2 * WORDS + 2))
+        self._run, self._write_words = library("bus").run_bus, library("words").write_words
+        self._moved = False
+        self._tell(2)
 
     @property
     def reduction_db(self) -> float:
@@ -247,18 +247,23 @@ class BusProcessor:
         self._sound.go(0, numbers, self._position, frames, led_by)
         self._fader.go(0, np.array([_linear(settings.fader_db)]), self._position, frames)
         self.settings = settings
-        self._plan[:] = max(self._plan[0], len(sound.sections)), self._plan[1] or sound.compresses, 1
+        self._sections = max(self._sections, len(sound.sections))
+        self._compresses |= sound.compresses
 
-    def _knots(self, frames: int) -> NDArray[np.float64]:
-        """Return the fader at the knots around the next ``frames`` frames, (knots, 1, 2); two where it stands still."""
-        automation = self.settings.automation
-        if automation is None and not self._fader.moves(0, self._position):
-            return np.full((2, 1, 2), self._fader.rows[0, 2, 0])
+    def _tell(self, frames: int) -> None:
+        """Write the words and the fader at the knots around the next ``frames`` frames."""
         first, offset = divmod(self._position, STEP_FRAMES)
-        knots = np.arange(first, first + max((offset + frames - 1) // STEP_FRAMES + 2, 3))
-        at_s = knots * STEP_FRAMES / self._rate_hz
-        gains = self._fader.table([0], knots) if automation is None else automation(at_s)
-        return np.repeat(gains.reshape(-1, 1, 1), 2, axis=2)
+        knots = np.arange(first, first + max(offset + frames - 1, 0) // STEP_FRAMES + 2)
+        rows = np.zeros((len(knots), WORDS, 2))
+        ends = np.array([[0, 0], [0, 1]])
+        room = np.zeros(NUMBERS), np.zeros(WORDS), np.zeros(0, dtype=np.float32), rows.reshape(-1)
+        steps = len(knots), self._sections, 2 * WORDS, 2
+        self._write_words(ends, first, *steps, self._sound.rows, self._sound.spans, *room)
+        automation, at_s = self.settings.automation, knots * STEP_FRAMES / self._rate_hz
+        gains = np.array([self._fader.at(0, k) for k in knots.tolist()]) if automation is None else automation(at_s)
+        faders = np.repeat(gains.reshape(-1, 1, 1), 2, axis=2)
+        told = rows, faders, self._links, self._states, self._scratch
+        self._call = self._run.bind(None, self._sections, self._compresses, None, None, *told, None)
 
     def process(self, block: NDArray[np.float64] | NDArray[np.float32]) -> NDArray[np.float64]:
         """Return the next (n, 2) of the bus as float64. Raises ShapeError for another shape."""
@@ -268,9 +273,12 @@ class BusProcessor:
         out = np.empty_like(x)
         for start in range(0, len(x), _CHUNK_FRAMES):
             piece = x[start : start + _CHUNK_FRAMES]
-            if len(self._faders) > 2 or self._fader.moves(0, self._position):
-                self._faders = self._knots(len(piece))
-            self._run(self._position, piece, self._faders, out[start : start + len(piece)])
+            moves = self._sound.moves(0, self._position) or self._fader.moves(0, self._position)
+            moves |= self.settings.automation is not None
+            if moves or self._moved:  # once more where all has arrived
+                self._tell(len(piece))
+            self._moved = moves
+            self._call(self._position, moves, piece, out[start : start + len(piece)])
             self._position += len(piece)
         return out
 

@@ -132,15 +132,13 @@ class Ways:
             return np.array(end if knot >= last else before)
         return np.array(start + (end - start) * ((knot - first) / (last - first)))
 
-    def table(self, chosen: Sequence[int], knots: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Return the rows of ``chosen`` at these knots, (chosen, knots, …)."""
-        first, last = self.spans[chosen, 0][:, None], self.spans[chosen, 1][:, None]
-        share = np.clip((knots - first) / np.maximum(last - first, 1), 0.0, 1.0)
-        before, start, end = np.moveaxis(self.rows[chosen], 1, 0)[:, :, None]
-        rest = (...,) + (None,) * (start.ndim - 2)
-        rows: NDArray[np.float64] = start + (end - start) * share[rest]
-        rows = np.where((knots >= last)[rest], end, rows)
-        return np.where((knots < first)[rest], before, rows)
+    def line(self, i: int, position: int, frames: int) -> NDArray[np.float64]:
+        """Return row ``i`` at every one of ``frames`` frames from ``position`` on, straight between knots."""
+        knots = range(position // STEP_FRAMES, (position + frames - 1) // STEP_FRAMES + 2)
+        rows = [self.at(i, knot).ravel() for knot in knots]
+        at = np.arange(position, position + frames)
+        begin = np.array(knots) * STEP_FRAMES
+        return np.stack([np.interp(at, begin, column) for column in np.transpose(rows)], axis=1)
 
     def go(self, i: int, row: NDArray[np.float64], position: int, frames: int, meet: Meeting | None = None) -> None:
         """Go to ``row`` in ``frames`` frames, at least one step, from the first knot at ``position`` or later on.

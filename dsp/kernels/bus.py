@@ -13,8 +13,6 @@ from dsp.kernels.stages import (
     COMPRESSOR_WORDS,
     SECTION_WORDS,
     STEP_FRAMES,
-    bring,
-    change,
     filters,
     numbers,
     settle,
@@ -22,7 +20,6 @@ from dsp.kernels.stages import (
     take,
     targets,
 )
-from dsp.kernels.words import words_of, write_words
 
 SIDES = 2
 
@@ -31,7 +28,12 @@ SLICE_FRAMES = 128
 
 _two, _one = filters(STEREO, 2, moving=True), filters(STEREO, 1, moving=True)
 _targets, _squeeze = targets(STEREO, moving=True), squeeze(STEREO, moving=True)
-_settle, _take, _bring, _change = settle(STEREO), take(STEREO), bring(STEREO), change(STEREO)
+_settle, _take = settle(STEREO), take(STEREO)
+
+
+@stage(STEREO, "place", "whole", "place", "whole", "whole")
+def _copy(code: Code, source: Place, begin: Any, target: Place, to: Any, count: Any) -> None:
+    target.at(to).copy(source.at(begin), count)
 
 
 @stage(STEREO, "place", "whole", "whole", "whole", "whole", "number")
@@ -43,16 +45,14 @@ def _fade(code: Code, scratch: Place, buffer: Any, frames: Any, row: Any, deltas
 
 
 @kernel(
-    "i8", "i8[::1]", "f8[:,::1]", "f8[:,:,::1]", "i8[:,::1]", "f8[::1]", "f8[::1]", "f8[:,:,::1]", "f8[::1]",
-    "f8[:,::1]", "f8[::1]", "f8[:,::1]",
+    "i8", "i8", "i8", "i8", "f8[:,::1]", "f8[:,:,::1]", "f8[:,:,::1]", "f8[::1]", "f8[:,::1]", "f8[::1]", "f8[:,::1]"
 )  # fmt: skip
 def run_bus(
     position: int,
-    plan: Any,
+    sections: int,
+    compresses: int,
+    moves: int,
     x: Any,
-    ways: Any,
-    spans: Any,
-    numbers_now: Any,
     rows: Any,
     faders: Any,
     links: Any,
@@ -60,47 +60,30 @@ def run_bus(
     scratch: Any,
     out: Any,
 ) -> None:
-    """Run ``x`` (n, 2) through filters, compressor and fader into ``out`` (n, 2).
+    """Run ``x`` (n, 2) through ``sections`` filters, the compressor and the fader into ``out`` (n, 2).
 
-    ``position`` is the frame number of ``x[0]`` since the start. ``plan``: how many sections, whether to compress, and
-    whether ``rows`` (words · 2) are not yet the words of what stands still, which is kept here. ``ways`` and ``spans``:
-    ``dsp.lane_numbers.Ways`` of one row, ``numbers_now`` room for its numbers. ``faders`` (knots, 1, 2): two knots that
-    are the same, or those around these frames. ``links`` (2,): all bits set. ``states`` (2 + 2 · sections, 2), the
-    compressor's first. ``scratch``: 2 · SLICE_FRAMES + 3 · words + 2 vectors.
+    ``position`` is the frame number of ``x[0]`` since the start. ``rows`` (knots, words, 2) as ``run_groups`` of the
+    strips takes them, ``faders`` (knots, 1, 2); there are two knots at least, and only those where nothing ``moves``.
+    ``links`` (2,): all bits set. ``states`` (2 + 2 · sections, 2), the compressor's first. ``scratch``:
+    2 · SLICE_FRAMES + 2 · words + 2 vectors.
     """
-    n, words = x.shape[0], words_of(ways.shape[2])
-    sections, fades = plan[0], faders.shape[0] > 2
+    n, words = x.shape[0], rows.shape[1]
     targets_at = SIDES * SLICE_FRAMES
     row = 2 * SIDES * SLICE_FRAMES
     deltas = row + SIDES * words
-    following = deltas + SIDES * words
-    fader = following + SIDES * words
+    fader = deltas + SIDES * words
     used = COMPRESSOR_WORDS + SECTION_WORDS * sections
-    moves = spans[0, 1] > position // STEP_FRAMES
-    if plan[2] != 0:
-        for side in range(SIDES):
-            write_words(ways, spans, 0, position // STEP_FRAMES, sections, True, numbers_now, rows, side, SIDES)
-    plan[2] = 1 if moves else 0
-    _bring(rows, 0, scratch, following, SIDES * used)
-    _bring(rows, 0, scratch, row, SIDES * used)
-    _change(scratch, following, row, deltas, used)
-    _take(faders, 0, SIDES, 1, scratch, fader, fader + SIDES)
     start = 0
     while start < n:
         now = position + start
-        m, share = min(n - start, SLICE_FRAMES - now % SLICE_FRAMES), 0.0
-        if moves or fades:
-            into, knot = now % STEP_FRAMES, now // STEP_FRAMES
-            m, share = min(m, STEP_FRAMES - into), into / STEP_FRAMES
-            if moves:
-                _bring(scratch, following, scratch, row, SIDES * used)
-                for side in range(SIDES):
-                    at = following + side
-                    write_words(ways, spans, 0, knot + 1, sections, False, numbers_now, scratch, at, SIDES)
-                _change(scratch, following, row, deltas, used)
-            if fades:
-                _take(faders, SIDES * (knot - position // STEP_FRAMES), SIDES, 1, scratch, fader, fader + SIDES)
-        _bring(x, SIDES * start, scratch, 0, SIDES * m)
+        into = now % STEP_FRAMES
+        if moves or start == 0:
+            knot = now // STEP_FRAMES - position // STEP_FRAMES
+            _take(rows, SIDES * words * knot, SIDES * words, used, scratch, row, deltas)
+            _take(faders, SIDES * knot, SIDES, 1, scratch, fader, fader + SIDES)
+        m = min(n - start, STEP_FRAMES - into if moves else SLICE_FRAMES - now % SLICE_FRAMES)
+        share = into / STEP_FRAMES if moves else 0.0
+        _copy(x, SIDES * start, scratch, 0, SIDES * m)
         if now % SLICE_FRAMES == 0:
             _settle(states, 0, 2 + 2 * sections)
         for k in range(0, sections, 2):
@@ -110,9 +93,9 @@ def run_bus(
                 _two(scratch, 0, m, row + section, deltas + section, states, state, share)
             else:
                 _one(scratch, 0, m, row + section, deltas + section, states, state, share)
-        if plan[1] != 0:
+        if compresses:
             _targets(scratch, 0, m, row, deltas, links, 0, share, targets_at)
             _squeeze(scratch, 0, m, row, deltas, states, 0, share, targets_at)
         _fade(scratch, 0, m, fader, fader + SIDES, share)
-        _bring(scratch, 0, out, SIDES * start, SIDES * m)
+        _copy(scratch, 0, out, SIDES * start, SIDES * m)
         start += m

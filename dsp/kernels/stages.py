@@ -16,13 +16,10 @@ __all__ = [
     "COMPRESSOR_WORDS",
     "SECTION_WORDS",
     "STEP_FRAMES",
-    "bring",
-    "change",
     "filters",
     "numbers",
     "settle",
     "squeeze",
-    "take",
     "targets",
 ]
 
@@ -213,26 +210,6 @@ def settle(kind: Kind) -> Stage:
             states.store(where_below(value.magnitude(), code.all(_TINY[kind.bytes]), code.all(0.0), value), at)
 
     return stage(kind, "place", "whole", "whole")(write)
-
-
-def bring(kind: Kind) -> Stage:
-    """Return the stage that copies elements. It takes source, begin, target, to, count."""
-
-    def write(code: Code, source: Place, begin: Any, target: Place, to: Any, count: Any) -> None:
-        target.at(to).copy(source.at(begin), count)
-
-    return stage(kind, "place", "whole", "place", "whole", "whole")(write)
-
-
-def change(kind: Kind) -> Stage:
-    """Return the stage that writes by how much ``count`` vectors differ. It takes scratch, next, row, deltas, count."""
-
-    def write(code: Code, scratch: Place, following: Any, row: Any, deltas: Any, count: Any) -> None:
-        with code.each(count) as word:
-            at = code.times(word, kind.count)
-            scratch.store(scratch.load(following, at) - scratch.load(row, at), deltas, at)
-
-    return stage(kind, "place", "whole", "whole", "whole", "whole")(write)
 
 
 def take(kind: Kind) -> Stage:

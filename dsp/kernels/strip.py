@@ -17,8 +17,6 @@ from dsp.kernels.stages import (
     COMPRESSOR_WORDS,
     SECTION_WORDS,
     STEP_FRAMES,
-    bring,
-    change,
     filters,
     numbers,
     settle,
@@ -26,7 +24,6 @@ from dsp.kernels.stages import (
     take,
     targets,
 )
-from dsp.kernels.words import words_of, write_words
 
 LANES = 16
 EIGHTS, SINGLES, DOUBLES = Kind(32, 8), Kind(32, 4), Kind(64, 4)
@@ -41,7 +38,7 @@ TINY = 1e-30
 """float64 states below this (−600 dBFS) are set to zero, far above the denormals that would slow the loops down."""
 
 # Words of a group's plan.
-SECTIONS, COMPRESSES, STALE, FADES, QUADS, WRITES, PLAN_WORDS = 0, 1, 2, 3, 4, 5, 6
+SECTIONS, COMPRESSES, MOVES, FADES, QUADS, WRITES, PLAN_WORDS = 0, 1, 2, 3, 4, 5, 6
 
 _STEP = np.float32(1.0 / STEP_FRAMES)
 
@@ -49,7 +46,7 @@ _two_still, _two_moving = filters(STRIPS, 2, moving=False), filters(STRIPS, 2, m
 _one_still, _one_moving = filters(STRIPS, 1, moving=False), filters(STRIPS, 1, moving=True)
 _targets_still, _targets_moving = targets(STRIPS, moving=False), targets(STRIPS, moving=True)
 _squeeze_still, _squeeze_moving = squeeze(STRIPS, moving=False), squeeze(STRIPS, moving=True)
-_settle, _take, _bring, _change = settle(STRIPS), take(STRIPS), bring(STRIPS), change(STRIPS)
+_settle, _take = settle(STRIPS), take(STRIPS)
 
 
 def _turned(rows: list[Lanes]) -> list[Lanes]:
@@ -205,9 +202,8 @@ def point(objects: Any, place: int, lanes: Any, sources: Any) -> None:
 
 
 @kernel(
-    "i8", "i8", "i8", "i8", "i8", "i8", "i8[:,::1]", "i8[:,:,::1]", "i8[:,:,::1]", "i8[:,::1]", "f8[:,:,::1]",
-    "i8[:,::1]", "f8[:,::1]", "f4[::1]", "f4[:,:,:,::1]", "f4[:,::1]", "f4[:,:,::1]", "f4[:,::1]", "f4[:,::1]",
-    "f4[:,:,:,::1]",
+    "i8", "i8", "i8", "i8", "i8", "i8", "i8[:,::1]", "i8[:,:,::1]", "i8[:,:,::1]", "f4[:,:,:,::1]", "f4[:,:,:,::1]",
+    "f4[:,::1]", "f4[:,:,::1]", "f4[:,::1]", "f4[:,::1]", "f4[:,:,:,::1]",
 )  # fmt: skip
 def run_groups(
     first: int,
@@ -219,10 +215,6 @@ def run_groups(
     plan: Any,
     sources: Any,
     outs: Any,
-    lanes: Any,
-    ways: Any,
-    spans: Any,
-    numbers_now: Any,
     rows: Any,
     gains: Any,
     links: Any,
@@ -233,42 +225,31 @@ def run_groups(
 ) -> None:
     """Run the groups ``first`` ≤ g < ``last`` of sixteen lanes over ``n`` frames from ``offset`` on in their blocks.
 
-    ``position`` is the number of the first of these frames since the start. ``plan`` (G, PLAN_WORDS); STALE is kept
-    here. ``sources`` and ``outs`` (G, 16, 2): address and stride in float32 of each lane's samples, stride 0 for none;
-    two lanes of stride 2 are the sides of one stereo block. ``lanes`` (G · 16, 2): the way of each lane's numbers,
-    negative for none. ``ways`` and ``spans``: ``dsp.lane_numbers.Ways``, ``numbers_now`` (threads, numbers) room for
-    them. ``rows`` (G · words · 16): the words of what stands still, the compressor's, then every section's. ``gains``
-    (G, knots, destinations, 16); knots stand ``STEP_FRAMES`` apart at absolute frame numbers; there are two at least.
-    ``links`` (G, 16): all bits set where a lane's neighbour is its other side. ``states`` (G, 2 + 2 · sections, 16),
-    the compressor's first. ``peaks`` (G, 16). ``scratch`` (threads, SCRATCH_FRAMES + 3 · words + 2 · destinations
-    vectors). ``sums`` (G, destinations / 4, ≥ n, 4) is written where the plan's QUADS have their bit set.
+    ``position`` is the number of the first of these frames since the start. ``plan`` (G, PLAN_WORDS). ``sources`` and
+    ``outs`` (G, 16, 2): address and stride in float32 of each lane's samples, stride 0 for none; two lanes of stride 2
+    are the sides of one stereo block. ``rows`` (G, knots, words, 16): the compressor's numbers, then every section's;
+    ``gains`` (G, knots, destinations, 16); knots stand ``STEP_FRAMES`` apart at absolute frame numbers, and there are
+    two at least. ``links`` (G, 16): all bits set where a lane's neighbour is its other side. ``states`` (G, 2 + 2 ·
+    sections, 16), the compressor's first. ``peaks`` (G, 16). ``scratch`` (threads, SCRATCH_FRAMES + 2 · words + 2 ·
+    destinations vectors).
+    ``sums`` (G, destinations / 4, ≥ n, 4) is written where the plan's QUADS have their bit set.
     """
-    words, destinations, most = words_of(ways.shape[2]), gains.shape[2], sums.shape[2]
-    room, now_numbers = scratch[thread], numbers_now[thread]
-    frames = thread * scratch.shape[1]
-    planar = frames + LANES * SLICE_FRAMES
+    knots, words, destinations, most = rows.shape[1], rows.shape[2], gains.shape[2], sums.shape[2]
+    lanes = thread * scratch.shape[1]
+    planar = lanes + LANES * SLICE_FRAMES
     row = planar + LANES * SLICE_FRAMES
     deltas = row + LANES * words
-    following = deltas + LANES * words
-    gain = following + LANES * words
+    gain = deltas + LANES * words
     gain_deltas = gain + LANES * destinations
     pairs = gain_deltas + LANES * destinations
     for g in range(first, last):
         sections, quads = plan[g, SECTIONS], plan[g, QUADS]
         compresses, writes = plan[g, COMPRESSES] != 0, plan[g, WRITES] != 0
-        fades = plan[g, FADES] != 0
-        rows_at, gains_at = LANES * g * words, LANES * g * gains.shape[1] * destinations
+        moves, fades = plan[g, MOVES] != 0, plan[g, FADES] != 0
+        rows_at, gains_at = LANES * g * knots * words, LANES * g * gains.shape[1] * destinations
         state = LANES * g * states.shape[1]
         used = COMPRESSOR_WORDS + SECTION_WORDS * sections
-        knot, moves = position // STEP_FRAMES, False
-        for lane in range(LANES):
-            way = lanes[LANES * g + lane, 0]
-            if way >= 0:
-                moves = moves or spans[way, 1] > knot
-                if plan[g, STALE] != 0:
-                    write_words(ways, spans, way, knot, sections, True, now_numbers, rows, rows_at + lane, LANES)
-        plan[g, STALE] = 1 if moves else 0
-        _bring(rows, rows_at, scratch, following if moves else row, LANES * used)
+        _take(rows, rows_at, LANES * words, used, scratch, row, deltas)
         _take(gains, gains_at, LANES * destinations, destinations, scratch, gain, gain_deltas)
         start = 0
         while start < n:
@@ -282,7 +263,7 @@ def run_groups(
                     _silence(scratch, planar + lane * SLICE_FRAMES, m)
                 elif lane % 2 == 0:
                     _gather_stereo(address, offset + start, scratch, planar + lane * SLICE_FRAMES, m, pairs)
-            _turn(scratch, planar, frames, (m + 7) // 8)
+            _turn(scratch, planar, lanes, (m + 7) // 8)
             if now % SLICE_FRAMES == 0:
                 _settle(states, state, 2 + 2 * sections)
             done = 0
@@ -291,15 +272,9 @@ def run_groups(
                 if moves:
                     into = (now + done) % STEP_FRAMES
                     count, share = min(count, STEP_FRAMES - into), np.float32(into) * _STEP
-                    knot = (now + done) // STEP_FRAMES
-                    _bring(scratch, following, scratch, row, LANES * used)
-                    for lane in range(LANES):
-                        way = lanes[LANES * g + lane, 0]
-                        if way >= 0 and spans[way, 1] > knot:
-                            at = following - frames + lane
-                            write_words(ways, spans, way, knot + 1, sections, False, now_numbers, room, at, LANES)
-                    _change(scratch, following, row, deltas, used)
-                at, to = frames + LANES * done, planar + LANES * done
+                    knot = (now + done) // STEP_FRAMES - position // STEP_FRAMES
+                    _take(rows, rows_at + LANES * knot * words, LANES * words, used, scratch, row, deltas)
+                at, to = lanes + LANES * done, planar + LANES * done
                 for k in range(0, sections, 2):
                     section = LANES * (COMPRESSOR_WORDS + SECTION_WORDS * k)
                     r, d, s = row + section, deltas + section, state + LANES * (2 + 2 * k)
@@ -321,7 +296,7 @@ def run_groups(
                         _squeeze_still(scratch, at, count, row, deltas, states, state, share, to)
                 done += count
             if writes:
-                _turn_back(scratch, frames, planar, (m + 7) // 8)
+                _turn_back(scratch, lanes, planar, (m + 7) // 8)
                 for lane in range(LANES):
                     address, stride = outs[g, lane, 0], outs[g, lane, 1]
                     if stride == 1:
@@ -339,7 +314,7 @@ def run_groups(
                     _take(gains, at, LANES * destinations, destinations, scratch, gain, gain_deltas)
                 for quad in range(destinations // 4):
                     if (quads >> quad) & 1 == 1:
-                        at, to = frames + LANES * done, 4 * ((g * (destinations // 4) + quad) * most + start + done)
+                        at, to = lanes + LANES * done, 4 * ((g * (destinations // 4) + quad) * most + start + done)
                         r, d = gain + 4 * LANES * quad, gain_deltas + 4 * LANES * quad
                         if fades:
                             _sum_moving(scratch, at, count, r, d, share, sums, to, peaks, LANES * g)
