@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from dsp.dynamics import Compressor
 from dsp.engine import BusSettings, StripSettings
@@ -19,7 +19,7 @@ __all__ = ["SOUND_KNOT_FRAMES", "Sound", "sound_teller"]
 SOUND_KNOT_FRAMES = 256
 """Frames of the song between two knots. Filters and compressor go straight in between, frequencies in octaves."""
 
-Node = TypeVar("Node", StripSettings, BusSettings)
+Node = TypeVar("Node", bound=StripSettings | BusSettings)
 
 
 @dataclass(frozen=True)
@@ -48,21 +48,20 @@ class Sound(Declared):
 
     def put(self, node: Node) -> Node:
         """Return a strip or bus with these numbers; a compressor that is out of circuit stays out."""
-        compressor = node.compressor
-        if compressor is not None:
-            compressor = Compressor(
+        changed: dict[str, Any] = {"bands": self.bands}
+        if node.compressor is not None:
+            changed["compressor"] = Compressor(
                 self.threshold_db, self.ratio, self.attack_ms, self.release_ms, self.knee_db, self.makeup_db
             )
-        made = replace(node, bands=self.bands, compressor=compressor)
-        if isinstance(made, StripSettings):
-            hpf_hz = None if self.hpf_hz == -math.inf else self.hpf_hz
-            made = replace(made, trim_db=self.trim_db, hpf_hz=hpf_hz)
+        if isinstance(node, StripSettings):
+            changed |= {"trim_db": self.trim_db, "hpf_hz": None if self.hpf_hz == -math.inf else self.hpf_hz}
+        made: Node = replace(node, **changed)
         return made
 
 
 def sound_teller(
     node: Node, moves: tuple[ParameterMove, ...], song: int, rate_hz: float, tell: Callable[[Node, int], None]
-) -> tuple[Node, Teller]:
+) -> tuple[Node, Teller[Sound]]:
     """Return a node as it stands at frame ``song`` of the song, and what tells where it goes from there."""
     ride = Ride(Sound.of(node), moves, rate_hz, SOUND_KNOT_FRAMES)
     begin = ride.settings(song)
