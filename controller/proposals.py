@@ -148,7 +148,7 @@ def _gain(one: StripHeard, by_db: float, target_lufs: float) -> Proposal:
     reached = before.loudness_lufs + by_db
     if abs(reached - target_lufs) > 0.05:
         limit = (
-            f"its peak, {before.peak_dbfs:.1f} dBFS, is to stay at or below {CEILING_DBFS:g}"
+            f"its peak, {before.peak_dbfs:.1f} dBFS, is to be at most {CEILING_DBFS:g}"
             if abs(before.peak_dbfs + by_db - CEILING_DBFS) < 0.05
             else "the trim ends there"
         )

@@ -173,8 +173,9 @@ class BandTally:
         self._rate_hz = rate_hz
         size = 2 ** round(math.log2(_FRAME_S * rate_hz))
         self._hop = size // 2
-        self._window = np.sin(np.pi * (np.arange(size) + 0.5) / size)[:, None]
-        self._held = np.zeros((self._hop, 2))
+        self._window = np.sin(np.pi * (np.arange(size) + 0.5) / size)
+        self._held = np.zeros((2, size))
+        self._filled = self._hop
         self._middle = 0
         self._position = 0
         self._sums: list[Floats] = []
@@ -184,18 +185,22 @@ class BandTally:
         """Hear the next (n, 2). Raises ShapeError for another shape."""
         if block.ndim != 2 or block.shape[1] != 2:
             raise ShapeError(f"the bands of a stereo signal take (frames, 2), not {block.shape}")
-        both = block.astype(np.float64)
-        self._sides += both.T @ both
-        self._position += len(both)
+        both = np.ascontiguousarray(block.T, np.float64)
+        self._sides += both @ both.T
+        self._position += len(block)
         self._add(both)
 
     def _add(self, block: Floats) -> None:
-        held = np.concatenate([self._held, block])
         size, start = len(self._window), 0
-        while start + size <= len(held):
-            self._count(held[start : start + size] * self._window)
-            start += self._hop
-        self._held = held[start:]
+        while start < block.shape[1]:
+            stop = min(block.shape[1], start + size - self._filled)
+            self._held[:, self._filled : self._filled + stop - start] = block[:, start:stop]
+            self._filled += stop - start
+            start = stop
+            if self._filled == size:
+                self._count(self._held * self._window)
+                self._held[:, : self._hop] = self._held[:, self._hop :]
+                self._filled = self._hop
 
     def _count(self, frame: Floats) -> None:
         step = self._middle // self._rate_hz
@@ -204,14 +209,14 @@ class BandTally:
             self._sums.append(np.zeros((2, len(NOMINAL_HZ))))
         if not frame.any():
             return
-        left, right = np.fft.rfft(frame, axis=0).T
-        power = np.stack([np.abs(left) ** 2 + np.abs(right) ** 2, np.abs(left + right) ** 2])
+        left, right = np.fft.rfft(frame)
+        power = np.stack([_squared(left) + _squared(right), _squared(left + right)])
         # Twice, for the negative frequencies; by the frames of a second, for the mean square.
-        self._sums[step] += third_octave_sums(power, rate_hz=self._rate_hz) * 2.0 / (len(frame) * self._rate_hz)
+        self._sums[step] += third_octave_sums(power, rate_hz=self._rate_hz) * 2.0 / (frame.shape[1] * self._rate_hz)
 
     def finish(self) -> BandPowers:
         """Return what was heard; the stream ends here."""
-        self._add(np.zeros_like(self._held, shape=(2 * self._hop, 2)))
+        self._add(np.zeros((2, 2 * self._hop)))
         steps = max(1, math.ceil(self._position / self._rate_hz))
         sums = np.zeros((steps, 2, len(NOMINAL_HZ)))
         for step, both in enumerate(self._sums):
@@ -326,6 +331,12 @@ def equal_loudness(loudness_lufs: Sequence[float], trims_db: Sequence[float], ro
     mean = sum(_power(one) for one in loudness_lufs) / len(loudness_lufs)
     level = min(_power_db(mean, 1.0), *(one + room for one, room in zip(trimmed, room_db, strict=True)))
     return [level - one for one in trimmed]
+
+
+def _squared(spectrum: NDArray[np.complex128]) -> Floats:
+    """Return |X|² without the root that ``abs`` takes."""
+    squared: Floats = spectrum.real**2 + spectrum.imag**2
+    return squared
 
 
 def _runs(flags: NDArray[np.bool_]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -85,7 +86,8 @@ def _lines(advice: Advice) -> list[str]:
         found = [proposal for proposal in advice.proposals if proposal.kind == kind]
         if found:
             shown = found[:MASKING_SHOWN] if kind == "masking" else found
-            lines += ["", f"{title} ({method[kind]})", *_sentences(shown)]
+            about = textwrap.wrap(f"({method[kind]})", 79, initial_indent="  ", subsequent_indent="  ")
+            lines += ["", title, *about, *_sentences(shown)]
             lines += [f"  … and {len(found) - len(shown)} more; --json has them all"] if len(found) > len(shown) else []
     return lines if advice.proposals else [*lines, "", "Nothing to propose."]
 
@@ -105,4 +107,4 @@ def _clock(at_s: float) -> str:
 
 
 def _db(level: float) -> str:
-    return f"{level:.1f}" if math.isfinite(level) else "-inf"
+    return f"{level:z.1f}" if math.isfinite(level) else "-inf"

@@ -25,7 +25,8 @@ Audio = NDArray[np.float64]
 
 
 def sine(freq_hz: float, level_dbfs: float) -> Audio:
-    return 10.0 ** (level_dbfs / 20.0) * np.sin(2.0 * np.pi * freq_hz * AT_S)
+    wave: Audio = 10.0 ** (level_dbfs / 20.0) * np.sin(2.0 * np.pi * freq_hz * AT_S)
+    return wave
 
 
 def project_of(folder: Path, stems: dict[str, Audio]) -> Project:
