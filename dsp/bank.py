@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from dsp.bank_strip import LANES, Automation, BankStrip, RunningStrip, share_lanes
 from dsp.errors import ShapeError
 from dsp.kernels.compiled import library
-from dsp.lane_rows import MOST_SECTIONS, WORDS, StripSound, rows_of, sound_numbers
+from dsp.lane_numbers import MOST_SECTIONS, NUMBERS, WORDS, StripSound, Ways, led_by
 from dsp.processor import STEP_FRAMES
 
 __all__ = ["Automation", "BankStrip", "StripBank", "StripSound"]
@@ -31,11 +31,11 @@ __all__ = ["Automation", "BankStrip", "StripBank", "StripSound"]
 _CHUNK_FRAMES = 8192
 """Frames between two meetings of the threads: long enough to hide the hand-over, short enough to stay in the cache."""
 
-_MOVING_FRAMES = 1024
-"""The same while filters or compressors move, which takes a row of numbers for every knot."""
-
 _WORTH_A_THREAD = 65_536
 """Samples in a chunk below which one thread is quicker than handing work over."""
+
+_MOVING_FRAMES = 1024
+"""The same while filters or compressors move, which takes a row of words for every knot."""
 
 _MOST_THREADS = 8
 _DB_PER_OCTAVE = 20.0 * math.log10(2.0)
@@ -43,6 +43,11 @@ _FLOAT32 = np.dtype(np.float32)
 
 _SECTIONS, _COMPRESSES, _MOVES, _FADES, _QUADS, _WRITES, _PLAN_WORDS = range(7)
 """Words of a group's plan, as ``dsp.kernels.strip`` reads them."""
+
+_NONE = np.zeros(0)
+
+_UNITY = slice(8 + 3, None, 6)
+"""Of a lane's words, those that are 1 where its sections do nothing."""
 
 _SCRATCH_FRAMES = 272
 """Vectors of scratch that ``dsp.kernels.strip`` wants besides its numbers."""
@@ -87,6 +92,7 @@ class StripBank:
         self.position = 0
         """Number of the next frame since the start."""
         self._kernels = library("strip")
+        self._ways = library("words")
         self._destinations = destinations
         self._all = [RunningStrip(i, strip, destinations, rate_hz) for i, strip in enumerate(self.strips)]
         self._groups = share_lanes(self._all)
@@ -101,14 +107,19 @@ class StripBank:
         self._threads = max(1, min(wanted, len(self._groups)))
         self._pool = ThreadPoolExecutor(self._threads - 1, "strips") if self._threads > 1 else None
         count, padded = len(self._groups) + len(after), -(-destinations // 4) * 4
+        self._sounds = Ways(np.array([strip.numbers for strip in self._all]).reshape(-1, NUMBERS))
+        self._levels = Ways(np.array([strip.gains for strip in self._all]).reshape(-1, destinations, 2))
+        self._trims = Ways(np.array([[strip.sound.gain] for strip in self.strips]).reshape(-1, 1))
         self._plan = np.zeros((count, _PLAN_WORDS), dtype=np.int64)
         self._sources = np.zeros((count, LANES, 2), dtype=np.int64)
         self._outs = np.zeros((count, LANES, 2), dtype=np.int64)
         self._rows = _aligned(count, 2, WORDS, LANES)
+        self._rows[:, :, _UNITY] = 1.0
         self._gains = _aligned(count, 2, padded, LANES)
         self._states = _aligned(count, 2 + 2 * MOST_SECTIONS, LANES)
         self._peaks = _aligned(count, LANES)
         self._links = _aligned(count, LANES)
+        self._now, self._words = np.zeros(NUMBERS), np.zeros(WORDS)
         self._scratch = _aligned(self._threads, LANES * (_SCRATCH_FRAMES + 2 * WORDS + 2 * padded))
         self._sums = _aligned(count, padded // 4, 1, 4)
         self._total = np.zeros(padded)
@@ -123,10 +134,12 @@ class StripBank:
         self._capacity = self._filled = 0
         self._pre: tuple[int, list[Block | None]] = (-1, [])
         self._moving: set[int] = set()
-        self._fading = {i for i, strip in enumerate(self.strips) if strip.automation is not None}
-        self._rows[:] = rows_of(sound_numbers(StripSound(), (), rate_hz, trimmed=True)[None])[..., None]
+        self._automated = {i: s.automation for i, s in enumerate(self.strips) if s.automation is not None}
+        self._fading = set(self._automated)
         for strip in self._all:
-            self._settle(strip)
+            if strip.strip.channels == 2:
+                self._links[self._group[strip.index], strip.lanes].view(np.int32)[:] = -1
+        self._unplanned, self._unheard = set(range(len(self._groups))), set(range(len(self._groups)))
         self._reserve(STEP_FRAMES)
 
     @property
@@ -134,27 +147,26 @@ class StripBank:
         """Channels the strips are summed into."""
         return self._destinations
 
-    def _settle(self, strip: RunningStrip) -> None:
-        """Write a strip's numbers where nothing of it moves."""
-        g = self._group[strip.index]
-        behind = self._behind[g]
-        if strip.strip.channels == 2:
-            self._links[g, strip.lanes].view(np.int32)[:] = -1
-        if strip.index not in self._moving:
-            self._rows[g, :, :, strip.lanes] = rows_of(strip.sound.target[None])[:, :, None]
-        if strip.index not in self._fading:
-            self._gains[behind, :, : self._destinations, strip.lanes] = strip.gains.target
-        group = self._groups[g]
-        self._plan[g, _SECTIONS] = max(one.sections for one in group)
-        self._plan[g, _COMPRESSES] = any(one.compresses for one in group)
-        self._plan[g, _MOVES] = any(one.index in self._moving for one in group)
-        self._plan[g, _WRITES] = any(one.strip.wants_pre or one.strip.post_inserts for one in group)
-        fades = any(one.index in self._fading for one in group)
-        heard = np.any(self._gains[behind, 0].reshape(-1, 4, LANES), axis=(1, 2)) | fades
-        heard[0] = True  # the peaks are measured there
+    def _write_plan(self, g: int) -> None:
+        """Write which stages group ``g`` has to go through."""
+        group, plan = self._groups[g], self._plan[g]
+        plan[_SECTIONS] = max(one.sections for one in group)
+        plan[_COMPRESSES] = any(one.compresses for one in group)
+        plan[_MOVES] = any(one.index in self._moving for one in group)
+        plan[_WRITES] = any(one.strip.wants_pre or one.strip.post_inserts for one in group)
+
+    def _write_destinations(self, g: int) -> None:
+        """Write which destinations group ``g`` has anything for; what has arrived is written at every knot."""
+        behind, still = self._behind[g], [one.index for one in self._groups[g] if one.index not in self._fading]
+        fades = len(still) < len(self._groups[g])
+        self._write_gains(still, self.position // STEP_FRAMES, self._gains.shape[1])
+        heard = np.full(self._gains.shape[2] // 4, fades)
+        if not fades:
+            heard = np.any(self._gains[behind, 0].reshape(-1, 4, LANES), axis=(1, 2))
+            heard[0] = True  # the peaks are measured there
+            self._sums[behind, ~heard] = 0.0
         self._plan[behind, _FADES] = fades
         self._plan[behind, _QUADS] = int(np.sum(heard << np.arange(len(heard))))
-        self._sums[behind, ~heard] = 0.0
 
     def reduction_db(self) -> list[float]:
         """Return every strip's current gain reduction in dB (0 or below), for meters."""
@@ -172,21 +184,24 @@ class StripBank:
         Sections keep their index: a section that was None comes in, one that is now None goes out. Raises DspError
         where a section is not stable; nothing has changed then.
         """
-        strip = self._all[index]
-        for place in strip.change(sound, self.position, frames):
-            self._states[self._group[index], 2 + 2 * place : 4 + 2 * place, strip.lanes] = 0.0
+        strip, g = self._all[index], self._group[index]
+        if not self._sounds.moves(index, self.position):
+            strip.arrive()
+        self._sounds.go(index, strip.numbers_of(sound), self.position, frames, led_by)
+        self._trims.go(index, np.array([sound.gain]), self.position, frames)
+        for states in strip.leave():
+            self._states[g, states, strip.lanes] = 0.0
         self._moving.add(index)
-        self._settle(strip)
+        self._unplanned.add(g)
 
     def fade(self, index: int, gains: Sequence[Sequence[float]], frames: int) -> None:
         """Take strip ``index`` to ``gains`` (channels, destinations) over the next ``frames`` frames, straight.
 
         Raises ShapeError for a wrong shape, DspError where a gain is not finite.
         """
-        strip = self._all[index]
-        strip.gains.go(strip.gain_rows(gains), self.position, frames)
+        self._levels.go(index, self._all[index].gains_of(gains), self.position, frames)
         self._fading.add(index)
-        self._settle(strip)
+        self._unheard.add(self._group[index])
 
     def rows(self, index: int, frames: int) -> NDArray[np.float32]:
         """Return (channels, frames) for the next block of strip ``index``, to be filled by whoever reads it.
@@ -280,7 +295,7 @@ class StripBank:
         start = 0
         while start < frames:
             count = min(_MOVING_FRAMES if self._moving else _CHUNK_FRAMES, frames - start)
-            if self._moving or self._fading:
+            if self._moving or self._fading or self._unplanned or self._unheard:
                 self._move(count)
             self._run(blocks, start, count)
             self._add_groups(count, start, total)
@@ -291,29 +306,75 @@ class StripBank:
         return total[: self._destinations], self._pre[1]
 
     def _move(self, frames: int) -> None:
-        """Write the numbers of what moves in the next ``frames`` frames at their knots; settle what has arrived."""
-        for i in [i for i in self._moving if not self._all[i].sound.moves(self.position)]:
+        """Settle what has arrived, and write the gains that move at the knots of the next ``frames`` frames."""
+        for i in [i for i in self._moving if not self._sounds.moves(i, self.position)]:
             self._moving.remove(i)
             self._all[i].arrive()
-            self._settle(self._all[i])
-        for i in [i for i in self._fading if self.strips[i].automation is None]:
-            if not self._all[i].gains.moves(self.position):
-                self._fading.remove(i)
-                self._settle(self._all[i])
-        rows = _with_knots(self._rows, _MOVING_FRAMES) if self._moving else self._rows
-        gains = _with_knots(self._gains, _CHUNK_FRAMES) if self._fading else self._gains
+            self._unplanned.add(self._group[i])
+        for i in [i for i in self._fading - self._automated.keys() if not self._levels.moves(i, self.position)]:
+            self._fading.remove(i)
+            self._unheard.add(self._group[i])
+        first, offset = divmod(self.position, STEP_FRAMES)
+        knots = (offset + frames - 1) // STEP_FRAMES + 2
+        self._make_room(knots)
+        for g in self._unplanned:
+            self._write_plan(g)
+            self._write_words(self._groups[g], first, self._rows.shape[1] if self._plan[g, _MOVES] else 2)
+        self._unplanned.clear()
+        for g in self._unheard:
+            self._write_destinations(g)
+        self._unheard.clear()
+        if self._moving:
+            self._write_words([self._all[i] for i in self._moving], first, knots)
+        if self._fading:
+            self._write_gains([i for i in self._fading if i not in self._automated], first, knots)
+        for i, automation in self._automated.items():
+            strip, at = self._all[i], np.arange(first, first + knots)
+            gains = np.swapaxes(automation(at * STEP_FRAMES / self.rate_hz), 1, 2)
+            self._gains[self._behind[self._group[i]], :knots, : self._destinations, strip.lanes] = gains
+
+    def _make_room(self, knots: int) -> None:
+        """Have so many knots where anything moves; what stands still is written at every one."""
+
+        def with_room(table: Block, wanted: int) -> Block:
+            if table.shape[1] >= wanted:
+                return table
+            grown = _aligned(len(table), wanted, *table.shape[2:])
+            grown[:] = table[:, :1]
+            return grown
+
+        rows = with_room(self._rows, knots if self._moving else 0)
+        gains = with_room(self._gains, knots if self._fading else 0)
         if rows is not self._rows or gains is not self._gains:
             self._rows, self._gains = rows, gains
             self._bind()
-        first, offset = divmod(self.position, STEP_FRAMES)
-        knots = np.arange(first, first + (offset + frames - 1) // STEP_FRAMES + 2)
-        for i in self._moving:
-            strip = self._all[i]
-            found = rows_of(strip.sound.at(knots), strip.sections)
-            self._rows[self._group[i], : len(knots), : found.shape[1], strip.lanes] = found[:, :, None]
-        for i in self._fading:
-            strip, behind = self._all[i], self._behind[self._group[i]]
-            self._gains[behind, : len(knots), : self._destinations, strip.lanes] = strip.gains_at(knots)
+
+    def _write_words(self, strips: Sequence[RunningStrip], first_knot: int, knots: int) -> None:
+        """Write what strips do to their sound at ``knots`` knots."""
+        step = self._rows.shape[1] * WORDS * LANES
+        ends = [(s.index, self._group[s.index] * step + lane) for s in strips for lane in range(LANES)[s.lanes]]
+        sections = int(max(self._plan[self._group[s.index], _SECTIONS] for s in strips))
+        ways, room = (self._sounds.rows, self._sounds.spans), (self._now, self._words)
+        self._ways.write_words(
+            np.array(ends), first_knot, knots, sections, WORDS * LANES, LANES, *ways, *room, self._rows.ravel(), _NONE
+        )
+
+    def _write_gains(self, chosen: Sequence[int], first_knot: int, knots: int) -> None:
+        """Write gains at ``knots`` knots."""
+        strips = [self._all[i] for i in chosen]
+        step = math.prod(self._gains.shape[1:])
+        ends = [(s.index, self._behind[self._group[s.index]] * step + s.lane, s.strip.channels) for s in strips]
+        places = np.array(ends, dtype=np.int64).reshape(-1, 3)
+        ways = self._levels.rows, self._levels.spans
+        self._ways.write_gains(
+            places, first_knot, knots, math.prod(self._gains.shape[2:]), LANES, *ways, self._gains.ravel()
+        )
+
+    def _trim(self, i: int, frames: int) -> NDArray[np.float32]:
+        """Return the trim of a strip with pre-inserts for the next ``frames`` frames, (1, 1) or (frames, 1)."""
+        if not self._trims.moves(i, self.position):
+            return self._trims.rows[i, 2:].astype(np.float32)
+        return self._trims.line(i, self.position, frames).astype(np.float32)
 
     def _run(self, blocks: Sequence[Block], start: int, frames: int) -> None:
         """Run every group over one chunk, on as many threads as it is worth."""
@@ -340,7 +401,8 @@ class StripBank:
         for strip in self._groups[g]:
             if strip.source is not None:
                 block = blocks[strip.index].T if strip.planar else blocks[strip.index]
-                strip.run_pre_inserts(block[start:stop], self.position, strip.source[start:stop])
+                trim = self._trim(strip.index, frames)
+                strip.run_pre_inserts(block[start:stop], trim, strip.source[start:stop])
         self._kernel(g, g + 1, start, frames, thread)
         if self._behind[g] != g:
             for strip in self._groups[g]:
@@ -351,10 +413,10 @@ class StripBank:
 
     def _bind(self) -> None:
         """Bind the kernels to the arrays as they are now."""
-        numbers = (self._rows, self._gains, self._links, self._states, self._peaks, self._scratch, self._sums)
-        lanes = (self._plan, self._sources, self._outs)
+        lanes = (self._plan, self._sources, self._outs, self._rows, self._gains, self._links)
+        room = (self._states, self._peaks, self._scratch, self._sums)
         run = self._kernels.run_groups
-        self._run_groups = [run.bind(*[None] * 5, thread, *lanes, *numbers) for thread in range(self._threads)]
+        self._run_groups = [run.bind(*[None] * 5, thread, *lanes, *room) for thread in range(self._threads)]
         self._add_groups = self._kernels.add_groups.bind(self._sums, None, None, None)
 
     def _kernel(self, first: int, last: int, start: int, frames: int, thread: int) -> None:
@@ -373,13 +435,3 @@ class StripBank:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-def _with_knots(table: Block, frames: int) -> Block:
-    """Return a table (groups, knots, …) with room for ``frames`` frames; what stands still is written at every knot."""
-    count = frames // STEP_FRAMES + 2
-    if table.shape[1] >= count:
-        return table
-    made = _aligned(len(table), count, *table.shape[2:])
-    made[:] = table[:, :1]
-    return made

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from dsp.errors import DspError, ShapeError
 from dsp.filters import Biquad
-from dsp.lane_rows import MOST_SECTIONS, StripSound, Way, led_by, sound_numbers
-from dsp.processor import STEP_FRAMES, Processor
+from dsp.lane_numbers import MOST_SECTIONS, StripSound, sound_numbers
+from dsp.processor import Processor
 
 __all__ = ["LANES", "Automation", "BankStrip", "RunningStrip", "share_lanes"]
 
@@ -50,7 +50,7 @@ class BankStrip:
 
 
 class RunningStrip:
-    """One strip as it runs: its numbers on their way, its lanes, its buffers."""
+    """One strip as it runs: where its numbers go, its lanes, its buffers."""
 
     def __init__(self, index: int, strip: BankStrip, destinations: int, rate_hz: float) -> None:
         self.index = index
@@ -60,11 +60,11 @@ class RunningStrip:
         self._rate_hz = rate_hz
         self._places: list[int | None] = []
         self._coming: frozenset[int] = frozenset()
-        self.sound = Way(self._numbers(strip.sound))
-        self.trim = Way(np.array([strip.sound.gain]))
-        self.gains = Way(self.gain_rows(strip.gains))
-        self.compresses = self._squeezing
-        self._active, self._trims = self._coming, strip.sound.gain != 1.0
+        self._squeezing = False
+        self.numbers = self.numbers_of(strip.sound)
+        """What it is told now, or will be told in the end."""
+        self.gains = self.gains_of(strip.gains)
+        self._active, self._trims, self.compresses = self._coming, strip.sound.gain != 1.0, self._squeezing
         self.source: NDArray[np.float32] | None = None
         """What its lanes read after pre-inserts, (n, channels)."""
         self.rows: NDArray[np.float32] | None = None
@@ -83,8 +83,8 @@ class RunningStrip:
         """Its lanes in its group."""
         return slice(self.lane, self.lane + self.strip.channels)
 
-    def gain_rows(self, gains: Sequence[Sequence[float]]) -> NDArray[np.float64]:
-        """Return gains as (destinations, channels). Raises ShapeError or DspError for what is none."""
+    def gains_of(self, gains: Sequence[Sequence[float]]) -> NDArray[np.float64]:
+        """Return gains as (destinations, 2), for one channel twice. Raises ShapeError or DspError for what is none."""
         rows: NDArray[np.float64] = np.asarray(gains, dtype=np.float64)
         if rows.shape != (self.strip.channels, self._destinations):
             raise ShapeError(
@@ -93,10 +93,13 @@ class RunningStrip:
             )
         if not np.all(np.isfinite(rows)):
             raise DspError(f"strip {self.strip.name!r}: a gain is not a finite number")
-        return np.ascontiguousarray(rows.T)
+        return np.broadcast_to(rows.T, (self._destinations, 2)).copy()
 
-    def _numbers(self, sound: StripSound) -> NDArray[np.float64]:
-        """Return a sound's numbers; a section keeps its place for good, so that it finds its states again."""
+    def numbers_of(self, sound: StripSound) -> NDArray[np.float64]:
+        """Return a sound's numbers; a section keeps its place for good, so that it finds its states again.
+
+        They count as where the strip goes from now on. Raises DspError where a section is not stable.
+        """
         self._places += [None] * (len(sound.sections) - len(self._places))
         placed: list[Biquad | None] = [None] * MOST_SECTIONS
         for i, section in enumerate(sound.sections):
@@ -108,42 +111,25 @@ class RunningStrip:
         numbers = sound_numbers(sound, placed, self._rate_hz, trimmed=bool(self.strip.pre_inserts))
         self._coming = frozenset(place for place, section in enumerate(placed) if section is not None)
         self._squeezing = sound.compresses
+        self._gain = sound.gain
         return numbers
 
-    def change(self, sound: StripSound, position: int, frames: int) -> frozenset[int]:
-        """Go to ``sound``; return the sections that begin, and have to begin from silence (the compressor is −1)."""
-        if not self.sound.moves(position):
-            self.arrive()
-        self.sound.go(self._numbers(sound), position, frames, led_by)
-        self.trim.go(np.array([sound.gain]), position, frames)
-        started = self._coming - self._active
+    def leave(self) -> list[slice]:
+        """Be on the way; return the states of what begins, and has to begin from silence."""
+        started = [slice(2 + 2 * place, 4 + 2 * place) for place in self._coming - self._active]
         if self._squeezing and not self.compresses:
-            started |= {-1}
+            started.append(slice(0, 2))
         self.compresses |= self._squeezing
         self._active, self._trims = self._active | self._coming, True
         return started
 
     def arrive(self) -> None:
         """Leave out what the sound it has come to does not need."""
-        self.compresses = self._squeezing
-        self._active, self._trims = self._coming, self.trim.target[0] != 1.0
+        self._active, self._trims, self.compresses = self._coming, self._gain != 1.0, self._squeezing
 
-    def gains_at(self, knots: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Return the gains (K, destinations, channels) at these knots."""
-        if self.strip.automation is None:
-            return self.gains.at(knots)
-        return np.swapaxes(self.strip.automation(knots * STEP_FRAMES / self._rate_hz), 1, 2)
-
-    def run_pre_inserts(self, block: NDArray[np.float32], position: int, out: NDArray[np.float32]) -> None:
-        """Put ``block`` (n, channels) after trim and pre-inserts into ``out``."""
-        if self.trim.moves(position):
-            first, offset = divmod(position, STEP_FRAMES)
-            knots = np.arange(first, first + (offset + len(block) - 1) // STEP_FRAMES + 2)
-            at = (offset + np.arange(len(block))) / STEP_FRAMES
-            gain = np.interp(at, knots - first, self.trim.at(knots)[:, 0]).astype(np.float32)
-            np.multiply(block, gain[:, None], out=out)
-        else:
-            np.multiply(block, np.float32(self.trim.target[0]), out=out)
+    def run_pre_inserts(self, block: NDArray[np.float32], gain: NDArray[np.float32], out: NDArray[np.float32]) -> None:
+        """Put ``block`` (n, channels) times its trim, (1, 1) or (n, 1), and through the pre-inserts into ``out``."""
+        np.multiply(block, gain, out=out)
         for insert in self.strip.pre_inserts:
             insert.process(out)
 

@@ -38,9 +38,10 @@ class Crossover:
         self._way = Glide(self._row(freqs_hz))
         self._lowest_hz = min(freqs_hz, default=math.inf)
         self._states = np.zeros((channels, corners, corners + 2, 2))
-        self._scratch = np.zeros(3 * corners)
         self._position = 0
-        self._split = library("crossover").split
+        self._split = library("crossover").split.bind(
+            None, None, None, None, self._states, np.zeros(3 * corners), self.bands
+        )
 
     def _row(self, freqs_hz: Sequence[float]) -> NDArray[np.float64]:
         if any(low >= high for low, high in itertools.pairwise(freqs_hz)):
@@ -64,7 +65,7 @@ class Crossover:
     def split(self, block: Block) -> None:
         """Split the next ``block`` (at most CHUNK_FRAMES, channels) into ``bands``."""
         knots, first = self._way.knots(len(block))
-        self._split(block, self._position, knots, first, self._states, self._scratch, self.bands)
+        self._split(block, self._position, knots, first)
         self._position += len(block)
 
     def to(self, freqs_hz: Sequence[float], frames: int) -> None:

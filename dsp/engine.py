@@ -21,7 +21,7 @@ from dsp.dynamics import Compressor
 from dsp.errors import DspError, ShapeError
 from dsp.filters import Band, Biquad, sections
 from dsp.kernels.compiled import library
-from dsp.lane_rows import MOST_SECTIONS, WORDS, Way, led_by, rows_of, sound_numbers
+from dsp.lane_numbers import MOST_SECTIONS, NUMBERS, WORDS, Ways, led_by, sound_numbers
 from dsp.processor import STEP_FRAMES
 from dsp.space import Reverb, ReverbSettings
 
@@ -220,19 +220,17 @@ class BusProcessor:
     def __init__(self, settings: BusSettings, rate_hz: float) -> None:
         self.settings = settings
         self._rate_hz = rate_hz
-        self._run = library("bus").run_bus
         self._position = 0
-        self._moved = settings.automation is not None
         sound = _bus_sound(settings, rate_hz)
-        self._sections = len(sound.sections)
-        self._compresses = sound.compresses
-        self._sound = Way(sound_numbers(sound, sound.sections, rate_hz, trimmed=True))
-        self._fader = Way(np.array([_linear(settings.fader_db)]))
-        self._rows, self._faders = self._numbers(2)
-        self._links = np.full(2, -1, dtype=np.int64).view(np.float64)
+        self._sections, self._compresses = len(sound.sections), sound.compresses
+        self._sound = Ways(sound_numbers(sound, sound.sections, rate_hz, trimmed=True)[None])
+        self._fader = Ways(np.array([[_linear(settings.fader_db)]]))
         self._states = np.zeros((2 + 2 * MOST_SECTIONS, 2))
+        self._links = np.full(2, -1, dtype=np.int64).view(np.float64)
         self._scratch = np.zeros(2 * (2 * _SLICE_FRAMES + 2 * WORDS + 2))
-        self._bind()
+        self._run, self._write_words = library("bus").run_bus, library("words").write_words
+        self._moved = False
+        self._tell(2)
 
     @property
     def reduction_db(self) -> float:
@@ -246,24 +244,26 @@ class BusProcessor:
         """
         sound = _bus_sound(settings, self._rate_hz)
         numbers = sound_numbers(sound, sound.sections, self._rate_hz, trimmed=True)
-        self._sound.go(numbers, self._position, frames, led_by)
-        self._fader.go(np.array([_linear(settings.fader_db)]), self._position, frames)
+        self._sound.go(0, numbers, self._position, frames, led_by)
+        self._fader.go(0, np.array([_linear(settings.fader_db)]), self._position, frames)
         self.settings = settings
         self._sections = max(self._sections, len(sound.sections))
         self._compresses |= sound.compresses
 
-    def _numbers(self, frames: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return the rows and the faders at the knots around the next ``frames`` frames."""
+    def _tell(self, frames: int) -> None:
+        """Write the words and the fader at the knots around the next ``frames`` frames."""
         first, offset = divmod(self._position, STEP_FRAMES)
         knots = np.arange(first, first + max(offset + frames - 1, 0) // STEP_FRAMES + 2)
-        automation = self.settings.automation
-        faders = self._fader.at(knots) if automation is None else automation(knots * STEP_FRAMES / self._rate_hz)
-        sides = np.ones(2)
-        return rows_of(self._sound.at(knots))[:, :, None] * sides, faders.reshape(-1, 1, 1) * sides
-
-    def _bind(self) -> None:
-        arrays = (self._rows, self._faders, self._links, self._states, self._scratch)
-        self._call = self._run.bind(*[None] * 5, *arrays, None)
+        rows = np.zeros((len(knots), WORDS, 2))
+        ends = np.array([[0, 0], [0, 1]])
+        room = np.zeros(NUMBERS), np.zeros(WORDS), np.zeros(0, dtype=np.float32), rows.reshape(-1)
+        steps = len(knots), self._sections, 2 * WORDS, 2
+        self._write_words(ends, first, *steps, self._sound.rows, self._sound.spans, *room)
+        automation, at_s = self.settings.automation, knots * STEP_FRAMES / self._rate_hz
+        gains = np.array([self._fader.at(0, k) for k in knots.tolist()]) if automation is None else automation(at_s)
+        faders = np.repeat(gains.reshape(-1, 1, 1), 2, axis=2)
+        told = rows, faders, self._links, self._states, self._scratch
+        self._call = self._run.bind(None, self._sections, self._compresses, None, None, *told, None)
 
     def process(self, block: NDArray[np.float64] | NDArray[np.float32]) -> NDArray[np.float64]:
         """Return the next (n, 2) of the bus as float64. Raises ShapeError for another shape."""
@@ -273,13 +273,12 @@ class BusProcessor:
         out = np.empty_like(x)
         for start in range(0, len(x), _CHUNK_FRAMES):
             piece = x[start : start + _CHUNK_FRAMES]
-            moves = self._sound.moves(self._position) or self._fader.moves(self._position)
+            moves = self._sound.moves(0, self._position) or self._fader.moves(0, self._position)
             moves |= self.settings.automation is not None
             if moves or self._moved:  # once more where all has arrived
-                self._rows, self._faders = self._numbers(len(piece))
-                self._bind()
+                self._tell(len(piece))
             self._moved = moves
-            self._call(self._position, self._sections, self._compresses, moves, piece, out[start : start + len(piece)])
+            self._call(self._position, moves, piece, out[start : start + len(piece)])
             self._position += len(piece)
         return out
 

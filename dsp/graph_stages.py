@@ -13,9 +13,10 @@ from dsp.bank import BankStrip, StripBank
 from dsp.delay import History
 from dsp.engine import Automation, BusProcessor, BusSettings, strip_sound
 from dsp.graph_chain import RunningInsert
-from dsp.graph_moves import ramp
+from dsp.graph_moves import Teller, ramp
 from dsp.graph_plan import GraphPlan, Step, title
 from dsp.graph_settings import MAIN, REVERB, STEREO, Feed, GraphBus, GraphStrip
+from dsp.graph_sound import Sound, sound_teller
 from dsp.processor import Block, Processor, Settings
 
 __all__ = ["CHUNK_FRAMES", "Bank", "Build", "BusStage", "Chunk", "Stage"]
@@ -165,15 +166,16 @@ class Bank(Stage):
         self._inputs: list[History] = []
         self._leaves = [History(self._leave_frames, strip.channels) for strip in self._strips]
         self._lead(self._busses, build.plan)
+        self._tellers: list[tuple[int, Teller[Sound]]] = []
         seats = []
         for number, (strip, some) in enumerate(zip(self._strips, ways, strict=True)):
             if strip.name in build.stems and strip.on_bus:
                 self._stems[strip.name] = number, some[0], History(self._leave_frames, 2, np.float64)
-            seats.append(self._seat(strip, some, build))
+            seats.append(self._seat(number, strip, some, build))
         destinations = 2 * max(1, len(self._busses))
         self._bank = StripBank(seats, destinations, build.rate_hz, build.threads)
 
-    def _seat(self, strip: GraphStrip, ways: Sequence[Feed], build: Build) -> BankStrip:
+    def _seat(self, number: int, strip: GraphStrip, ways: Sequence[Feed], build: Build) -> BankStrip:
         chain: list[Processor] = [_InBank(running, self) for running in build.chains.get(title(strip), [])]
         pre, post = chain[: len(strip.pre)], chain[len(strip.pre) :]
         wait = self._leaves_frames - build.plan.nodes[title(strip)].leaves_frames
@@ -181,13 +183,26 @@ class Bank(Stage):
         self._inputs.append(History(0 if chain else wait, strip.channels))
         if chain and wait:
             (post or pre).append(_Wait(wait, strip.channels))
+        begin = strip
+        if strip.moves:
+            places = build.plan.nodes[title(strip)].places[: len(strip.pre)]
+            late = self._leaves_frames if not strip.post else places[-1].leaves_frames if places else 0
+            song = build.start_frame - late
+            begin, teller = sound_teller(
+                strip,
+                strip.moves,
+                song,
+                build.rate_hz,
+                lambda to, frames: self._bank.change(number, strip_sound(to, build.rate_hz), frames),
+            )
+            self._tellers.append((song, teller))
         moving = any(way.automation is not None for way in ways)
         wants = (build.pre, build.stems, build.keys)
         return BankStrip(
             strip.name,
             tuple(map(tuple, self._gains(ways, strip.channels))),
             strip.channels,
-            strip_sound(strip, build.rate_hz),
+            strip_sound(begin, build.rate_hz),
             self._automation(ways, strip.channels) if moving else None,
             tuple(pre),
             tuple(post),
@@ -221,7 +236,7 @@ class Bank(Stage):
         """Run every strip, and sum them bus by bus."""
         self.chunk = chunk
         inputs = [wait.late(chunk.inputs[i]) for i, wait in zip(self._indices, self._inputs, strict=True)]
-        sums, signals = self._bank.process(inputs)
+        sums, signals = self._bank.process(inputs) if not self._tellers else self._told(inputs, chunk)
         for number, index in enumerate(self._indices):
             signal, out = signals[number], chunk.pre[index]
             if signal is not None:
@@ -234,6 +249,28 @@ class Bank(Stage):
             signal = signals[number]
             if signal is not None:
                 chunk.stems[name] = leave.late(self._fed(signal, way, chunk.position).T).copy()
+
+    def _told(
+        self, inputs: Sequence[NDArray[np.float32]], chunk: Chunk
+    ) -> tuple[Planar, list[NDArray[np.float32] | None]]:
+        """Run the bank from one moment at which a sound moves to the next."""
+        sums = np.empty((self._bank.destinations, chunk.frames))
+        wanted = [strip.wants_pre for strip in self._bank.strips]
+        signals = [
+            np.empty(block.shape, np.float32) if wants else None for block, wants in zip(inputs, wanted, strict=True)
+        ]
+        at = 0
+        while at < chunk.frames:
+            size = chunk.frames - at
+            for song, teller in self._tellers:
+                size = teller.due(chunk.position + at + song, size)
+            here = slice(at, at + size)
+            sums[:, here], parts = self._bank.process([block[here] for block in inputs])
+            for whole, part in zip(signals, parts, strict=True):
+                if whole is not None and part is not None:
+                    whole[here] = part
+            at += size
+        return sums, signals
 
     def peaks(self) -> list[tuple[int, NDArray[np.float32]]]:
         """Return each strip's index and the peaks of its channels before its gains, since this was last asked."""
@@ -255,6 +292,13 @@ class BusStage(Stage):
         chain = build.chains.get(title(bus), [])
         self._pre, self._post = chain[: len(bus.pre)], chain[len(bus.pre) :]
         plain = BusSettings(bus.bands, bus.compressor)
+        self._teller: Teller[Sound] | None = None
+        self._sound_song = 0
+        if bus.moves:
+            places = build.plan.nodes[title(bus)].places[: len(bus.pre)]
+            late = places[-1].leaves_frames if places else build.plan.nodes[title(bus)].arrives_frames
+            self._sound_song = build.start_frame - late
+            plain, self._teller = sound_teller(plain, bus.moves, self._sound_song, build.rate_hz, self._change)
         self._middle = BusProcessor(plain, build.rate_hz) if bus.bands or bus.compressor else None
         self._busses = list(dict.fromkeys(way.to for way in bus.feeds if way.to))
         self._feeds = bus.feeds
@@ -271,7 +315,7 @@ class BusStage(Stage):
             for insert in self._pre:
                 insert.process(signal, chunk.position, chunk.keys)
         if self._middle is not None:
-            signal = self._middle.process(signal)
+            signal = self._filtered(self._middle, signal, chunk.position)
         if self._post:
             signal = signal.astype(np.float32)
             for insert in self._post:
@@ -286,6 +330,22 @@ class BusStage(Stage):
             self._hand_on(chunk, to, total)
         for way in self._leaves:
             chunk.outputs[self._name] = self._leave.late(self._fed(signal, way, chunk.position).T).copy()
+
+    def _change(self, settings: BusSettings, frames: int) -> None:
+        if self._middle is not None:
+            self._middle.change(settings, frames)
+
+    def _filtered(self, middle: BusProcessor, signal: NDArray[np.floating[Any]], position: int) -> NDArray[np.float64]:
+        """Run equaliser and compressor, from one moment at which they move to the next."""
+        if self._teller is None:
+            return middle.process(signal)
+        parts = []
+        at = 0
+        while at < len(signal):
+            size = self._teller.due(position + at + self._sound_song, len(signal) - at)
+            parts.append(middle.process(signal[at : at + size]))
+            at += size
+        return np.concatenate([np.zeros((0, 2)), *parts])
 
 
 def _fader(bus: GraphBus) -> Feed:

@@ -13,7 +13,7 @@ __all__ = ["ramp"]
 def ramp(glide: Glide, frames: int) -> NDArray[np.float64]:
     """Return the glide's row at each of the next ``frames`` frames, (frames, words); (1, words) while it stands."""
     knots, first = glide.knots(frames)
-    if len(knots) == 2 and np.array_equal(knots[0], knots[1]):
+    if len(knots) == 2 and knots[0].tolist() == knots[1].tolist():
         return knots[1:]
     at = first + np.arange(frames)
     knot = np.minimum(at // STEP_FRAMES, len(knots) - 2)

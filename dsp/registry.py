@@ -28,6 +28,16 @@ KINDS: dict[str, str] = {
     "limiter": "limiter:Limiter",
     "multiband": "multiband:Multiband",
     "transient": "transient:Transient",
+    "width": "stereo:Width",
+    "ms": "stereo:MidSide",
+    "balance": "stereo:Balance",
+    "rotate": "stereo:Rotate",
+    "tremolo": "tremolo:Tremolo",
+    "chorus": "modulation:Chorus",
+    "flanger": "modulation:Flanger",
+    "phaser": "modulation:Phaser",
+    "micro_shift": "pitch:MicroShift",
+    "twin": "twin:Twin",
 }
 """Kind → ``module:Class``, the module in ``dsp.processors``."""
 

@@ -31,6 +31,7 @@ COMMANDS: dict[str, str] = {
     "recall": "bring the rig to a mix: plan, send, resume, verify, hands, sheet",
     "moves": "record the moves made on the desk into a new mix",
     "effects": "what a mix can insert, and what can be set there",
+    "advise": "measure a mix and propose gains, balance; clips, mono, masking",
     "print": "render a mix through the desk, in the box, or both",
     "null": "align two prints or files, subtract, explain",
     "report": "one HTML page of calibration, recall, prints and nulls",

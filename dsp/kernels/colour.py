@@ -90,12 +90,12 @@ def lower_rate(y: F64, frames: int, taps: F64, counts: I64, phases: I64, pasts: 
             out = work
             if stage == 0:
                 out = x[row]
-            if phases[stage] == 0:
-                _weigh(even, taps[stage], count, n, out)
-                middle = odd[count // 2 - 1 :]
-            else:
-                _weigh(odd, taps[stage], count, n, out)
+            main = even
+            middle = odd[count // 2 - 1 :]
+            if phases[stage] == 1:
+                main = odd
                 middle = even[count // 2 :]
+            _weigh(main, taps[stage], count, n, out)
             for i in range(n):
                 out[i] = 0.5 * (out[i] + middle[i])
             for i in range(kept):
@@ -165,12 +165,15 @@ def bend(y: F64, frames: int, factor: int, knots: F64, first: int, ahead: F64, p
                 along = (frame - k * _STEP_FRAMES) / _STEP_FRAMES
                 even = knots[k, 0] + along * (knots[k + 1, 0] - knots[k, 0])
                 share = knots[k, 1] + along * (knots[k + 1, 1] - knots[k, 1])
+            n = stop - start
+            bent = out[start:stop]
+            late = u[start + 3 : stop + 3]
             if share < 1.0:
-                for i in range(start, stop):
-                    out[i] = (1.0 - share) * _bent(u[i + 3], even)
+                for i in range(n):
+                    bent[i] = (1.0 - share) * _bent(late[i], even)
             else:
-                for i in range(start, stop):
-                    out[i] = 0.0
+                for i in range(n):
+                    bent[i] = 0.0
             if share > 0.0:
                 if not filtered:
                     for i in range(length + 1):
@@ -179,11 +182,10 @@ def bend(y: F64, frames: int, factor: int, knots: F64, first: int, ahead: F64, p
                         s = s if s < _LOUD else _LOUD
                         v[i] = s if s > -_LOUD else -_LOUD
                     filtered = True
-                for i in range(start, stop):
-                    way = v[i + 1] - v[i]
-                    if math.fabs(way) < _CLOSE:
-                        bent = _clipped(0.5 * (v[i] + v[i + 1]), even)
-                    else:
-                        bent = (_clipped_integral(v[i + 1], even) - _clipped_integral(v[i], even)) / way
-                    out[i] += share * bent
+                here = v[start : stop + 1]
+                for i in range(n):
+                    way = here[i + 1] - here[i]
+                    mean = (_clipped_integral(here[i + 1], even) - _clipped_integral(here[i], even)) / way
+                    same = _clipped(0.5 * (here[i] + here[i + 1]), even)
+                    bent[i] += share * (same if math.fabs(way) < _CLOSE else mean)
             start = stop

@@ -24,7 +24,7 @@ from dsp.kernels.compiled import library
 from dsp.processor import Block, Glide, Settings, number
 from dsp.sidechain import CHUNK_FRAMES, check_channels, lookahead_frames
 
-__all__ = ["Limiter", "limit_exactly"]
+__all__ = ["Limiter", "RunningLimiter", "limit_exactly"]
 
 _PHASES, _TAPS, _BETA = 8, 24, 4.5
 _EXACT_TAPS, _EXACT_BETA = (128, 256, 1024), 8.0
@@ -39,8 +39,6 @@ _FLAT_FRAMES = 64
 
 _EXACT_LOOKAHEAD_MS = 1.5
 _EXACT_RELEASE_MS = 20.0
-_ROUNDS = 1
-"""Second passes: what a moving gain adds, the next takes away."""
 
 
 @dataclass(frozen=True)
@@ -57,9 +55,9 @@ class Limiter(Settings):
     lookahead_ms: float = number(1.5, 0.1, 20.0, "ms")
     release_ms: float = number(80.0, 0.0, 5000.0, "ms", scale="log")
 
-    def start(self, rate_hz: float, channels: int) -> _Running:
+    def start(self, rate_hz: float, channels: int) -> RunningLimiter:
         """Return the running limiter."""
-        return _Running(self, rate_hz, channels)
+        return RunningLimiter(self, rate_hz, channels)
 
 
 def interpolator(late: NDArray[np.float64], taps: int, beta: float) -> NDArray[np.float32]:
@@ -70,7 +68,9 @@ def interpolator(late: NDArray[np.float64], taps: int, beta: float) -> NDArray[n
     return np.ascontiguousarray(np.sinc(offset) * window, dtype=np.float32)
 
 
-class _Running:
+class RunningLimiter:
+    """A running ``Limiter``; ``exact`` makes it the second pass, which is later."""
+
     def __init__(self, settings: Limiter, rate_hz: float, channels: int, *, exact: bool = False) -> None:
         check_channels(channels)
         self.settings = settings
@@ -80,9 +80,6 @@ class _Running:
         self._lookahead = max(2, lookahead_frames(settings, rate_hz))
         self._seen = max(_EXACT_TAPS) if exact else _TAPS
         self._flat = _FLAT_FRAMES if exact else _TAPS
-        self._taps = interpolator(np.arange(_PHASES) / _PHASES, _TAPS, _BETA)
-        eighths = np.array(_EXACT_EIGHTHS) / 8.0
-        self._exact_taps = [np.ascontiguousarray(interpolator(eighths, t, _EXACT_BETA).T) for t in _EXACT_TAPS]
         self._way = Glide(self._row(settings))
         # Both means together last one frame less than the sum of their lengths.
         self._long = (self._lookahead + 2) // 2
@@ -91,17 +88,28 @@ class _Running:
         self._planar = np.zeros((channels, self._seen - 1 + CHUNK_FRAMES), dtype=np.float32)
         self._work = np.zeros((2, CHUNK_FRAMES + 2), dtype=np.float32)
         self._tops = np.zeros(CHUNK_FRAMES, dtype=np.float32)
-        self._coarse = np.zeros(CHUNK_FRAMES + 2, dtype=np.float32)
         self._needs = np.zeros((3, self._window - 1 + CHUNK_FRAMES))
         self._sharp = np.zeros(self._long + CHUNK_FRAMES)
         self._once = np.zeros(self._short + CHUNK_FRAMES)
         self._state = np.zeros(4)
-        self._gains = np.zeros((2, CHUNK_FRAMES))
         self._ring = np.zeros((self.latency_frames, channels), dtype=np.float32)
-        self._place = np.zeros(1, dtype=np.int64)
+        self._coarse = np.zeros(CHUNK_FRAMES + 2, dtype=np.float32)
+        eighths = np.array(_EXACT_EIGHTHS) / 8.0
+        self._exact_taps = [np.ascontiguousarray(interpolator(eighths, t, _EXACT_BETA).T) for t in _EXACT_TAPS]
+        taps = interpolator(np.arange(_PHASES) / _PHASES, _TAPS, _BETA)
+        gains = np.zeros((2, CHUNK_FRAMES))
         kernels = library("limiter")
-        self._peaks, self._peaks_near, self._keep_down = kernels.peaks, kernels.peaks_near, kernels.keep_down
-        self._turn = library("dynamics").turn
+        self._peaks_near = kernels.peaks_near
+        if exact:
+            self._peaks = kernels.peaks.bind(None, 1, None, None, taps, self._work, self._coarse)
+        else:
+            self._peaks = kernels.peaks.bind(self._planar, channels, 0, None, taps, self._work, self._tops)
+        lengths = self._window, self._long, self._short
+        self._keep_down = kernels.keep_down.bind(
+            self._tops, None, None, None, *lengths, self._needs, self._sharp, self._once, self._state, gains
+        )
+        place = np.zeros(1, dtype=np.int64)
+        self._turn = library("dynamics").turn.bind(None, gains, self._ring, place)
         self.reset()
 
     def _row(self, settings: Limiter) -> NDArray[np.float64]:
@@ -137,22 +145,9 @@ class _Running:
             if self._exact:
                 self._look_closely(n)
             else:
-                self._peaks(self._planar, self._channels, 0, n, self._taps, self._work, self._tops)
-            self._keep_down(
-                self._tops,
-                n,
-                knots,
-                first,
-                self._window,
-                self._long,
-                self._short,
-                self._needs,
-                self._sharp,
-                self._once,
-                self._state,
-                self._gains,
-            )
-            self._turn(part, self._gains, self._ring, self._place)
+                self._peaks(n)
+            self._keep_down(n, knots, first)
+            self._turn(part)
             self._planar[:, :before] = self._planar[:, n : n + before].copy()
 
     def _look_closely(self, n: int) -> None:
@@ -162,7 +157,7 @@ class _Running:
         self._tops[:n] = 0.0
         for c in range(self._channels):
             one = self._planar[c : c + 1]
-            self._peaks(one, 1, before, n + 2, self._taps, self._work, self._coarse)
+            self._peaks(one, before, n + 2)
             for taps in self._exact_taps:
                 middle = one[0, (self._seen - len(taps)) // 2 :]
                 self._peaks_near(middle, n, self._coarse, above, taps, self._work[0], self._tops)
@@ -195,14 +190,12 @@ def limit_exactly(blocks: Iterable[Block], *, ceiling_dbtp: float, rate_hz: floa
     Raises DspError for a ceiling outside of −60..+12 dBTP.
     """
     settings = Limiter(ceiling_dbtp, _EXACT_LOOKAHEAD_MS, _EXACT_RELEASE_MS)
-    stages = [_Running(settings, rate_hz, channels, exact=True) for _ in range(_ROUNDS)]
-    late = sum(stage.latency_frames for stage in stages)
-    skip = late
+    stage = RunningLimiter(settings, rate_hz, channels, exact=True)
+    skip = late = stage.latency_frames
 
     def through(block: Block) -> Block:
         nonlocal skip
-        for stage in stages:
-            stage.process(block)
+        stage.process(block)
         out = block[skip:]
         skip -= len(block) - len(out)
         return out

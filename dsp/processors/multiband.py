@@ -101,7 +101,7 @@ class RunningMultiband:
             SideChain("forward", _design(settings, band, rate_hz), channels, gains)
             for band, gains in zip(settings.bands, self._gains, strict=True)
         ]
-        self._merge = library("crossover").merge
+        self._merge = library("crossover").merge.bind(self._crossover.bands, self._gains, None)
 
     @property
     def latency_frames(self) -> int:
@@ -133,7 +133,7 @@ class RunningMultiband:
                 heard = self._hear(key[start : start + CHUNK_FRAMES])
             for chain, band in zip(self._chains, heard, strict=True):
                 chain.follow(band, len(part))
-            self._merge(self._crossover.bands, self._gains, part)
+            self._merge(part)
 
     def _hear(self, key: Block) -> NDArray[np.float64]:
         """Return the bands of ``key``: mono for both channels, the mean of two for one."""

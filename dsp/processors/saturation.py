@@ -64,7 +64,7 @@ class Saturation(Settings):
     ``output_db`` is its level, ``mix_percent`` its share; at 0 the input passes bit for bit. A constant offset is
     taken out of it (5 Hz).
 
-    ``quality``: 2, 4 or 8 times the rate, for 0.8 to 5 ms of latency. It cannot change while it runs.
+    ``quality``: 2, 4 or 8 times the rate, 36, 91 or 203 frames of latency. It cannot change while it runs.
     """
 
     kind: ClassVar[str] = "saturation"
@@ -135,6 +135,7 @@ class RunningSaturation:
         self._work = np.zeros(2 * (6 + _CHUNK_FRAMES * bands.factor))
         self._dry = History(bands.latency_frames, channels)
         self._before = settings.before.start(rate_hz, channels)
+        self._weighted = bool(settings.before.bands)
         self._after = settings.after.start(rate_hz, channels)
         self._curve = Glide(settings.curve)
         self._gains = Glide(settings.gains)
@@ -152,7 +153,8 @@ class RunningSaturation:
             n = len(part)
             dry = self._dry.late(part)
             gains = ramp(self._gains, n)
-            self._before.process(part)
+            if self._weighted:
+                self._before.process(part)
             np.multiply(part.T, gains[:, 0], out=self._low[:, :n])
             self._raiser.run(self._low, n)
             knots, first = self._curve.knots(n)
@@ -160,7 +162,9 @@ class RunningSaturation:
             self._lowerer.run(self._raiser.high, n, self._low)
             part[:] = self._low[:, :n].T
             self._after.process(part)
-            part[:] = part * gains[:, 1:2] + dry * gains[:, 2:3]
+            part *= gains[:, 1:2]
+            if gains[:, 2].any():
+                part += dry * gains[:, 2:3]
 
     def change(self, settings: Saturation, frames: int) -> None:
         """Go to other settings. Raises DspError for another quality."""
@@ -169,6 +173,7 @@ class RunningSaturation:
                 "the quality of a running saturation cannot change",
                 hint="its latency would change with it: start another",
             )
+        self._weighted |= bool(settings.before.bands)
         self._before.change(settings.before, frames)
         self._after.change(settings.after, frames)
         self._curve.to(settings.curve, frames)

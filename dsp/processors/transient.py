@@ -13,7 +13,7 @@ from dsp.kernels.compiled import library
 from dsp.processor import Block, Glide, Settings, number
 from dsp.sidechain import CHUNK_FRAMES, check_channels, hear
 
-__all__ = ["Transient"]
+__all__ = ["RunningTransient", "Transient"]
 
 HOLD_MS = 12.5
 """The envelope is the peak of so long: a steady tone from 40 Hz has a steady one, and is left alone."""
@@ -42,27 +42,29 @@ class Transient(Settings):
     attack_ms: float = number(20.0, 1.0, 500.0, "ms", scale="log")
     sustain_ms: float = number(200.0, 10.0, 5000.0, "ms", scale="log")
 
-    def start(self, rate_hz: float, channels: int) -> _Running:
+    def start(self, rate_hz: float, channels: int) -> RunningTransient:
         """Return the running shaper."""
-        return _Running(self, rate_hz, channels)
+        return RunningTransient(self, rate_hz, channels)
 
 
-class _Running:
+class RunningTransient:
+    """A running ``Transient``."""
+
     def __init__(self, settings: Transient, rate_hz: float, channels: int) -> None:
         check_channels(channels)
         self.settings = settings
         self._rate_hz = rate_hz
-        self._channels = channels
         self._way = Glide(self._row(settings))
         self._window = max(1, round(HOLD_MS * rate_hz / 1000.0))
         self._key = np.zeros((channels, CHUNK_FRAMES))
         self._levels = np.zeros((3, self._window - 1 + CHUNK_FRAMES))
         self._state = np.zeros(4)
-        self._gains = np.zeros((2, CHUNK_FRAMES))
-        self._ring = np.zeros((0, channels), dtype=np.float32)
-        self._place = np.zeros(1, dtype=np.int64)
-        self._shape = library("transient").shape
-        self._turn = library("dynamics").turn
+        gains = np.zeros((2, CHUNK_FRAMES))
+        self._shape = library("transient").shape.bind(
+            self._key, channels, None, None, None, self._window, self._levels, self._state, gains
+        )
+        ring, place = np.zeros((0, channels), dtype=np.float32), np.zeros(1, dtype=np.int64)
+        self._turn = library("dynamics").turn.bind(None, gains, ring, place)
 
     def _row(self, settings: Transient) -> NDArray[np.float64]:
         times_ms = (GAIN_MS, DOWN_MS, settings.attack_ms, settings.sustain_ms)
@@ -94,18 +96,8 @@ class _Running:
             part = block[start : start + CHUNK_FRAMES]
             hear(part if key is None else key[start : start + CHUNK_FRAMES], self._key)
             knots, first = self._way.knots(len(part))
-            self._shape(
-                self._key,
-                self._channels,
-                len(part),
-                knots,
-                first,
-                self._window,
-                self._levels,
-                self._state,
-                self._gains,
-            )
-            self._turn(part, self._gains, self._ring, self._place)
+            self._shape(len(part), knots, first)
+            self._turn(part)
 
     def change(self, settings: Transient, frames: int) -> None:
         """Go to ``settings`` over the next ``frames`` frames."""

@@ -164,6 +164,17 @@ def test_a_mix_with_busses_is_read_with_defaults_filled_in(mix_file) -> None:
         ("insert/2/gain_db", "insert/2/gain", 'what = "insert/2/gain": trim has no gain, did you mean "gain_db"?'),
         ("insert/2/gain_db", "insert/2/polarity", "the polarity of trim is no number, and stands still"),
         ("[[0, -3], [10, 0]]", "[[0, -3], [10, 30]]", "move 1: points = 30 is outside -60..24 dB"),
+        ("send/crush", "eq/hmf/gain", 'what = "eq/hmf/gain" is unknown, did you mean "eq/hmf/gain_db"?'),
+        (
+            'what = "send/crush"\npoints = [[0, "off"]',
+            'what = "eq/lf/freq_hz"\npoints = [[0, 2000]',
+            "= 2000 is outside 20..1000",
+        ),
+        (
+            'strip = "band"\nwhat = "fader_db"',
+            'strip = "band"\nwhat = "comp/makeup_db"',
+            "a VCA has fader_db and mute only",
+        ),
         ("send/crush", "send/drums", 'move 2: what = "send/drums": kick has no such send'),
         ('strip = "band"\nwhat = "fader_db"', 'strip = "band"\nwhat = "pan"', "a VCA has fader_db and mute only"),
     ],

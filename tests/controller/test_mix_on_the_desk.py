@@ -105,6 +105,30 @@ def test_a_vca_is_folded_into_the_desks_faders_and_its_moves_into_their_lanes() 
     assert muted.target["desk/ch01/mute"] is True
 
 
+@pytest.mark.parametrize(
+    ("what", "points", "stage"),
+    [
+        ("eq/hmf/gain_db", [[0, 0], [1, 3]], "eq"),
+        ("eq/hmf/freq_hz", [[0, 900], [1, 3000]], "eq"),
+        ("hpf_hz", [[0, 60]], "hpf"),
+    ],
+)
+def test_a_filter_that_moves_stays_in_the_box(what: str, points: Any, stage: str) -> None:
+    move = Move(strip="vox", what=what, points=points)
+    allocation = allocated(vox(eq=EQ, hpf_hz=80.0), moves=(move,))
+    assert said(allocation, "vox", stage) == ("box", "it moves during the song")
+    assert said(allocation, "vox", "moves")[0] == "box"
+    assert said(allocation, "vox", "sum")[0] == "desk/ch01"
+
+
+def test_a_bus_compressor_that_moves_stays_in_the_box() -> None:
+    move = Move(strip="bus", what="comp/threshold_db", points=[[0, -16], [9, -20]])
+    assert said(allocated(vox(), bus=Bus(comp=BUS_COMP), moves=(move,)), "bus", "comp") == (
+        "box",
+        "it moves during the song",
+    )
+
+
 def test_an_insert_that_cannot_move_as_it_should_is_one_sentence_before_anything_plays() -> None:
     moves = (Move(strip="vox", what="insert/1/advance_ms", points=[[0.0, 1.0], [1.0, 2.0]]),)
     with pytest.raises(MixError, match="advance cannot move its advance_ms: its latency would move with it"):

@@ -216,6 +216,30 @@ def test_moves_of_inserts_sends_and_busses(song: Song) -> None:
     np.testing.assert_allclose(out[settled], (gains * song.stems["bass"])[settled], atol=1e-6)
 
 
+def test_moves_of_a_strips_own_trim_filters_and_compressor_and_of_the_bus(song: Song) -> None:
+    bass = song.track("bass", comp=Comp(on=True, threshold_db=0.0, ratio=1.0))
+    moves = (
+        Move(strip="bass", what="trim_db", points=[[0.1, 0.0], [0.1, -6.0]]),
+        Move(strip="bass", what="comp/makeup_db", points=[[0.2, 0.0], [0.2, -3.0]]),
+        Move(strip="bus", what="eq/lf/gain_db", points=[[0.3, 0.0], [0.3, -9.0]]),
+        Move(strip="vox", what="hpf_hz", points=[[0.0, -math.inf], [0.4, -math.inf], [0.4, 400.0]]),
+    )
+    out = song.left(bass, bus=Bus(comp=Comp(on=False)), moves=moves[:3])
+    still = 14_384  # the equaliser's jump begins 16 frames before 0.3 s
+    gains = np.repeat([1.0, db(-6), db(-9)], [4_800, 4_800, still - 9_600])
+    settled = np.ones(still, bool)
+    for jump in (4_800, 9_600):
+        settled[jump - 32 : jump + 32] = False
+    np.testing.assert_allclose(out[:still][settled], (gains * song.stems["bass"][:still])[settled], atol=1e-6)
+    low = np.fft.rfft(out[16_000:] * np.hanning(FRAMES - 16_000))[1:10]
+    flat = np.fft.rfft(db(-9) * song.stems["bass"][16_000:] * np.hanning(FRAMES - 16_000))[1:10]
+    assert 20 * math.log10(np.abs(low / flat).mean()) == pytest.approx(-9.0, abs=0.7)
+    out = song.left(song.track("vox"), moves=moves[3:])
+    np.testing.assert_allclose(out[:19_168], song.stems["vox"][:19_168], atol=1e-6)
+    low, flat = (np.fft.rfft(x[20_000:] * np.hanning(FRAMES - 20_000))[2:12] for x in (out, song.stems["vox"]))
+    assert np.abs(low).mean() < 0.2 * np.abs(flat).mean()
+
+
 def everything(song: Song) -> tuple[tuple[Strip, ...], dict[str, Any]]:
     """A mix of most there is, whose samples depend on what came before."""
     strips = (

@@ -100,6 +100,7 @@ def moves() -> dict:
         100: lambda bank: bank.change(1, other, 700),
         1511: lambda bank: bank.change(10, StripSound(), 300),
         1600: lambda bank: (bank.fade(10, ((0.1, 0.2), (0.3, 0.4)), 333), bank.change(13, other, 100)),
+        1700: lambda bank: bank.fade(0, ((0.3, 0.7),), 900),
         2500: lambda bank: (bank.change(10, FULL, 1), bank.fade(14, ((0.0, 2.0),), 64)),
     }
 

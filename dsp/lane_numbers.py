@@ -1,4 +1,4 @@
-"""What a strip's lanes are told: its settings as numbers that can move, and those as rows for the compiled loop."""
+"""What a strip's lanes are told: its settings as numbers, and numbers on their way."""
 
 from __future__ import annotations
 
@@ -14,14 +14,13 @@ from dsp.errors import DspError
 from dsp.filters import Biquad, svf
 from dsp.processor import STEP_FRAMES
 
-__all__ = ["MOST_SECTIONS", "WORDS", "StripSound", "Way", "led_by", "rows_of", "sound_numbers"]
+__all__ = ["MOST_SECTIONS", "NUMBERS", "WORDS", "StripSound", "Ways", "led_by", "sound_numbers"]
 
 MOST_SECTIONS = 16
 """Filter sections a strip can have."""
 
-_COMPRESSOR_WORDS, _SECTION_WORDS = 8, 6
-WORDS = _COMPRESSOR_WORDS + MOST_SECTIONS * _SECTION_WORDS
-"""Rows of a lane: the compressor's, then every section's, in the order ``dsp.kernels.strip`` reads them."""
+WORDS = 8 + 6 * MOST_SECTIONS
+"""Words that ``dsp.kernels.words`` makes of a sound's numbers: the compressor's, then every section's."""
 
 _FIRST_SECTION, _SECTION_NUMBERS = 8, 5
 NUMBERS = _FIRST_SECTION + MOST_SECTIONS * _SECTION_NUMBERS
@@ -82,7 +81,7 @@ def sound_numbers(
         numbers[1:_FIRST_SECTION] = (
             c.threshold_db / _DB_PER_OCTAVE,
             1.0 / c.ratio - 1.0,
-            c.knee_db / _DB_PER_OCTAVE,
+            c.knee_db / _DB_PER_OCTAVE if c.knee_db > NARROWEST_KNEE_DB else 0.0,
             math.log1p(-one_pole(c.attack_ms, rate_hz)),
             math.log1p(-one_pole(c.release_ms, rate_hz)),
             c.makeup_db / _DB_PER_OCTAVE,
@@ -111,75 +110,48 @@ def led_by(numbers: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[
     return made
 
 
-def rows_of(numbers: NDArray[np.float64], sections: int = MOST_SECTIONS) -> NDArray[np.float64]:
-    """Return the rows (K, words) for ``numbers`` (K, NUMBERS), up to as many sections."""
-    rows = np.empty((len(numbers), _COMPRESSOR_WORDS + sections * _SECTION_WORDS))
-    gain, threshold, slope, knee, attack, release, makeup, amount = numbers[:, :_FIRST_SECTION].T
-    soft = knee * _DB_PER_OCTAVE > NARROWEST_KNEE_DB
-    in_knee = np.where(soft, slope / np.where(soft, 2.0 * knee, 1.0), 0.0)
-    rows[:, :_COMPRESSOR_WORDS] = np.stack(
-        [threshold - 0.5 * knee, slope, knee, in_knee, np.exp(attack), np.exp(release), makeup, amount],
-        axis=1,
-    )
-    used = numbers[:, _FIRST_SECTION : _FIRST_SECTION + sections * _SECTION_NUMBERS]
-    ln_g, k, m0, m1, m2 = np.moveaxis(used.reshape(-1, sections, _SECTION_NUMBERS), 2, 0)
-    g = np.exp(ln_g)
-    u1 = 1.0 / (1.0 + g * (g + k))
-    u2 = g * u1
-    u3 = g * u2
-    # y = m0 x + m1 v1 + m2 v2 with s2 = x − v, where v is what the loop has at hand; e = 2 u1 − 2 without cancelling.
-    words = [-2.0 * g * (g + k) * u1, 2.0 * u2, 2.0 * u3, m0 + m2, m1 * u1 + m2 * u2, m1 * u2 - m2 * (1.0 - u3)]
-    table = rows[:, _COMPRESSOR_WORDS:].reshape(-1, sections, _SECTION_WORDS)
-    table[:] = np.stack(words, axis=2)
-    table[:, :1, 3:] *= gain[:, None, None]
-    return rows
-
-
 Meeting = Callable[[NDArray[np.float64], NDArray[np.float64]], NDArray[np.float64]]
 
 
-class Way:
-    """A row of numbers that goes straight to the next one; asked for at knots, every ``STEP_FRAMES``-th frame.
+class Ways:
+    """Rows of numbers, each on a straight way to where it is to go, told at knots, every ``STEP_FRAMES``-th frame.
 
-    Ways begin and end at knots, so that it does not matter how a stream is cut into blocks.
+    ``rows`` (S, 3, …): row i just before its way, at its beginning and at its end; ``spans`` (S, 2): its first and last
+    knot. Ways begin and end at knots, so that it does not matter how a stream is cut into blocks.
     """
 
-    def __init__(self, row: NDArray[np.float64]) -> None:
-        self._before = self._from = self._to = row
-        self._first, self._last = 0, 0
+    def __init__(self, rows: NDArray[np.float64]) -> None:
+        self.rows: NDArray[np.float64] = np.repeat(rows[:, None], 3, axis=1).astype(np.float64)
+        self.spans = np.zeros((len(rows), 2), dtype=np.int64)
 
-    @property
-    def target(self) -> NDArray[np.float64]:
-        """The row at the end of the way."""
-        return self._to
+    def at(self, i: int, knot: int) -> NDArray[np.float64]:
+        """Return row ``i`` at one knot."""
+        first, last = self.spans[i].tolist()
+        before, start, end = self.rows[i]
+        if not first <= knot < last:
+            return np.array(end if knot >= last else before)
+        return np.array(start + (end - start) * ((knot - first) / (last - first)))
 
-    def go(self, row: NDArray[np.float64], position: int, frames: int, meet: Meeting | None = None) -> None:
+    def line(self, i: int, position: int, frames: int) -> NDArray[np.float64]:
+        """Return row ``i`` at every one of ``frames`` frames from ``position`` on, straight between knots."""
+        knots = range(position // STEP_FRAMES, (position + frames - 1) // STEP_FRAMES + 2)
+        rows = [self.at(i, knot).ravel() for knot in knots]
+        at = np.arange(position, position + frames)
+        begin = np.array(knots) * STEP_FRAMES
+        return np.stack([np.interp(at, begin, column) for column in np.transpose(rows)], axis=1)
+
+    def go(self, i: int, row: NDArray[np.float64], position: int, frames: int, meet: Meeting | None = None) -> None:
         """Go to ``row`` in ``frames`` frames, at least one step, from the first knot at ``position`` or later on.
 
         ``meet(a, b)`` may put in place of a row ``a`` one that sounds the same and is nearer to ``b``.
         """
         first = -(-position // STEP_FRAMES)
-        before, here = self.at(np.array([first - 1, first]))
+        before, start = self.at(i, first - 1), self.at(i, first)
         if meet is not None:
-            before, here, row = meet(before, row), meet(here, row), meet(row, here)
-        self._before, self._from, self._to = before, here, row
-        self._first, self._last = first, first + max(1, -(-frames // STEP_FRAMES))
+            before, start, row = meet(before, row), meet(start, row), meet(row, start)
+        self.rows[i] = before, start, row
+        self.spans[i] = first, first + max(1, -(-frames // STEP_FRAMES))
 
-    def arrive(self, row: NDArray[np.float64]) -> None:
-        """Stand at ``row``."""
-        self._before = self._from = self._to = row
-        self._first = self._last = 0
-
-    def moves(self, position: int) -> bool:
-        """Whether the row is still on its way at frame ``position``."""
-        return position < self._last * STEP_FRAMES
-
-    def at(self, knots: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Return the rows (K, …) at these knots."""
-        length = max(1, self._last - self._first)
-        shape = (-1,) + (1,) * self._to.ndim
-        share = np.clip((knots - self._first) / length, 0.0, 1.0).reshape(shape)
-        rows = self._from + (self._to - self._from) * share
-        rows[knots >= self._last] = self._to
-        rows[knots < self._first] = self._before
-        return rows
+    def moves(self, i: int, position: int) -> bool:
+        """Whether row ``i`` is still on its way at frame ``position``."""
+        return bool(position < self.spans[i, 1] * STEP_FRAMES)
