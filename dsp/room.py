@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 __all__ = [
+    "LARGEST_M",
     "LINES",
-    "LONGEST_S",
     "PAIRS",
     "REFLECTIONS",
     "Room",
@@ -42,8 +42,7 @@ _SOUND_M_PER_S = 343.0
 _SHORTEST, _LONGEST = 0.25, 1.3
 """Lines: from here to here, in crossings of the room's longest side, evenly spaced in pitch."""
 
-LONGEST_S = 60.0 * _LONGEST / _SOUND_M_PER_S
-"""The longest line of the largest room (60 m)."""
+LARGEST_M = 60.0
 
 _DIFFUSERS_MS = (9.31, 6.17, 3.79, 2.23, 8.53, 6.71, 3.41, 2.47)
 """All-pass lengths, four a side; different sides, so that the two channels' echoes do not coincide."""

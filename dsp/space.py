@@ -20,8 +20,8 @@ from dsp.fade import Fade
 from dsp.kernels.compiled import library
 from dsp.processor import STEP_FRAMES, Glide
 from dsp.room import (
+    LARGEST_M,
     LINES,
-    LONGEST_S,
     PAIRS,
     REFLECTIONS,
     Room,
@@ -38,6 +38,9 @@ _F32 = NDArray[np.float32]
 _F64 = NDArray[np.float64]
 
 _LONGEST_PREDELAY_S = 0.5
+
+_SPARE_FRAMES = 512
+"""What the lines remember beyond what is heard of them, so that a larger room can come up softly."""
 
 _ALL_PASS = 0.8
 """Coefficient of the diffusers at full diffusion; M. R. Schroeder took 0.7 (JAES 10, 1962)."""
@@ -78,8 +81,25 @@ def _one_pole(freq_hz: float, rate_hz: float) -> float:
 
 
 def _rings(rows: int, longest: float) -> _F32:
-    """Rows of a power of two frames and one step more, which repeats the first."""
+    """Return rows of a power of two frames and one step more, which repeats the first."""
     return np.zeros((rows, (1 << int(longest + 2 * STEP_FRAMES).bit_length()) + STEP_FRAMES), dtype=np.float32)
+
+
+def _grown(rings: _F32, longest: float, position: int, heard: float) -> _F32:
+    """Return ``rings`` with what they hold at frame ``position``, longer where ``longest`` needs that.
+
+    What they hold no more was sound too: what is left beyond the ``heard`` delays comes up softly from silence.
+    """
+    wanted = _rings(len(rings), longest)
+    old, new = (r.shape[1] - STEP_FRAMES for r in (rings, wanted))
+    if new <= old:
+        return rings
+    written = -(-position // STEP_FRAMES) * STEP_FRAMES
+    frames = np.arange(written - old, written)
+    rise = np.minimum(np.arange(old) / max(1.0, old - heard - 2 * STEP_FRAMES), 1.0)
+    wanted[:, frames & (new - 1)] = rings[:, frames & (old - 1)] * (rise * rise * (3.0 - 2.0 * rise))
+    wanted[:, new:] = wanted[:, :STEP_FRAMES]
+    return wanted
 
 
 class Network:
@@ -92,9 +112,9 @@ class Network:
         self._shape = Fade(room.shape)
         self._box = np.zeros((4, STEP_FRAMES), dtype=np.float32)
         self._predelays = _rings(2, _LONGEST_PREDELAY_S * rate_hz)
+        self._earlies = _rings(2, float(np.max(reflections(LARGEST_M, rate_hz)[0])))
+        self._lines = _rings(LINES, 0.0)
         self._diffusers = _rings(2 * 4, float(np.max(diffuser_frames(rate_hz))))
-        self._earlies = _rings(2, LONGEST_S * rate_hz)
-        self._lines = _rings(LINES, LONGEST_S * rate_hz)
         self._position = np.zeros(1, dtype=np.int64)
         self._delays = np.zeros((2, 48 + 2 * LINES), dtype=np.int64)
         self._gains = np.zeros((4, 2 * REFLECTIONS), dtype=np.float32)
@@ -106,6 +126,14 @@ class Network:
         self._state = np.zeros(80, dtype=np.float32)
         self._work = np.zeros(896, dtype=np.float32)
         self._work[512:528] = np.arange(STEP_FRAMES) / STEP_FRAMES
+        self._fit(room)
+        self.reset()
+
+    def _fit(self, room: Room) -> None:
+        """Make the lines long enough for ``room``, and hardly longer: all of a ring has to stay in the cache."""
+        rooms = (room, self._shape.here, self._shape.there)
+        longest, *heard = (float(np.max(line_frames(r.size_m, self._rate_hz))) for r in rooms)
+        self._lines = _grown(self._lines, longest + _SPARE_FRAMES, int(self._position[0]), max(heard))
         self._run = library("reverb").reverberate.bind(
             None,
             None,
@@ -128,7 +156,6 @@ class Network:
             self._state,
             self._work,
         )
-        self.reset()
 
     @property
     def tail_frames(self) -> int:
@@ -211,6 +238,7 @@ class Network:
         frames = max(frames, round(_GLIDE_S * self._rate_hz))
         self._glide.to(self._row(room), frames)
         if room.shape != self._shape.target:
+            self._fit(room)
             self._shape.to(room.shape, -(-frames // STEP_FRAMES))
             self._set_rooms()
 

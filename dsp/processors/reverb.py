@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dsp.processor import Block, Settings, number
-from dsp.room import Room
+from dsp.room import LARGEST_M, Room
 from dsp.space import Network
 
 __all__ = ["Reverb", "ReverbProcessor"]
@@ -29,7 +29,7 @@ class Reverb(Settings):
 
     kind: ClassVar[str] = "reverb"
 
-    size_m: float = number(28.0, 2.0, 60.0, "m", scale="log")
+    size_m: float = number(28.0, 2.0, LARGEST_M, "m", scale="log")
     predelay_ms: float = number(15.0, 0.0, 500.0, "ms")
     low_s: float = number(2.2, 0.1, 60.0, "s", scale="log")
     mid_s: float = number(1.8, 0.1, 60.0, "s", scale="log")
