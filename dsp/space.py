@@ -86,18 +86,19 @@ def _rings(rows: int, longest: float) -> _F32:
 
 
 def _grown(rings: _F32, longest: float, position: int, heard: float) -> _F32:
-    """Return ``rings`` with what they hold at frame ``position``, longer where ``longest`` needs that.
+    """Return the lines with what they hold at frame ``position``, longer where ``longest`` needs that.
 
     What they hold no more was sound too: what is left beyond the ``heard`` delays comes up softly from silence.
     """
-    wanted = _rings(len(rings), longest)
-    old, new = (r.shape[1] - STEP_FRAMES for r in (rings, wanted))
+    new = (int(longest) // STEP_FRAMES + 3) * STEP_FRAMES
+    old = rings.shape[1] - STEP_FRAMES
     if new <= old:
         return rings
+    wanted = np.zeros((len(rings), new + STEP_FRAMES), dtype=np.float32)
     written = -(-position // STEP_FRAMES) * STEP_FRAMES
     frames = np.arange(written - old, written)
     rise = np.minimum(np.arange(old) / max(1.0, old - heard - 2 * STEP_FRAMES), 1.0)
-    wanted[:, frames & (new - 1)] = rings[:, frames & (old - 1)] * (rise * rise * (3.0 - 2.0 * rise))
+    wanted[:, frames % new] = rings[:, frames % old] * (rise * rise * (3.0 - 2.0 * rise))
     wanted[:, new:] = wanted[:, :STEP_FRAMES]
     return wanted
 
@@ -113,7 +114,7 @@ class Network:
         self._box = np.zeros((4, STEP_FRAMES), dtype=np.float32)
         self._predelays = _rings(2, _LONGEST_PREDELAY_S * rate_hz)
         self._earlies = _rings(2, float(np.max(reflections(LARGEST_M, rate_hz)[0])))
-        self._lines = _rings(LINES, 0.0)
+        self._lines = np.zeros((LINES, 2 * STEP_FRAMES), dtype=np.float32)
         self._diffusers = _rings(2 * 4, float(np.max(diffuser_frames(rate_hz))))
         self._position = np.zeros(1, dtype=np.int64)
         self._delays = np.zeros((2, 48 + 2 * LINES), dtype=np.int64)

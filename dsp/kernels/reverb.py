@@ -76,6 +76,16 @@ class _Step:
         b = self.code.builder
         return b.and_(self.t if delay is None else b.sub(self.t, delay), b.sub(stride, self.code.whole(STEP + 1)))
 
+    def around(self, stride: Any, delay: Any = None) -> Any:
+        """Return the same for a ring whose length is no power of two."""
+        b = self.code.builder
+        size = b.sub(stride, self.code.whole(STEP))
+        now = b.urem(self.t, size)
+        if delay is None:
+            return now
+        past = b.sub(now, delay)
+        return b.select(b.icmp_signed("<", past, self.code.whole(0)), b.add(past, size), past)
+
     def between(self, here: Lanes, there: Lanes, share: Lanes) -> Lanes:
         """Return what lies ``share`` of the way."""
         return multiply_add(there - here, share, here)
@@ -126,7 +136,7 @@ def _step(
         x = work.load(code.times(k, STEP))
         x = multiply_add(code.spread(step.number(gains, 6 * TAPS, k)), right, x)
         x = multiply_add(code.spread(step.number(gains, 4 * TAPS, k)), left, x)
-        lines.store(_quiet(x), step.number(delays, 64, k), step.at(lin))
+        lines.store(_quiet(x), step.number(delays, 64, k), step.around(lin))
     gliding = [step.glide(now, before, word) for word in (1, 2, 3, 4)]
     for side in range(2):
         x = code.all(0.0)
@@ -136,9 +146,14 @@ def _step(
             x = multiply_add(gain, (other, same)[side], x)
         box.store(_quiet(x), STEP * (2 + side))
     # What stands at a ring's start is repeated behind its end.
-    for rings, rows, stride in ((predelays, 2, pre), (diffusers, 8, dif), (earlies, 2, ear), (lines, LINES, lin)):
+    for rings, rows, stride, at in (
+        (predelays, 2, pre, step.at(pre)),
+        (diffusers, 8, dif, step.at(dif)),
+        (earlies, 2, ear, step.at(ear)),
+        (lines, LINES, lin, step.around(lin)),
+    ):
         with (
-            code.builder.if_then(code.builder.icmp_signed("==", step.at(stride), code.whole(0)), likely=False),
+            code.builder.if_then(code.builder.icmp_signed("==", at, code.whole(0)), likely=False),
             code.each(rows) as k,
         ):
             start = code.times(k, stride)
@@ -193,7 +208,7 @@ def _through_lines(step: _Step, lines: Place, filters: Place, work: Place, lin: 
             places = []
             for k in range(8):
                 delay = step.number(step.delays, code.times(room, _ROOM), 48, first, k)
-                places.append(code.plus(code.times(code.plus(first, k), lin), step.at(lin, delay)))
+                places.append(code.plus(code.times(code.plus(first, k), lin), step.around(lin, delay)))
             for frame in range(0, STEP, 8):
                 for k, turned in enumerate(_turned([narrow_lines.load(place, frame) for place in places])):
                     narrow.store(turned, here, first, STEP * (frame + k))
@@ -278,9 +293,9 @@ def reverberate(
 
     Whatever is heard is at least one step of sixteen frames old, so a whole step is worked out when it begins.
 
-    ``box`` (4, 16): the step that comes in (left, right), the one that goes out. Rings are powers of two long and
-    sixteen frames more, which repeat the first: ``predelays`` (2, …), ``diffusers`` (8, …), ``earlies`` (2, …),
-    ``lines`` (16, …). ``position[0]`` is the frame number.
+    ``box`` (4, 16): the step that comes in (left, right), the one that goes out. Rings are powers of two long, the
+    lines a multiple of sixteen, and all sixteen frames more, which repeat the first: ``predelays`` (2, …),
+    ``diffusers`` (8, …), ``earlies`` (2, …), ``lines`` (16, …). ``position[0]`` is the frame number.
     ``delays`` (2, 80) in frames, those that are and those that are faded to: predelay, from 1 the diffusers', from 16
     the reflections', from 48 the lines', none below 17; from 64 where in ``lines`` an output of the matrix goes. While
     ``fade`` > 0, this is step ``faded`` of as many. ``gains`` (4, 24): reflections to left and right, inputs to lines.
