@@ -16,7 +16,7 @@ from controller.allocate_strip import Seat, StripPlan, plan_strip, sound_seats
 from controller.allocation import Allocation, Draft, RenderPath, Route
 from controller.desk import DeskStrip
 from controller.engine_terms import engine_bands, engine_compressor, strip_gains
-from controller.graph_terms import added_busses, graph_strip, listened_to, main_bus, plan
+from controller.graph_terms import added_busses, graph_strip, listened_to, main_bus, moving_bands, plan
 from controller.loops import LoopFacts
 from controller.mix import BUS, REVERB, Mix
 from controller.mix_vca import folded
@@ -226,7 +226,7 @@ def _box_only(mix: Mix, channels: Mapping[str, int], rate_hz: float) -> Allocati
                 mix,
                 width,
                 hpf=None if strip.hpf_hz == -math.inf else strip.hpf_hz,
-                bands=engine_bands(strip.eq),
+                bands=engine_bands(strip.eq, moving_bands(mix, strip.name)),
                 compressor=engine_compressor(strip.comp),
                 gains=strip_gains(strip, mix, width, muted),
                 send=with_send(strip, mix, muted=muted),
@@ -245,7 +245,7 @@ def _box_only(mix: Mix, channels: Mapping[str, int], rate_hz: float) -> Allocati
     busses = added_busses(mix, reverb=any(strip.send > 0.0 for strip in strips))
     say_busses(mix, busses, draft, on_desk=False)
     settings = BusSettings(
-        bands=engine_bands(mix.bus.eq),
+        bands=engine_bands(mix.bus.eq, moving_bands(mix, BUS)),
         compressor=engine_compressor(mix.bus.comp),
         fader_db=mix.bus.fader_db,
         automation=bus_automation(mix),

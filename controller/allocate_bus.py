@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from controller import desk as desks
-from controller.allocation import Draft, RenderPath
+from controller.allocation import MOVES, Draft, RenderPath
 from controller.engine_terms import engine_bands, engine_compressor
-from controller.graph_terms import main_bus
+from controller.graph_terms import main_bus, moving_bands
 from controller.mix import BUS, Mix
 from controller.move_points import bus_automation, bus_lane, highest_db, lane_words
 from dsp.engine import BusSettings
@@ -35,7 +35,8 @@ def plan_bus(
 
     Returns what the box does after the return, what it does on the box path, and the gain of the desk's bus [dB].
     """
-    bands = engine_bands(mix.bus.eq)
+    bands = engine_bands(mix.bus.eq, moving_bands(mix, BUS))
+    comp_moves = any(move.strip == BUS and move.what.startswith("comp/") for move in mix.moves)
     compressor = engine_compressor(mix.bus.comp)
     boxed = main_bus(BusSettings(), mix)
     inserts = [i for i in rig.inserts if i.at.endswith("/mix")] if on_desk else []
@@ -46,6 +47,8 @@ def plan_bus(
         for insert in inserts:
             if mix.bus.place.get("comp", "auto") == "box":
                 why = "pinned to the box by the mix"
+            elif comp_moves:
+                why = MOVES
             elif boxed.pre:
                 why = "an insert comes first, in the box"
             elif bands:

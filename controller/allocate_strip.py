@@ -11,10 +11,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from controller import desk as desks
-from controller.allocation import Draft, RenderPath, Route
+from controller.allocation import MOVES, Draft, RenderPath, Route
 from controller.desk import DeskStrip, db_to_gain, gain_to_db
 from controller.engine_terms import by_band, channel_gains, engine_bands, engine_compressor, strip_gains
-from controller.graph_terms import graph_strip
+from controller.graph_terms import graph_strip, moving_bands
 from controller.loops import LoopFacts
 from controller.mix import BUS, Mix, Strip
 from controller.move_points import GAINS, desk_lanes, lane_words, strip_automation, with_send
@@ -89,8 +89,9 @@ def plan_strip(
     comes before them stays there too.
     """
     muted = not mix.is_heard(strip)
-    bands = engine_bands(strip.eq)
+    bands = engine_bands(strip.eq, moving_bands(mix, strip.name))
     hpf = None if strip.hpf_hz == -math.inf else strip.hpf_hz
+    moving = {move.what.partition("/")[0] for move in mix.moves_of(strip.name).values()}
     compressor = engine_compressor(strip.comp)
     send = with_send(strip, mix, muted=muted)
     automation = strip_automation(strip, mix, wanted)
@@ -141,16 +142,18 @@ def plan_strip(
         blocker=blocker,
         obstacles=[desks.eq_obstacle(s.strip, wishes) for s in seats],
         stands=all(desks.eq_stands(s.strip, wishes, known) for s in seats),
+        moves="eq" in moving,
     )
     hpf_why = ""
-    if hpf is not None:
+    if hpf is not None or "hpf_hz" in moving:
         hpf_why = _why_not_desk(
             "hpf",
             strip,
             path=path,
             blocker=blocker or ("its equaliser follows, in the box" if bands and eq_why else ""),
-            obstacles=[desks.hpf_obstacle(s.strip, hpf) for s in seats],
-            stands=all(desks.hpf_stands(s.strip, hpf, known) for s in seats),
+            obstacles=[desks.hpf_obstacle(s.strip, hpf) for s in seats] if hpf is not None else [],
+            stands=all(desks.hpf_stands(s.strip, hpf, known) for s in seats) if hpf is not None else True,
+            moves="hpf_hz" in moving,
         )
     desk_bands, desk_hpf = (() if eq_why else bands), (None if hpf_why else hpf)
     routes: list[Route] = []
@@ -265,11 +268,14 @@ def _why_not_desk(
     blocker: str,
     obstacles: Sequence[str],
     stands: bool,
+    moves: bool,
 ) -> str:
     """Return why a stage stays in the box: the mix's pin, what follows it there, the desk's limits, or a hand."""
     pin = strip.place.get(stage, "auto")
     if pin == "box":
         return PINNED
+    if moves:
+        return MOVES
     obstacle = next((o for o in obstacles if o), "")
     if blocker or obstacle:
         return blocker or obstacle

@@ -13,6 +13,8 @@ from hardware.lanes import Lane
 from profiles.profile import Value
 
 RenderPath = Literal["analog", "hybrid", "itb"]
+MOVES = "it moves during the song"
+"""Why a stage that a hand would have to move stays in the box."""
 
 
 @dataclass(frozen=True)

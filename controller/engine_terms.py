@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Literal
 
 from controller.desk import db_to_gain
@@ -24,13 +24,18 @@ def by_band(eq: Mapping[str, EqBand]) -> dict[str, EqBand]:
     return {name: band for name, band in eq.items() if band.gain_db != 0.0}
 
 
-def engine_bands(eq: Mapping[str, EqBand]) -> tuple[Band, ...]:
-    """Return the bands that do something, in signal order."""
+def engine_bands(eq: Mapping[str, EqBand], moving: Collection[str] = ()) -> tuple[Band, ...]:
+    """Return the bands that do something, or whose gain moves, in signal order."""
     return tuple(
         Band(kind=kind, freq_hz=eq[name].freq_hz, gain_db=eq[name].gain_db, q=eq[name].q)
         for name, kind in BAND_KINDS
-        if name in eq and eq[name].gain_db != 0.0
+        if name in eq and (eq[name].gain_db != 0.0 or name in moving)
     )
+
+
+def band_names(eq: Mapping[str, EqBand], moving: Collection[str] = ()) -> list[str]:
+    """Return the names of what :func:`engine_bands` returns."""
+    return [name for name, _ in BAND_KINDS if name in eq and (eq[name].gain_db != 0.0 or name in moving)]
 
 
 def engine_compressor(comp: Comp) -> Compressor | None:

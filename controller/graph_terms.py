@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from controller.desk import db_to_gain
-from controller.engine_terms import engine_bands, engine_compressor, engine_reverb, pan_matrix, scaled
+from controller.engine_terms import band_names, engine_bands, engine_compressor, engine_reverb, pan_matrix, scaled
 from controller.errors import MixError
 from controller.mix import BUS, REVERB, AddedBus, Bus, Mix, Send, Strip
 from controller.mix_inserts import keys_of
@@ -36,6 +36,30 @@ def inserts(node: Strip | Bus | AddedBus, name: str, mix: Mix, at: str) -> tuple
                 if move.strip == name and move.insert[0] == index
             )
             found.append(Insert(insert.effect(), insert.key, moves))
+    return tuple(found)
+
+
+def moving_bands(mix: Mix, name: str) -> frozenset[str]:
+    """Return the bands whose gain moves."""
+    bands = (move.what.split("/") for move in mix.moves if move.strip == name and move.what.startswith("eq/"))
+    return frozenset(band for _, band, key in bands if key == "gain_db")
+
+
+def sound_moves(node: Strip | Bus | AddedBus, name: str, mix: Mix) -> tuple[ParameterMove, ...]:
+    """Return what moves of a strip's or bus's own trim, filters and compressor, where it is in circuit."""
+    bands = band_names(node.eq, moving_bands(mix, name))
+    found = []
+    for move in mix.moves:
+        table, *keys = move.what.split("/")
+        address = ""
+        if move.strip == name and table in ("trim_db", "hpf_hz"):
+            address = table
+        elif move.strip == name and table == "eq" and keys[0] in bands:
+            address = f"bands/{bands.index(keys[0])}/{keys[1]}"
+        elif move.strip == name and table == "comp" and node.comp.on:
+            address = keys[0]
+        if address:
+            found.append(ParameterMove(address, move.points))
     return tuple(found)
 
 
@@ -69,6 +93,7 @@ def graph_strip(
         post=inserts(strip, strip.name, mix, "post"),
         output=strip.output,
         feeds=_sends(strip, mix, width),
+        moves=sound_moves(strip, strip.name, mix),
     )
 
 
@@ -106,11 +131,12 @@ def _added_bus(bus: AddedBus, mix: Mix) -> GraphBus:
     return GraphBus(
         name=bus.name,
         pre=inserts(bus, bus.name, mix, "pre"),
-        bands=engine_bands(bus.eq),
+        bands=engine_bands(bus.eq, moving_bands(mix, bus.name)),
         compressor=engine_compressor(bus.comp),
         post=inserts(bus, bus.name, mix, "post"),
         feeds=(output, *_sends(bus, mix, 2)),
         minus=bus.minus,
+        moves=sound_moves(bus, bus.name, mix),
     )
 
 
@@ -141,6 +167,7 @@ def main_bus(settings: BusSettings, mix: Mix) -> GraphBus:
         automation=settings.automation,
         pre=inserts(mix.bus, BUS, mix, "pre"),
         post=inserts(mix.bus, BUS, mix, "post"),
+        moves=sound_moves(mix.bus, BUS, mix),
     )
 
 

@@ -27,6 +27,7 @@ from controller.mix_values import (
     GAIN_DB,
     HPF_HZ,
     REVERB,
+    TRIM_DB,
     Checked,
     Comp,
     EqBand,
@@ -125,7 +126,7 @@ class Strip(Checked, frozen=True, kw_only=True, forbid_unknown_fields=True):
     vca: str = ""
     solo_safe: bool = False
     ranges: ClassVar[Mapping[str, Range]] = {
-        "trim_db": Range(-24.0, 24.0, "dB"),
+        "trim_db": TRIM_DB,
         "hpf_hz": HPF_HZ,
         "fader_db": FADER_DB,
         "pan": Range(-100.0, 100.0),

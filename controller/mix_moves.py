@@ -9,7 +9,20 @@ import msgspec
 
 from controller.mix_busses import AddedBus, Bus, Reverb, Vca
 from controller.mix_inserts import Insert, Send, check_value
-from controller.mix_values import BUS, FADER_DB, Checked, Range, require
+from controller.mix_values import (
+    BAND_HZ,
+    BANDS,
+    BUS,
+    FADER_DB,
+    GAIN_DB,
+    HPF_HZ,
+    TRIM_DB,
+    Checked,
+    Comp,
+    EqBand,
+    Range,
+    require,
+)
 from controller.tomlfile import KeyValueError, nearest, spoken_value
 
 MOVE_S = Range(0.0, 86_400.0, "s")
@@ -20,18 +33,26 @@ _RANGES: Mapping[str, Range] = {
     "pan": Range(-100.0, 100.0),
     "send_db": FADER_DB,
     "return_db": FADER_DB,
+    "trim_db": TRIM_DB,
+    "hpf_hz": HPF_HZ,
+    **{f"eq/{band}/gain_db": GAIN_DB for band in BANDS},
+    **{f"eq/{band}/freq_hz": BAND_HZ[band] for band in BANDS},
+    **{f"eq/{band}/q": EqBand.ranges["q"] for band in BANDS},
+    **{f"comp/{key}": allowed for key, allowed in Comp.ranges.items()},
 }
-_WORDS = ("fader_db", "pan", "mute", "send_db", "return_db", "send/BUS", "insert/NUMBER/PARAMETER")
+"""What a value that moves may be; a mute is true or false, an insert's parameter what the insert says."""
+_WORDS = (*_RANGES, "mute", "send/BUS", "insert/NUMBER/PARAMETER")
 
 
 class Move(Checked, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How one value of a strip, of the ``"bus"``, of an added bus or of a VCA moves during the song.
 
-    ``what`` is the key that moves, ``send/NAME`` the level of the send to that bus, ``insert/2/threshold_db`` a number
-    of the second insert. ``points`` are [seconds of the song, value], seconds never falling. Before the first and after
-    the last point the value holds. Between them it goes straight, levels in dB; a ``mute`` holds until the next point.
-    The way of a level from or to "off" goes straight by the lowest level there is, −120 dB. Two points at one moment
-    make a jump.
+    ``what`` is the key that moves, ``eq/hmf/gain_db`` and ``comp/ratio`` those in its tables, ``send/NAME`` the level
+    of the send to that bus, ``insert/2/threshold_db`` a number of the second insert. ``points`` are [seconds of the
+    song, value], seconds never falling. Before the first and after the last point the value holds. Between them it goes
+    straight, levels in dB, frequencies, times and ratios by their ratio; a ``mute`` holds until the next point. The way
+    of a level from or to "off" goes straight by the lowest level there is, −120 dB. Two points at one moment make a
+    jump.
     """
 
     strip: str
@@ -40,9 +61,9 @@ class Move(Checked, frozen=True, kw_only=True, forbid_unknown_fields=True):
     ranges: ClassVar[Mapping[str, Range]] = {}
 
     def __post_init__(self) -> None:
-        if self.what not in _WORDS[:5] and not self.what.startswith((INSERT, SEND)):
+        if self.what not in (*_RANGES, "mute") and not self.what.startswith((INSERT, SEND)):
             raise KeyValueError(("what",), f'= "{self.what}" is unknown{nearest(self.what, _WORDS)}')
-        if self.strip == BUS and self.what != "fader_db" and not self.what.startswith(INSERT):
+        if self.strip == BUS and self.what in ("pan", "mute", "send_db"):
             raise KeyValueError(("what",), f'= "{self.what}": the bus has a fader_db only')
         if not self.points:
             raise KeyValueError(("points",), "is empty; it needs at least one [seconds, value]")
@@ -107,9 +128,12 @@ def checked_move(move: Move, target: object) -> Move:
 
 
 _HAS: Mapping[str, tuple[tuple[str, ...], str]] = {
-    "Strip": (("fader_db", "pan", "mute", "send_db", "send", "insert"), "a strip"),
-    AddedBus.__name__: (("fader_db", "pan", "mute", "send", "insert"), "an added bus"),
-    Bus.__name__: (("fader_db", "insert"), "the bus"),
+    "Strip": (
+        ("fader_db", "pan", "mute", "send_db", "send", "insert", "trim_db", "hpf_hz", "eq", "comp"),
+        "a strip",
+    ),
+    AddedBus.__name__: (("fader_db", "pan", "mute", "send", "insert", "eq", "comp"), "an added bus"),
+    Bus.__name__: (("fader_db", "insert", "eq", "comp"), "the bus"),
     Reverb.__name__: (("return_db",), "the reverb"),
     Vca.__name__: (("fader_db", "mute"), "a VCA"),
 }
@@ -117,5 +141,5 @@ _HAS: Mapping[str, tuple[tuple[str, ...], str]] = {
 
 
 def _listed(words: tuple[str, ...]) -> str:
-    said = [f"{word}/…" if word in ("send", "insert") else word for word in words]
+    said = [f"{word}/…" if word in ("send", "insert", "eq", "comp") else word for word in words]
     return said[0] if len(said) == 1 else f"{', '.join(said[:-1])} and {said[-1]}"

@@ -41,6 +41,7 @@ class Range:
 
 GAIN_DB = Range(-18.0, 18.0, "dB")
 FADER_DB = Range(-120.0, 12.0, "dB", off=True)
+TRIM_DB = Range(-24.0, 24.0, "dB")
 MOVE_S = Range(0.0, 86_400.0, "s")
 HPF_HZ = Range(20.0, 400.0, "Hz", off=True)
 BAND_HZ: Mapping[str, Range] = {

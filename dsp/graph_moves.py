@@ -1,35 +1,36 @@
 """Automation in a graph, on the song's time line: gains that go from knot to knot, settings that go from step to step.
 
-Gains have a knot at every 64th frame of the song. An insert's parameters have one there too, and at every breakpoint,
-rounded to 16 frames: the next knot's settings are what the insert is told to reach by then.
+Gains have a knot at every 16th frame of the song. An insert's parameters have one at every 64th, and at every
+breakpoint, rounded to 16 frames: the next knot's settings are what the insert is told to reach by then.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dsp.engine import Automation
-from dsp.graph_settings import Insert, ParameterMove
-from dsp.processor import STEP_FRAMES, Parameter, Settings
+from dsp.graph_settings import ParameterMove
+from dsp.processor import STEP_FRAMES, Declared, Parameter
 
-__all__ = ["KNOT_FRAMES", "Ride", "ramp"]
+__all__ = ["KNOT_FRAMES", "Ride", "Teller", "ramp"]
 
 KNOT_FRAMES = 64
-"""Frames of the song between two knots."""
+"""Frames of the song between two knots of an insert's parameters."""
 
 
 def ramp(automation: Automation, song: int, frames: int, rate_hz: float) -> NDArray[np.float64]:
     """Return the gains at ``frames`` frames from frame ``song`` of the song on, (frames, …)."""
-    first = song // KNOT_FRAMES
-    count = (song + frames - 1) // KNOT_FRAMES + 2 - first
-    knots = automation((first + np.arange(count)) * KNOT_FRAMES / rate_hz)
-    at = np.arange(song - first * KNOT_FRAMES, song - first * KNOT_FRAMES + frames)
-    knot = at // KNOT_FRAMES
-    share = ((at - knot * KNOT_FRAMES) / KNOT_FRAMES).reshape(-1, *(1,) * (knots.ndim - 1))
+    first = song // STEP_FRAMES
+    count = (song + frames - 1) // STEP_FRAMES + 2 - first
+    knots = automation((first + np.arange(count)) * STEP_FRAMES / rate_hz)
+    at = np.arange(song - first * STEP_FRAMES, song - first * STEP_FRAMES + frames)
+    knot = at // STEP_FRAMES
+    share = ((at - knot * STEP_FRAMES) / STEP_FRAMES).reshape(-1, *(1,) * (knots.ndim - 1))
     gains: NDArray[np.float64] = knots[knot] + (knots[knot + 1] - knots[knot]) * share
     return gains
 
@@ -63,19 +64,25 @@ class _Line:
         return found
 
 
-class Ride:
-    """The settings of one insert during the song. Between ``stretches`` that move nothing has to be told."""
+T = TypeVar("T", bound=Declared)
 
-    def __init__(self, insert: Insert, rate_hz: float) -> None:
-        parameters = insert.settings.addresses()
-        self._base = insert.settings
-        self._lines = {move.address: _Line(parameters[move.address], move, rate_hz) for move in insert.moves}
+
+class Ride(Generic[T]):
+    """The settings of something during the song. Between stretches in which they move nothing has to be told.
+
+    There is a knot at every ``knot_frames``-th frame of a stretch, and at every breakpoint.
+    """
+
+    def __init__(self, base: T, moves: Sequence[ParameterMove], rate_hz: float, knot_frames: int = KNOT_FRAMES) -> None:
+        parameters = base.addresses()
+        self._base = base
+        self._every = knot_frames
+        self._lines = {move.address: _Line(parameters[move.address], move, rate_hz) for move in moves}
         stretches = sorted(stretch for line in self._lines.values() for stretch in line.stretches())
-        knots = {frame for stretch in stretches for frame in stretch}
-        self._knots = sorted(knots)
+        self._knots = sorted({frame for stretch in stretches for frame in stretch})
         self._stretches = _joined(stretches)
 
-    def settings(self, frame: int) -> Settings:
+    def settings(self, frame: int) -> T:
         """Return the settings at a frame of the song."""
         if not self._lines:
             return self._base
@@ -91,11 +98,34 @@ class Ride:
             if frame < start:
                 return start, False
             if frame < stop:
-                knot = (frame // KNOT_FRAMES + 1) * KNOT_FRAMES
+                knot = (frame // self._every + 1) * self._every
                 index = bisect_right(self._knots, frame)
-                here = frame % KNOT_FRAMES == 0 or (index > 0 and self._knots[index - 1] == frame)
+                here = frame % self._every == 0 or (index > 0 and self._knots[index - 1] == frame)
                 return min(knot, self._knots[index]), here
         return None, False
+
+
+class Teller(Generic[T]):
+    """Tells something, frame by frame of the song, where to be at the next knot of its ride."""
+
+    def __init__(self, ride: Ride[T], begin: T, tell: Callable[[T, int], None]) -> None:
+        self._ride = ride
+        self._told = begin
+        self._tell = tell
+        self._begins = True
+
+    def due(self, song: int, frames: int) -> int:
+        """Tell what is due at frame ``song``; return how many of the next ``frames`` pass until something is again."""
+        due, now = self._ride.next(song)
+        if due is None:
+            return frames
+        wanted = self._ride.settings(due)
+        # The first block may begin between two knots.
+        if (now or self._begins) and wanted != self._told:
+            self._tell(wanted, due - song)
+            self._told = wanted
+        self._begins = False
+        return min(frames, due - song)
 
 
 def _joined(stretches: list[tuple[int, int]]) -> list[tuple[int, int]]:

@@ -74,13 +74,15 @@ class GraphStrip(StripSettings):
     """A strip in a graph: trim, polarity → ``pre`` → high-pass, bands, compressor → ``post`` → its feeds.
 
     ``gains`` (or the first two columns of ``automation``) lead to the bus ``output``, if ``on_bus``; ``send`` (or the
-    third column, after those) to the bus "reverb", if there is one. ``feeds`` are all further ways.
+    third column, after those) to the bus "reverb", if there is one. ``feeds`` are all further ways. ``moves`` are of
+    its own filters and compressor, at the addresses of ``dsp.graph_sound.Sound``.
     """
 
     pre: tuple[Insert, ...] = ()
     post: tuple[Insert, ...] = ()
     output: str = MAIN
     feeds: tuple[Feed, ...] = ()
+    moves: tuple[ParameterMove, ...] = ()
 
     @property
     def inserts(self) -> tuple[Insert, ...]:
@@ -104,7 +106,7 @@ class GraphBus(BusSettings):
 
     ``fader_db`` and ``automation`` are the main bus's, which has no feeds; those of the others stand in their feeds. A
     feed to "" leads nowhere but out of the graph. With ``minus`` a bus carries what the main bus sums, without what the
-    strip or bus of that name feeds to it.
+    strip or bus of that name feeds to it. ``moves`` are like a strip's.
     """
 
     name: str = MAIN
@@ -112,6 +114,7 @@ class GraphBus(BusSettings):
     post: tuple[Insert, ...] = ()
     feeds: tuple[Feed, ...] = ()
     minus: str = ""
+    moves: tuple[ParameterMove, ...] = ()
 
     @property
     def inserts(self) -> tuple[Insert, ...]:

@@ -115,16 +115,20 @@ def row(
 
 
 class SideChain:
-    """A running side-chain of one or two channels."""
+    """A running side-chain of one or two channels; ``gains`` (2, CHUNK_FRAMES) holds what it writes."""
 
-    def __init__(self, mode: Mode, first: NDArray[np.float64], channels: int) -> None:
+    def __init__(
+        self, mode: Mode, first: NDArray[np.float64], channels: int, gains: NDArray[np.float64] | None = None
+    ) -> None:
         self.mode: Mode = mode
-        self.gains: NDArray[np.float64] = np.ones((2, CHUNK_FRAMES))
+        self.gains: NDArray[np.float64] = np.ones((2, CHUNK_FRAMES)) if gains is None else gains
         self._channels = channels
         self._way = Glide(first)
         self._states = np.zeros((2, 11))
-        self._work = np.zeros((5, 64))
-        self._follow = library("dynamics").follow
+        work = np.zeros((5, 64))
+        self._follow = library("dynamics").follow.bind(
+            None, channels, None, None, None, None, None, self._states, work, self.gains
+        )
         self.reset()
 
     @property
@@ -144,18 +148,7 @@ class SideChain:
         """
         mode = "forward" if external and self.mode == "feedback" else self.mode
         knots, first = self._way.knots(frames)
-        self._follow(
-            key,
-            self._channels,
-            frames,
-            self._position,
-            _MODES[mode],
-            knots,
-            first,
-            self._states,
-            self._work,
-            self.gains,
-        )
+        self._follow(key, frames, self._position, _MODES[mode], knots, first)
         self._position += frames
 
     def reset(self) -> None:
@@ -187,7 +180,7 @@ class GainProcessor(Generic[S]):
         self._key = np.zeros((channels, CHUNK_FRAMES))
         self._ring = np.zeros((self._lookahead_frames, channels), dtype=np.float32)
         self._place = np.zeros(1, dtype=np.int64)
-        self._turn = library("dynamics").turn
+        self._turn = library("dynamics").turn.bind(None, self._chain.gains, self._ring, self._place)
 
     @property
     def latency_frames(self) -> int:
@@ -214,7 +207,7 @@ class GainProcessor(Generic[S]):
 
     def _apply(self, part: Block) -> None:
         """Delay ``part`` by the look-ahead and turn it down."""
-        self._turn(part, self._chain.gains, self._ring, self._place)
+        self._turn(part)
 
     def change(self, settings: S, frames: int) -> None:
         """Go to ``settings`` over the next ``frames`` frames. Raises DspError for another look-ahead."""

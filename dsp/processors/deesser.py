@@ -64,9 +64,10 @@ class _Running(GainProcessor[DeEsser]):
         super().__init__(settings, rate_hz, channels, _design)
         self._way = Glide(_shelf(settings, rate_hz))
         self._shelf_states = np.zeros((channels, 2))
-        self._shelf_row = np.zeros(4)
         self._position = 0
-        self._turn_above = library("dynamics").turn_above
+        self._turn_above = library("dynamics").turn_above.bind(
+            None, self._chain.gains, self._ring, self._place, None, None, None, self._shelf_states, np.zeros(4)
+        )
 
     @property
     def tail_frames(self) -> int:
@@ -75,17 +76,7 @@ class _Running(GainProcessor[DeEsser]):
 
     def _apply(self, part: Block) -> None:
         knots, first = self._way.knots(len(part))
-        self._turn_above(
-            part,
-            self._chain.gains,
-            self._ring,
-            self._place,
-            self._position,
-            knots,
-            first,
-            self._shelf_states,
-            self._shelf_row,
-        )
+        self._turn_above(part, self._position, knots, first)
         self._position += len(part)
 
     def change(self, settings: DeEsser, frames: int) -> None:

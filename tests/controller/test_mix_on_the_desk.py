@@ -68,7 +68,8 @@ def test_the_latency_of_every_strip_is_in_the_plan() -> None:
         allocation = allocated(*strips, rig=rig, bus=Bus(inserts=(advance(2.0),)))
         assert said(allocation, "vox", "latency")[1].startswith("72 samples (1.50 ms) by its inserts")
         assert said(allocation, "bus", "latency")[1].startswith("96 samples (2.00 ms)")
-        assert said(allocation, "mix", "latency")[1].startswith("168 samples (3.50 ms) in all")
+        # 72 frames are made up to the next whole step of 16.
+        assert said(allocation, "mix", "latency")[1].startswith("176 samples (3.67 ms) in all")
         assert any("1.50 ms" in line for line in allocation.lines())
         assert not any((p.strip, p.stage) == ("a", "latency") for p in allocation.placements)
 
@@ -102,6 +103,30 @@ def test_a_vca_is_folded_into_the_desks_faders_and_its_moves_into_their_lanes() 
     assert [(at_s, round(level + trim_db, 9)) for at_s, level in lane.points] == [(1.0, -3.0), (3.0, -13.0)]
     muted = allocated(vox(vca="all"), vcas=(Vca(name="all", mute=True),))
     assert muted.target["desk/ch01/mute"] is True
+
+
+@pytest.mark.parametrize(
+    ("what", "points", "stage"),
+    [
+        ("eq/hmf/gain_db", [[0, 0], [1, 3]], "eq"),
+        ("eq/hmf/freq_hz", [[0, 900], [1, 3000]], "eq"),
+        ("hpf_hz", [[0, 60]], "hpf"),
+    ],
+)
+def test_a_filter_that_moves_stays_in_the_box(what: str, points: Any, stage: str) -> None:
+    move = Move(strip="vox", what=what, points=points)
+    allocation = allocated(vox(eq=EQ, hpf_hz=80.0), moves=(move,))
+    assert said(allocation, "vox", stage) == ("box", "it moves during the song")
+    assert said(allocation, "vox", "moves")[0] == "box"
+    assert said(allocation, "vox", "sum")[0] == "desk/ch01"
+
+
+def test_a_bus_compressor_that_moves_stays_in_the_box() -> None:
+    move = Move(strip="bus", what="comp/threshold_db", points=[[0, -16], [9, -20]])
+    assert said(allocated(vox(), bus=Bus(comp=BUS_COMP), moves=(move,)), "bus", "comp") == (
+        "box",
+        "it moves during the song",
+    )
 
 
 def test_an_insert_that_cannot_move_as_it_should_is_one_sentence_before_anything_plays() -> None:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from graph_effects import Late, Told
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dsp.dynamics import Compressor
+from dsp.engine import Band
 from dsp.errors import DspError
 from dsp.graph import MixGraph
 from dsp.graph_settings import Feed, GraphBus, GraphStrip, Insert, ParameterMove
@@ -103,3 +107,72 @@ def test_an_insert_of_a_bus_moves_with_the_song_too() -> None:
         out = graph.process([np.ones((4_000, 1), np.float32)]).bus[graph.latency_frames :, 0]
     assert np.all(out[:945] == 1.0)
     assert np.all(out[960:] == np.float32(0.001))
+
+
+def sounding(strip, cuts=(), seed=1, busses=(), main=None, frames=FRAMES):
+    """Noise through one strip, from the song's first frame on, the left side."""
+    x = (0.2 * np.random.default_rng(seed).standard_normal((frames, 1))).astype(np.float32)
+    with MixGraph([strip], busses, main, rate_hz=RATE, threads=1) as graph:
+        whole = np.concatenate([x, np.zeros((graph.latency_frames, 1), np.float32)])
+        blocks = [graph.process([piece]).bus for piece in np.split(whole, cuts)]
+        return x[:, 0].astype(np.float64), np.concatenate(blocks)[graph.latency_frames :, 0]
+
+
+BELL = (Band("bell", 1000.0, 0.0, 1.0),)
+EQ_MOVE = move("bands/0/gain_db", (2_048, 0.0), (4_096, 12.0))
+
+
+def test_a_strips_trim_and_equaliser_move_and_end_where_they_are_sent() -> None:
+    strip = GraphStrip(
+        "x", bands=BELL, gains=((1.0, 0.0),), moves=(EQ_MOVE, move("trim_db", (1_000, 0.0), (6_000, -6.0)))
+    )
+    x, out = sounding(strip)
+    np.testing.assert_allclose(out[:900], x[:900], atol=1e-7)
+    ends = GraphStrip("x", bands=(Band("bell", 1000.0, 12.0, 1.0),), trim_db=-6.0, gains=((1.0, 0.0),))
+    _, there = sounding(ends)
+    # What the filter remembers of the way has died out 3000 frames later.
+    np.testing.assert_allclose(out[9_000:], there[9_000:], atol=1e-5)
+
+
+def test_a_moving_trim_of_a_strip_is_straight_in_decibels() -> None:
+    strip = GraphStrip("x", gains=((1.0, 0.0),), moves=(move("trim_db", (1_024, 0.0), (9_216, -40.0)),))
+    x, out = sounding(strip)
+    level_db = 20 * np.log10(np.abs(out / x))[2_000:8_000]
+    np.testing.assert_allclose(level_db, np.interp(np.arange(2_000, 8_000), [1_024, 9_216], [0.0, -40.0]), atol=0.05)
+
+
+@pytest.mark.parametrize("late", [0, 100, 1_000])
+def test_moving_sounds_are_the_same_for_any_blocks_and_wherever_the_latency_lies(late) -> None:
+    moves = (EQ_MOVE, move("hpf_hz", (3_000, 50.0), (5_000, 500.0)), move("threshold_db", (0, 0.0), (8_000, -40.0)))
+    strip = GraphStrip(
+        "x", bands=BELL, hpf_hz=50.0, compressor=Compressor(0.0, 4.0, 3.0, 80.0), gains=((1.0, 0.0),), moves=moves
+    )
+    _, plain = sounding(strip)
+    _, cut = sounding(strip, cuts=[1, 700, 703, 2_100, 4_444, 9_000])
+    assert np.array_equal(plain, cut)
+    insert = (Insert(Late(frames=float(late))),)
+    for place in ("pre", "post"):
+        _, delayed = sounding(replace(strip, **{place: insert}))
+        # The bank's knots lie at whole steps of its own frames: up to 16 frames beside those of the song.
+        assert np.abs(delayed - plain).max() < (1e-6 if late in (0, 1_000) and place == "post" else 2e-3)
+
+
+def test_equaliser_and_compressor_of_a_bus_move_too() -> None:
+    moves = (move("makeup_db", (2_048, 0.0), (2_048, -20.0)),)
+    squeeze = Compressor(24.0, 1.0, 3.0, 80.0, 0.0, 0.0)
+    main = GraphBus(compressor=squeeze, moves=moves)
+    x, out = sounding(GraphStrip("x", gains=((1.0, 0.0),)), main=main)
+    np.testing.assert_allclose(out[:2_032], x[:2_032], atol=1e-6)
+    np.testing.assert_allclose(out[2_048:], 0.1 * x[2_048:], atol=1e-6)
+    _, cut = sounding(GraphStrip("x", gains=((1.0, 0.0),)), main=main, cuts=[3, 2_040, 2_050])
+    assert np.array_equal(out, cut)
+
+
+def test_an_equaliser_that_comes_in_never_clicks() -> None:
+    tone = np.sin(2 * np.pi * 100 / RATE * np.arange(20_000))[:, None].astype(np.float32)
+    moves = (move("bands/0/gain_db", (4_800, 0.0), (4_800, 12.0), (9_600, 12.0), (9_600, 0.0)),)
+    with MixGraph([GraphStrip("x", bands=BELL, gains=((1.0, 0.0),), moves=moves)], rate_hz=RATE) as graph:
+        out = graph.process([tone]).bus[:, 0]
+    # A bell at 1 kHz hardly touches 100 Hz: what is heard above 5 kHz is the change alone.
+    spectrum = np.abs(np.fft.rfft(out * np.hanning(len(out)))) / len(out)
+    assert 20 * np.log10(spectrum[np.fft.rfftfreq(len(out), 1 / RATE) > 5_000].max()) < -90
