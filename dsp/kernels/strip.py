@@ -324,28 +324,34 @@ def run_groups(
             start += m
 
 
-@stage(DOUBLES, "place", "whole", "whole", "whole", "place", "whole", "whole", "whole")
+@stage(DOUBLES, "place", "whole", "whole", "place", "whole", "place", "whole", "whole", "whole")
 def _add(
-    code: Code, sums: Place, at: Any, stride: Any, groups: Any, total: Place, to: Any, width: Any, frames: Any
-) -> None:
-    """Add four destinations of all groups up, ``stride`` apart, into four rows of ``width`` frames."""
+    code: Code, sums: Place, at: Any, stride: Any, heard: Place, listed: Any, total: Place, to: Any, width: Any,
+    frames: Any,
+) -> None:  # fmt: skip
+    """Add four destinations of the ``listed`` groups up, which lie ``stride`` apart, into four rows of ``width``."""
+    b = code.builder
+    count = b.load(b.gep(heard.pointer, [listed]))
     singles = Code(code.builder, SINGLES)
     with code.each(frames) as i:
         four = code.cell(code.all(0.0))
-        with code.each(groups) as g:
+        with code.each(count) as k:
+            g = b.load(b.gep(heard.pointer, [code.plus(listed, 1, k)]))
             added = Place(singles, sums.pointer).load(at, code.times(g, stride), code.times(i, 4))
             four.set(four.get() + Lanes(code, code.builder.fpext(added.value, code.kind.floats)))
         for k in range(4):
             total.store(four.get().pick([k]), to, i, code.times(width, k))
 
 
-@kernel("f4[:,:,:,::1]", "i8", "i8", "f8[:,::1]")
-def add_groups(sums: Any, n: int, offset: int, total: Any) -> None:
+@kernel("f4[:,:,:,::1]", "i8[:,::1]", "i8", "i8", "f8[:,::1]")
+def add_groups(sums: Any, heard: Any, n: int, offset: int, total: Any) -> None:
     """Add the groups' ``sums`` (G, destinations / 4, ≥ n, 4) up in float64, one group after the other.
 
-    ``total`` (destinations, ≥ offset + n) is written from ``offset`` on.
+    ``heard`` (destinations / 4, 1 + G): how many groups are added, and which. ``total`` (destinations, ≥ offset + n) is
+    written from ``offset`` on.
     """
-    groups, quads, most = sums.shape[0], sums.shape[1], sums.shape[2]
+    quads, most = sums.shape[1], sums.shape[2]
     width = total.shape[1]
     for quad in range(quads):
-        _add(sums, 4 * quad * most, 4 * quads * most, groups, total, 4 * quad * width + offset, width, n)
+        listed = quad * heard.shape[1]
+        _add(sums, 4 * quad * most, 4 * quads * most, heard, listed, total, 4 * quad * width + offset, width, n)
