@@ -124,7 +124,7 @@ class SideChain:
         self.gains: NDArray[np.float64] = np.ones((2, CHUNK_FRAMES)) if gains is None else gains
         self._channels = channels
         self._way = Glide(first)
-        self._states = np.zeros((2, 11))
+        self._states = np.zeros((2, 12))
         work = np.zeros((5, 64))
         self._follow = library("dynamics").follow.bind(
             None, channels, None, None, None, None, None, self._states, work, self.gains

@@ -322,6 +322,17 @@ def test_no_change_clicks(attack_ms) -> None:
     assert out_of_band_db(jumped) > out_of_band_db(moved) + 20.0
 
 
+@pytest.mark.parametrize("link,to", [(0.0, 100.0), (100.0, 0.0), (50.0, 100.0)])
+def test_channels_that_are_linked_or_parted_do_not_click(link, to) -> None:
+    """The loud side is 40 dB over the quiet one, and its gain comes and goes slowly."""
+    x = np.concatenate([sine(440.0, 3.0, 0.0), sine(440.0, 3.0, -40.0)], axis=1)
+    start, end = (Compressor(-20.0, 4.0, 6.0, 100.0, 0.0, 200.0, link_percent=p) for p in (link, to))
+    y = changing(start, end, x, [], RATE, 960)
+    assert out_of_band_db(y[RATE // 2 :, 1]) < -95.0
+    far = run(end.start(RATE, 2), x)[-1000:]
+    assert y[-1000:, 1] == pytest.approx(far[:, 1], rel=0.01, abs=1e-6)
+
+
 def test_another_look_ahead_while_it_runs_is_refused() -> None:
     p = Compressor().start(RATE, 1)
     with pytest.raises(DspError, match="look-ahead"):
