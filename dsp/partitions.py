@@ -102,62 +102,59 @@ class Prepared:
 class _Level:
     """One size of blocks at work: spectra of what was heard, and answers that wait until they are due."""
 
-    def __init__(self, block: _Block, paths: NDArray[np.int64], sides: int) -> None:
-        size = block.plan.size
+    def __init__(self, block: _Block, paths: NDArray[np.int64], ring: _F64) -> None:
+        sides, size = len(ring), block.plan.size
         self.plan = block.plan
-        self._block = block
-        self._run = library("convolution").convolve_blocks
+        self._end = ring.shape[1]
         self._jobs = 2 * sides + 4
-        self._paths = paths
         self._heard = np.zeros((sides, *block.responses.shape[1:]))
-        self._sums = np.zeros((sides, 2, block.row))
         self._ready = np.zeros((sides, 1 << (self.plan.delay + size + _MOST_FRAMES - 1).bit_length()))
-        self._work = np.zeros((4, block.row))
+        self._run = library("convolution").convolve_blocks.bind(
+            None,
+            None,
+            None,
+            None,
+            ring,
+            None,
+            self._heard,
+            block.responses,
+            paths,
+            np.zeros((sides, 2, block.row)),
+            self._ready,
+            self.plan.delay,
+            block.turns,
+            block.circle,
+            block.halves,
+            np.zeros((4, block.row)),
+        )
         self._blocks = 0
         self._begun = 0
 
-    def advance(self, ring: _F64, position: int) -> None:
-        """Do what is due at ``position``, to which ``ring`` (sides, before + _RING) has been filled."""
+    def advance(self, position: int) -> None:
+        """Do what is due at ``position``, to which the ring has been filled."""
         size = self.plan.size
         if not self.plan.spread:
             count = position // size - self._blocks
             if count > 0:
-                self._work_on(ring, count, self._jobs)
+                self._work_on(count, self._jobs)
                 self._blocks += count
             return
         while (self._blocks + 1) * size <= position:
             late = position - (self._blocks + 1) * size
             due = min(self._jobs, late * self._jobs // size)
             if due > self._begun:
-                self._work_on(ring, 1, due)
+                self._work_on(1, due)
                 self._begun = due
             if due < self._jobs:
                 return
             self._blocks += 1
             self._begun = 0
 
-    def _work_on(self, ring: _F64, count: int, due: int) -> None:
-        size = self.plan.size
-        before = ring.shape[1] - _RING
+    def _work_on(self, count: int, due: int) -> None:
+        size, before = self.plan.size, self._end - _RING
         end = before + (self._blocks + 1) * size % _RING
-        self._run(
-            self._blocks,
-            count,
-            self._begun,
-            due,
-            ring,
-            (end if end > before else ring.shape[1]) - 2 * size,
-            self._heard,
-            self._block.responses,
-            self._paths,
-            self._sums,
-            self._ready,
-            self.plan.delay,
-            self._block.turns,
-            self._block.circle,
-            self._block.halves,
-            self._work,
-        )
+        start = (end if end > before else self._end) - 2 * size
+        self._run(self._blocks, count, self._begun, due, start)
 
     def add(self, out: _F64, start: int, position: int, frames: int) -> None:
         """Add to ``out`` (sides, ≥ frames) from ``start`` on what is due from ``position`` on."""
@@ -184,19 +181,15 @@ class Partitions:
     """A running convolution, the first block being that of frame 0."""
 
     def __init__(self, prepared: Prepared) -> None:
-        self._prepared = prepared
-        self._head = library("convolution").convolve_head
-        self._levels = [_Level(block, prepared.paths, prepared.sides) for block in prepared.blocks]
+        self.frames = prepared.frames
         # What is before the ring repeats its end, so that every window lies in one piece.
-        self._before = max([_HEAD, *(level.plan.size for level in self._levels)])
+        self._before = max([_HEAD, *(block.plan.size for block in prepared.blocks)])
         self._ring = np.zeros((prepared.sides, self._before + _RING))
+        self._head = library("convolution").convolve_head.bind(
+            self._ring, None, None, prepared.head, prepared.paths, None, None
+        )
+        self._levels = [_Level(block, prepared.paths, self._ring) for block in prepared.blocks]
         self._position = 0
-
-    @property
-    def frames(self) -> int:
-        """The length of the response."""
-        frames: int = self._prepared.frames
-        return frames
 
     def process(self, x: _F64, out: _F64, frames: int) -> None:
         """Put the convolution of the next ``frames`` of ``x`` into ``out``, both (sides, ≥ frames)."""
@@ -209,9 +202,9 @@ class Partitions:
             if at + n > _RING - self._before:
                 from_ = max(here, _RING)
                 self._ring[:, from_ - _RING : here + n - _RING] = self._ring[:, from_ : here + n]
-            self._head(self._ring, here, n, self._prepared.head, self._prepared.paths, out, done)
+            self._head(here, n, out, done)
             for level in self._levels:
-                level.advance(self._ring, self._position + n)
+                level.advance(self._position + n)
                 level.add(out, done, self._position, n)
             self._position += n
             done += n

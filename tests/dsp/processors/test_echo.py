@@ -231,6 +231,12 @@ def test_the_most_feedback_dies_away_and_a_million_stays_finite() -> None:
     assert not np.any(x[-4800:])
 
 
+def test_no_number_on_the_way_to_silence_is_so_small_that_it_slows_the_machine_down() -> None:
+    y = run(replace(OPEN, time_ms=5.0, low_cut_hz=40.0), click(4 * RATE))
+    assert not np.any((y != 0.0) & (np.abs(y) < np.finfo(np.float32).tiny))
+    assert not np.any(y[-4800:])
+
+
 def test_dry_is_the_input_bit_for_bit_and_silence_stays_silence() -> None:
     x = noise(5000)
     x[7] = -0.0

@@ -149,6 +149,12 @@ def test_full_scale_times_a_million_stays_finite_and_dies_away() -> None:
     assert not np.any(x[-4800:])
 
 
+def test_no_number_on_the_way_to_silence_is_so_small_that_it_slows_the_machine_down() -> None:
+    h = response(replace(WET, mix=100.0), 3 * RATE)
+    assert not np.any((h != 0.0) & (np.abs(h) < np.finfo(np.float32).tiny))
+    assert not np.any(h[-4800:])
+
+
 CHANGES = {
     "decay": {"mid_s": 3.0, "low_s": 4.0},
     "size": {"size_m": 30.0},
