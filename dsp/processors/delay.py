@@ -155,9 +155,10 @@ class Delay(Settings):
     the left, and every echo to the other side. ``feedback_percent``: amplitude that an echo passes on, below 100 %, so
     that no setting runs away. ``low_cut_hz`` and ``high_cut_hz``: second-order Butterworth filters that every echo
     passes. ``modulation_ms``: how far the time swings either way, ``modulation_hz`` how often, the sides a quarter
-    apart. ``duck_db``: how much the echoes step back at most where the input (or the key) is above ``duck_threshold_db``, by
-    as much as it is above; ``duck_release_ms`` until they have come back by 63 %. ``glide``: a new time is reached as a
-    "tape" machine does, bending pitch, or by a cross-"fade". ``mix_percent``: 0 dry, 100 wet, of equal power between.
+    apart. ``duck_db``: how much the echoes step back at most where the input (or the key) is above
+    ``duck_threshold_db``, by as much as it is above; ``duck_release_ms`` until they have come back by 63 %. ``glide``:
+    a new time is reached as a "tape" machine does, bending pitch, or by a cross-"fade". ``mix_percent``: 0 dry, 100
+    wet, of equal power between.
     """
 
     kind: ClassVar[str] = "delay"

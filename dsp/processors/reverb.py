@@ -23,8 +23,8 @@ class Reverb(Settings):
     ``size_m``: the longest side. ``low_s``, ``mid_s``, ``high_s``: time to −60 dB below ``low_hz``, between, and above
     ``high_hz`` (``dsp.room.decay_s`` has the curve). ``low_cut_hz`` and ``high_cut_hz``: first-order, on what enters
     the room. ``diffusion_percent``: how much echoes are smeared; ``modulation_percent``: how far, ``modulation_hz``:
-    how often energy wanders between the lines, which keeps the tail from ringing. ``early_db``, ``late_db``: level at which
-    a steady noise comes back as reflections and as tail. ``mix_percent``: 0 dry, 100 wet, of equal power between.
+    how often energy wanders between the lines, which keeps the tail from ringing. ``early_db``, ``late_db``: level at
+    which a steady noise comes back as reflections and as tail. ``mix_percent``: 0 dry, 100 wet, of equal power between.
     """
 
     kind: ClassVar[str] = "reverb"
