@@ -34,11 +34,8 @@ SLICE_FRAMES = 128
 SCRATCH_FRAMES = 2 * SLICE_FRAMES + 2 * SLICE_FRAMES // LANES
 """Vectors of scratch: a slice as rows, a slice as frames, and a slice of a stereo pair."""
 
-TINY = 1e-30
-"""float64 states below this (−600 dBFS) are set to zero, far above the denormals that would slow the loops down."""
-
 # Words of a group's plan.
-SECTIONS, COMPRESSES, MOVES, FADES, QUADS, WRITES, PLAN_WORDS = 0, 1, 2, 3, 4, 5, 6
+SECTIONS, COMPRESSES, MOVES, FADES, QUADS, WRITES = 0, 1, 2, 3, 4, 5
 
 _STEP = np.float32(1.0 / STEP_FRAMES)
 
@@ -225,14 +222,14 @@ def run_groups(
 ) -> None:
     """Run the groups ``first`` ≤ g < ``last`` of sixteen lanes over ``n`` frames from ``offset`` on in their blocks.
 
-    ``position`` is the number of the first of these frames since the start. ``plan`` (G, PLAN_WORDS). ``sources`` and
-    ``outs`` (G, 16, 2): address and stride in float32 of each lane's samples, stride 0 for none; two lanes of stride 2
-    are the sides of one stereo block. ``rows`` (G, knots, words, 16): the compressor's numbers, then every section's;
-    ``gains`` (G, knots, destinations, 16); knots stand ``STEP_FRAMES`` apart at absolute frame numbers, and there are
-    two at least. ``links`` (G, 16): all bits set where a lane's neighbour is its other side. ``states`` (G, 2 + 2 ·
-    sections, 16), the compressor's first. ``peaks`` (G, 16). ``scratch`` (threads, SCRATCH_FRAMES + 2 · words + 2 ·
-    destinations vectors).
-    ``sums`` (G, destinations / 4, ≥ n, 4) is written where the plan's QUADS have their bit set.
+    ``position`` is the number of the first of these frames since the start. ``plan`` (G, 6): the words above.
+    ``sources`` and ``outs`` (G, 16, 2): address and stride in float32 of each lane's samples, stride 0 for none; two
+    lanes of stride 2 are the sides of one stereo block. ``rows`` (G, knots, words, 16): the compressor's numbers, then
+    every section's; ``gains`` (G, knots, destinations, 16); knots stand ``STEP_FRAMES`` apart at absolute frame
+    numbers, and there are two at least. ``links`` (G, 16): all bits set where a lane's neighbour is its other side.
+    ``states`` (G, 2 + 2 · sections, 16), the compressor's first. ``peaks`` (G, 16). ``scratch`` (threads,
+    SCRATCH_FRAMES + 2 · words + 2 · destinations vectors). ``sums`` (G, destinations / 4, ≥ n, 4) is written where the
+    plan's QUADS have their bit set.
     """
     knots, words, destinations, most = rows.shape[1], rows.shape[2], gains.shape[2], sums.shape[2]
     lanes = thread * scratch.shape[1]
