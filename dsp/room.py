@@ -135,6 +135,7 @@ def line_frames(size_m: float, rate_hz: float) -> NDArray[np.int64]:
     return _primes(crossings * (size_m / _SOUND_M_PER_S * rate_hz))
 
 
+@lru_cache(maxsize=16)
 def diffuser_frames(rate_hz: float) -> NDArray[np.int64]:
     """Return the lengths (8,) of the all-passes, four for each side [frames]."""
     return _primes(np.array(_DIFFUSERS_MS) * (rate_hz / 1000.0))
@@ -173,6 +174,7 @@ def _images() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     return np.array(late), table / np.sqrt(np.sum(table**2, axis=1, keepdims=True))
 
 
+@lru_cache(maxsize=64)
 def reflections(size_m: float, rate_hz: float) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Return delays (2 · REFLECTIONS,) [frames] and gains to left and right of the left and the right source's images.
 

@@ -210,8 +210,9 @@ class Network:
         self.room = room
         frames = max(frames, round(_GLIDE_S * self._rate_hz))
         self._glide.to(self._row(room), frames)
-        self._shape.to(room.shape, -(-frames // STEP_FRAMES))
-        self._set_rooms()
+        if room.shape != self._shape.target:
+            self._shape.to(room.shape, -(-frames // STEP_FRAMES))
+            self._set_rooms()
 
     def reset(self) -> None:
         """Forget all that was heard."""
