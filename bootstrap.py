@@ -21,6 +21,7 @@ import subprocess
 import sys
 import tempfile
 import xml.etree.ElementTree as ElementTree
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent
@@ -340,6 +341,25 @@ def step(name: str, argv: "list[str]") -> bool:
     return passed
 
 
+def steps_beside(steps: "dict[str, list[str]]") -> "dict[str, bool]":
+    """Run checks one after the other while the tests talk: what each said is shown in one piece as it ends."""
+    results = {}
+    for name, argv in steps.items():
+        done = subprocess.run(
+            argv,
+            cwd=str(ROOT),
+            env=child_environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            check=False,
+        )
+        results[name] = done.returncode == 0
+        verdict = "" if results[name] else f"\n── {name}: FAILED"
+        say(f"\n── {name}\n{done.stdout.decode(errors='replace').rstrip()}{verdict}")
+    return results
+
+
 def skipped(junit: Path) -> "list[str]":
     """List the tests that a pytest run skipped (expected failures are not skips)."""
     found = []
@@ -365,14 +385,19 @@ def pytest(name: str, arguments: "list[str]") -> bool:
 def check() -> bool:
     """Run every static check and the quick tests; all of them, so that one run shows all that is wrong."""
     workers = str(max(2, min(4, os.cpu_count() or 2)))
-    results = {
-        "format": step("format", [str(PYTHON), "-m", "ruff", "format", "--check", "."]),
-        "lint": step("lint", [str(PYTHON), "-m", "ruff", "check", "."]),
-        "types": step("types", [str(PYTHON), "-m", "mypy"]),
-        "types of bootstrap.py": step("types of bootstrap.py", [str(PYTHON), "-m", "mypy", "bootstrap.py"]),
-        "import floors": step("import floors", [str(BIN / "lint-imports")]),
-        "tests": pytest("tests", ["-m", "not real", "-n", workers]),
+    static = {
+        "format": [str(PYTHON), "-m", "ruff", "format", "--check", "."],
+        "lint": [str(PYTHON), "-m", "ruff", "check", "."],
+        "import floors": [str(BIN / "lint-imports")],
+        "types": [str(PYTHON), "-m", "mypy"],
+        "types of bootstrap.py": [str(PYTHON), "-m", "mypy", "bootstrap.py"],
     }
+    # Alone, each of them leaves the other processors idle.
+    with ThreadPoolExecutor(1) as beside:
+        running = beside.submit(steps_beside, static)
+        # Neighbours stay together, so that what a module shares is made once.
+        tests = pytest("tests", ["-m", "not real", "-n", workers, "--dist", "worksteal"])
+        results = {**running.result(), "tests": tests}
     failed = [name for name, passed in results.items() if not passed]
     say("check: " + (f"FAILED in {', '.join(failed)}" if failed else "all passed"))
     return not failed
@@ -406,7 +431,8 @@ def test(arguments: "list[str]") -> int:
     if lacking:
         say("NOT RUN: the tests over real parts (pytest -m real). This machine lacks " + "; ".join(lacking) + ".")
     else:
-        passed = pytest("tests over real parts", ["-m", "real"]) and passed
+        # They wait for most of their time; a file at a time, for each has a JACK server of its own.
+        passed = pytest("tests over real parts", ["-m", "real", "-n", "2", "--dist", "loadfile"]) and passed
     say("test: " + ("all passed" if passed else "FAILED, see above"))
     return 0 if passed else 1
 

@@ -10,20 +10,26 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from controller import desk as desks
+from controller.allocate_box import say_busses, say_latency, say_strip
 from controller.allocate_bus import plan_bus
 from controller.allocate_strip import Seat, StripPlan, plan_strip, sound_seats
 from controller.allocation import Allocation, Draft, RenderPath, Route
 from controller.desk import DeskStrip
-from controller.engine_terms import engine_bands, engine_compressor, engine_reverb, strip_gains, strip_settings
+from controller.engine_terms import engine_bands, engine_compressor, strip_gains
+from controller.graph_terms import added_busses, graph_strip, listened_to, main_bus, plan
 from controller.loops import LoopFacts
-from controller.mix import BUS, Mix
+from controller.mix import BUS, REVERB, Mix
+from controller.mix_vca import folded
 from controller.move_points import bus_automation, lane_words, strip_automation, with_send
 from dsp.engine import BusSettings
+from dsp.graph_plan import GraphPlan
 from hardware.known import Known
 from hardware.rig import Rig
 from profiles.profile import Profile
 
-REVERB = "reverb"
+RATE_HZ = 48_000
+"""Where nobody says at which rate a mix will be rendered."""
+SHORTEST_TAIL_S = 0.5
 SAME_ARRIVAL_SAMPLES = 5e-4
 """Loops this close arrive together: at 10 kHz and 48 kHz it leaves −64 dB, and no feed has to be interpolated."""
 
@@ -37,8 +43,9 @@ def allocate(
     path: RenderPath,
     loops: Mapping[int, LoopFacts] | None = None,
     known: Mapping[str, Known] | None = None,
+    rate_hz: float = RATE_HZ,
 ) -> Allocation:
-    """Decide where every stage of ``mix`` runs.
+    """Decide where every stage of ``mix`` runs; its VCAs are folded into what follows them.
 
     Parameters
     ----------
@@ -55,23 +62,45 @@ def allocate(
         The calibration in force; without one every loop counts as sound and of unity gain.
     known : mapping of address to Known, optional
         What is known of the rig (a by-hand control that already stands right needs no hand).
+    rate_hz
+        What the box will run at, for the latency and the tails of its inserts.
+
+    Raises
+    ------
+    MixError
+        An insert cannot be built at this rate, or cannot move as the mix wants it to.
     """
+    mix = folded(mix)
     if rig is None:
-        return _box_only(mix, channels)
+        return _box_only(mix, channels, rate_hz)
     draft = Draft()
     chain = desks.wired_strips(rig, profiles)
     free = list(chain)
     plans: list[StripPlan] = []
+    keys = listened_to(mix.bus, *mix.busses, *mix.strips)
     for strip in mix.strips:
         wanted = channels[strip.name]
-        seats, free = free[:wanted], free[wanted:]
-        plans.append(plan_strip(strip, mix, seats, wanted, path=path, loops=loops, known=known or {}, draft=draft))
-    needs_pair = any(p.feed.on_bus or p.feed.send > 0.0 for p in plans)
+        seats, free = (free[:wanted], free[wanted:]) if strip.output == BUS else ([], free)
+        made = plan_strip(
+            strip,
+            mix,
+            seats,
+            wanted,
+            path=path,
+            loops=loops,
+            known=known or {},
+            is_key=strip.name in keys,
+            draft=draft,
+        )
+        say_strip(strip, mix, draft)
+        plans.append(made)
+    needs_pair = any(p.feed.on_bus or p.feed.send > 0.0 or p.feed.feeds for p in plans)
     pair, pair_why = _box_pair(free, loops) if needs_pair else (None, "nothing in the box feeds the desk")
+    if listened_to(mix.bus):
+        needs_pair, pair, pair_why = True, None, "an insert of the stereo bus listens to the box"
     sums_after = needs_pair and pair is None
-    reverb = engine_reverb(mix) if any(p.feed.send > 0.0 for p in plans) else None
-    if reverb is not None:
-        draft.place(REVERB, "reverb", "box", "no device of the rig is a reverb")
+    busses = added_busses(mix, reverb=any(p.feed.send > 0.0 for p in plans))
+    say_busses(mix, busses, draft, on_desk=path != "itb" and any(p.routes for p in plans))
     routes = [route for p in plans for route in p.routes]
     if pair is not None:
         where = f"{pair[0].strip.address}+{pair[1].strip.prefix[2:]}"
@@ -105,7 +134,8 @@ def allocate(
             if idle.output not in used:
                 idle.put(draft.target, "mute", True)
     routes, box_pair = _level_delays(routes, box_pair, loops)
-    tail = mix.reverb.decay_s if reverb is not None else 0.5
+    graph = plan([p.itb for p in plans], busses, bus_itb, rate_hz=rate_hz)
+    say_latency(graph, rate_hz, draft)
     return Allocation(
         path=path,
         stems=tuple(strip.stem for strip in mix.strips),
@@ -116,13 +146,21 @@ def allocate(
         target=draft.target,
         feeds=tuple(p.feed for p in plans),
         itb=tuple(p.itb for p in plans),
-        reverb=reverb,
+        busses=tuple(replace(bus, minus="") for bus in busses),
+        busses_itb=busses,
         bus_feeds=bus_feeds,
         bus_itb=bus_itb,
-        tail_s=tail,
+        tail_s=_tail_s(graph, rate_hz),
         bus_gain_db=bus_gain_db,
         lanes=tuple(draft.lanes),
+        late_frames=graph.late_frames,
     )
+
+
+def _tail_s(graph: GraphPlan, rate_hz: float) -> float:
+    """Return how long a render goes on after the last stem [s]."""
+    reverb = REVERB in graph.busses
+    return graph.tail_frames / rate_hz if reverb else max(SHORTEST_TAIL_S, graph.tail_frames / rate_hz)
 
 
 def in_the_box(allocation: Allocation) -> Allocation:
@@ -176,39 +214,45 @@ def _level_delays(
     return delayed[:count], (delayed[count], delayed[count + 1]) if pair is not None else None
 
 
-def _box_only(mix: Mix, channels: Mapping[str, int]) -> Allocation:
+def _box_only(mix: Mix, channels: Mapping[str, int], rate_hz: float) -> Allocation:
     draft = Draft()
-    plans = []
+    strips = []
     for strip in mix.strips:
         width = channels[strip.name]
         muted = not mix.is_heard(strip)
-        hpf = None if strip.hpf_hz == -math.inf else strip.hpf_hz
-        gains = strip_gains(strip, mix, width, muted)
-        send = with_send(strip, mix, muted=muted)
-        plans.append(
-            strip_settings(
+        strips.append(
+            graph_strip(
                 strip,
+                mix,
                 width,
-                hpf,
-                engine_bands(strip.eq),
-                engine_compressor(strip.comp),
-                gains,
-                send,
+                hpf=None if strip.hpf_hz == -math.inf else strip.hpf_hz,
+                bands=engine_bands(strip.eq),
+                compressor=engine_compressor(strip.comp),
+                gains=strip_gains(strip, mix, width, muted),
+                send=with_send(strip, mix, muted=muted),
                 on_bus=True,
                 automation=strip_automation(strip, mix, width),
             )
         )
         draft.place(strip.name, "sum", "box", "the project has no rig")
-    for name in (*(strip.name for strip in mix.strips), BUS):
+        say_strip(strip, mix, draft)
+    for name in (strip.name for strip in mix.strips):
         for move in mix.moves_of(name).values():
             draft.place(name, "moves", "box", f"{lane_words(move)}, made by the engine")
-    reverb = engine_reverb(mix) if any(p.send > 0.0 for p in plans) else None
-    bus = BusSettings(
+    fader = mix.moves_of(BUS).get("fader_db")
+    if fader is not None:
+        draft.place(BUS, "moves", "box", f"{lane_words(fader)}, made by the engine")
+    busses = added_busses(mix, reverb=any(strip.send > 0.0 for strip in strips))
+    say_busses(mix, busses, draft, on_desk=False)
+    settings = BusSettings(
         bands=engine_bands(mix.bus.eq),
         compressor=engine_compressor(mix.bus.comp),
         fader_db=mix.bus.fader_db,
         automation=bus_automation(mix),
     )
+    bus = main_bus(settings, mix)
+    graph = plan(strips, busses, bus, rate_hz=rate_hz)
+    say_latency(graph, rate_hz, draft)
     return Allocation(
         path="itb",
         stems=tuple(strip.stem for strip in mix.strips),
@@ -217,10 +261,12 @@ def _box_only(mix: Mix, channels: Mapping[str, int]) -> Allocation:
         box_pair=None,
         sums_after_return=False,
         target={},
-        feeds=tuple(plans),
-        itb=tuple(plans),
-        reverb=reverb,
+        feeds=tuple(strips),
+        itb=tuple(strips),
+        busses=busses,
+        busses_itb=busses,
         bus_feeds=bus,
         bus_itb=bus,
-        tail_s=mix.reverb.decay_s if reverb is not None else 0.5,
+        tail_s=_tail_s(graph, rate_hz),
+        late_frames=graph.late_frames,
     )

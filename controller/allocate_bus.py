@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 
 from controller import desk as desks
 from controller.allocation import Draft, RenderPath
 from controller.engine_terms import engine_bands, engine_compressor
+from controller.graph_terms import main_bus
 from controller.mix import BUS, Mix
 from controller.move_points import bus_automation, bus_lane, highest_db, lane_words
 from dsp.engine import BusSettings
+from dsp.graph_settings import GraphBus
 from hardware.known import Known
 from hardware.recall_plan import same_value
 from hardware.rig import Rig, split_address
@@ -27,13 +30,14 @@ def plan_bus(
     box_joins_late: bool,
     on_desk: bool,
     draft: Draft,
-) -> tuple[BusSettings, BusSettings, float]:
-    """Decide where the bus stages run; on the path ``hybrid`` the compressor only where no hand has to set it.
+) -> tuple[GraphBus, GraphBus, float]:
+    """Decide where the main bus's stages run; on the path ``hybrid`` the compressor only where no hand has to set it.
 
     Returns what the box does after the return, what it does on the box path, and the gain of the desk's bus [dB].
     """
     bands = engine_bands(mix.bus.eq)
     compressor = engine_compressor(mix.bus.comp)
+    boxed = main_bus(BusSettings(), mix)
     inserts = [i for i in rig.inserts if i.at.endswith("/mix")] if on_desk else []
     achieved = compressor
     on_device = ""
@@ -42,6 +46,8 @@ def plan_bus(
         for insert in inserts:
             if mix.bus.place.get("comp", "auto") == "box":
                 why = "pinned to the box by the mix"
+            elif boxed.pre:
+                why = "an insert comes first, in the box"
             elif bands:
                 why = "the bus equaliser comes first, in the box"
             elif box_joins_late:
@@ -80,7 +86,7 @@ def plan_bus(
         and math.isfinite(fader_db)
         and highest_db(move, fader_db) <= master[1].high
     )
-    last = not bands and (compressor is None or on_device) and not box_joins_late
+    last = not (bands or boxed.inserts) and (compressor is None or on_device) and not box_joins_late
     trim_db = fader_db
     if master is not None and last and moves_there:
         address, control = master
@@ -100,13 +106,14 @@ def plan_bus(
     if move is not None:
         how = "made by the engine" if moved_where == "box" else "sent in time with the pass"
         draft.place(BUS, "moves", moved_where, f"{lane_words(move)}, {how}")
-    feeds = BusSettings(
+    feeds = replace(
+        boxed,
         bands=bands,
         compressor=None if on_device else compressor,
         fader_db=trim_db,
         automation=automation if moved_where == "box" else None,
     )
-    itb = BusSettings(bands=bands, compressor=achieved, fader_db=fader_db, automation=automation)
+    itb = replace(boxed, bands=bands, compressor=achieved, fader_db=fader_db, automation=automation)
     makeup_db = achieved.makeup_db if achieved is not None and on_device else 0.0
     return feeds, itb, makeup_db + mix.bus.fader_db - trim_db
 

@@ -8,23 +8,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from controller import desk as desks
 from controller.allocation import Draft, RenderPath, Route
 from controller.desk import DeskStrip, db_to_gain, gain_to_db
-from controller.engine_terms import (
-    by_band,
-    channel_gains,
-    engine_bands,
-    engine_compressor,
-    strip_gains,
-    strip_settings,
-)
+from controller.engine_terms import by_band, channel_gains, engine_bands, engine_compressor, strip_gains
+from controller.graph_terms import graph_strip
 from controller.loops import LoopFacts
-from controller.mix import Mix, Strip
-from controller.move_points import desk_lanes, lane_words, strip_automation, with_send
-from dsp.engine import Band, Compressor, StripSettings
+from controller.mix import BUS, Mix, Strip
+from controller.move_points import GAINS, desk_lanes, lane_words, strip_automation, with_send
+from dsp.engine import Band, Compressor
+from dsp.graph_settings import GraphStrip
 from hardware.known import Known
 from hardware.lanes import Lane
 
@@ -36,8 +31,8 @@ PINNED = "pinned to the box by the mix"
 class StripPlan:
     """One strip: what the box does before the D/A, what it does on the box path, and the way to the desk."""
 
-    feed: StripSettings
-    itb: StripSettings
+    feed: GraphStrip
+    itb: GraphStrip
     routes: tuple[Route, ...]
 
 
@@ -85,9 +80,14 @@ def plan_strip(
     path: RenderPath,
     loops: Mapping[int, LoopFacts] | None,
     known: Mapping[str, Known],
+    is_key: bool,
     draft: Draft,
 ) -> StripPlan:
-    """Decide where one strip's stages run on these desk strips, of which it wants ``wanted``."""
+    """Decide where one strip's stages run on these desk strips, of which it wants ``wanted``.
+
+    ``is_key``: a side-chain in the box hears it. Inserts are always in the box: in front of the D/A, so that whatever
+    comes before them stays there too.
+    """
     muted = not mix.is_heard(strip)
     bands = engine_bands(strip.eq)
     hpf = None if strip.hpf_hz == -math.inf else strip.hpf_hz
@@ -95,9 +95,10 @@ def plan_strip(
     send = with_send(strip, mix, muted=muted)
     automation = strip_automation(strip, mix, wanted)
     seats, problem = sound_seats(strips, loops) if len(strips) == wanted else ([], NO_SEAT)
-    pinned = strip.place.get("sum", "auto")
-    if pinned == "box":
+    if strip.place.get("sum", "auto") == "box":
         seats, problem = [], PINNED
+    if strip.output != BUS:
+        seats, problem = [], f"it feeds bus {strip.output}, which is in the box"
     levels = [_level(strip, mix, wanted, channel, seat) for channel, seat in enumerate(seats)]
     lanes, obstacle = _lanes(strip, mix, wanted, seats, levels)
     if obstacle:
@@ -105,14 +106,33 @@ def plan_strip(
     _say_moves(strip, mix, lanes if seats else [], draft)
     if not seats:
         gains = strip_gains(strip, mix, wanted, muted)
-        settings = strip_settings(
-            strip, wanted, hpf, bands, compressor, gains, send, on_bus=True, automation=automation
+        settings = graph_strip(
+            strip,
+            mix,
+            wanted,
+            hpf=hpf,
+            bands=bands,
+            compressor=compressor,
+            gains=gains,
+            send=send,
+            on_bus=True,
+            automation=automation,
         )
         draft.place(strip.name, "sum", "box", problem)
         return StripPlan(settings, settings, ())
-    blocker = (
-        "its compressor follows, in the box" if compressor else "its reverb send follows, in the box" if send else ""
+    feed = graph_strip(
+        strip,
+        mix,
+        wanted,
+        hpf=hpf,
+        bands=bands,
+        compressor=compressor,
+        gains=strip_gains(strip, mix, wanted, muted),
+        send=send,
+        on_bus=False,
+        automation=automation,
     )
+    blocker = _blocker(feed, is_key)
     wishes = by_band(strip.eq)
     eq_why = _why_not_desk(
         "eq",
@@ -165,13 +185,21 @@ def plan_strip(
     gains = tuple(itb_gains)
     box_bands = () if desk_bands else bands
     box_hpf = None if desk_hpf is not None else hpf
-    feed = strip_settings(
-        strip, wanted, box_hpf, box_bands, compressor, gains, send, on_bus=False, automation=automation
-    )
-    itb = strip_settings(
-        strip, wanted, hpf, achieved_bands, compressor, gains, send, on_bus=True, automation=automation
-    )
+    itb = replace(feed, bands=achieved_bands, gains=gains, on_bus=True)
+    feed = replace(feed, hpf_hz=box_hpf, bands=box_bands, gains=gains)
     return StripPlan(feed, itb, tuple(routes))
+
+
+def _blocker(feed: GraphStrip, is_key: bool) -> str:
+    """Return what follows the equaliser in the box and keeps it there, or nothing."""
+    blockers = (
+        (feed.compressor is not None, "its compressor follows, in the box"),
+        (bool(feed.post), "its insert follows, in the box"),
+        (feed.send > 0.0, "its reverb send follows, in the box"),
+        (bool(feed.feeds), f"its send to {feed.feeds[0].to} follows, in the box" if feed.feeds else ""),
+        (is_key, "a side-chain in the box hears it"),
+    )
+    return next((why for blocks, why in blockers if blocks), "")
 
 
 def _level(strip: Strip, mix: Mix, wanted: int, channel: int, seat: Seat) -> _Level:
@@ -197,7 +225,7 @@ def _lanes(
 
 def _say_moves(strip: Strip, mix: Mix, lanes: Sequence[Lane], draft: Draft) -> None:
     for what, move in mix.moves_of(strip.name).items():
-        where = "+".join(lane.address for lane in lanes) if what != "send_db" else ""
+        where = "+".join(lane.address for lane in lanes) if what in GAINS[:3] else ""
         said = f"{lane_words(move)}, {'sent in time with the pass' if where else 'made by the engine'}"
         draft.place(strip.name, "moves", where or "box", said)
 

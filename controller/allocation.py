@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
 from dsp.delay import LATENCY_FRAMES
-from dsp.engine import Band, BusSettings, ReverbSettings, StripSettings
+from dsp.engine import Band
+from dsp.graph_settings import GraphBus, GraphStrip
 from hardware.lanes import Lane
 from profiles.profile import Value
 
@@ -54,8 +56,9 @@ class Allocation:
     hardware can reach, so that a null compares paths and not rounding. ``bus_feeds``/``bus_itb`` likewise.
     ``target`` is the snapshot the rig is recalled to; ``bus_gain_db`` the gain of the desk's bus there (master
     fader, make-up of an outboard compressor), for signals below the compressor's threshold.
-    ``stems`` are the stem files of the strips, in the order of ``feeds`` and ``itb``. ``lanes`` are the mix's moves
-    that the devices make, in seconds of the song.
+    ``stems`` are the stem files of the strips, in the order of ``feeds`` and ``itb``. ``busses`` are all but the main
+    bus, always in the box; ``busses_itb`` likewise. ``lanes`` are the mix's moves that the devices make, in seconds of
+    the song. ``late_frames`` says what the inserts of each "strip NAME" and "bus NAME" cost, and the graph makes up.
     """
 
     path: RenderPath
@@ -65,14 +68,16 @@ class Allocation:
     box_pair: tuple[Route, Route] | None
     sums_after_return: bool
     target: dict[str, Value]
-    feeds: tuple[StripSettings, ...]
-    itb: tuple[StripSettings, ...]
-    reverb: ReverbSettings | None
-    bus_feeds: BusSettings
-    bus_itb: BusSettings
+    feeds: tuple[GraphStrip, ...]
+    itb: tuple[GraphStrip, ...]
+    busses: tuple[GraphBus, ...]
+    busses_itb: tuple[GraphBus, ...]
+    bus_feeds: GraphBus
+    bus_itb: GraphBus
     tail_s: float
     bus_gain_db: float = 0.0
     lanes: tuple[Lane, ...] = ()
+    late_frames: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def feed_latency_frames(self) -> int:

@@ -7,7 +7,6 @@ prints then spoils one check and not the program.
 from __future__ import annotations
 
 import importlib.metadata
-import importlib.util
 import json
 import os
 import platform
@@ -21,8 +20,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from controller import places
+from controller import places, warming
+from controller.compiling import NO_PLACE_HINT
+from controller.events import Emit, silent
 from controller.version import VERSION
+from dsp.kernels.compiled.places import places as kernel_places
 from hardware.errors import HardwareError, TransportError
 
 ENOUGH_DISK_BYTES = 500_000_000
@@ -32,7 +34,6 @@ _ESSENTIAL = ("numpy", "numba", "msgspec", "soundfile", "soxr", "matplotlib", "p
 _OUTSIDE = ("mido", "python-rtmidi", "sounddevice", "pyserial", "textual", "rich", "JACK-Client")
 _STEREO_BYTES_PER_S = 2 * 3 * 48_000  # a stereo print, 24 bit at 48 kHz
 _CHILD_TIMEOUT_S = 30.0
-_WARM_TIMEOUT_S = 300.0
 
 _LOAD = f"import json\nfor name in {_ESSENTIAL!r}: __import__(name)\nprint(json.dumps({{}}))"
 _MIDI = """
@@ -45,29 +46,6 @@ except HardwareError as error:
     print(json.dumps({"error": str(error), "hint": error.hint}))
 except ImportError as error:
     print(json.dumps({"error": f"the MIDI library is not installed ({error})"}))
-"""
-_WARM = """
-import json, time
-import numpy as np
-start = time.perf_counter()
-from dsp.dynamics import Compressor
-from dsp.engine import BusProcessor, BusSettings, MixEngine, ReverbSettings, StripSettings
-from dsp.filters import Band
-from hardware.room.model import RoomModel
-from hardware.room.room import Room
-bands = (Band("bell", 1000.0, 3.0, 1.0),)
-squeeze = Compressor(threshold_db=-20.0, ratio=2.0, attack_ms=10.0, release_ms=100.0, knee_db=6.0, makeup_db=0.0)
-strips = [
-    StripSettings("mono", 1, hpf_hz=80.0, bands=bands, compressor=squeeze, send=0.1),
-    StripSettings("stereo", 2, hpf_hz=80.0, bands=bands, compressor=squeeze, gains=((1.0, 0.0), (0.0, 1.0)), send=0.1),
-]
-reverb = ReverbSettings(decay_s=1.0, predelay_ms=10.0, damping_hz=6000.0, return_db=-12.0)
-engine = MixEngine(strips, reverb=reverb, rate_hz=48_000)
-mixed = engine.process([np.zeros((4096, 1), np.float32), np.zeros((4096, 2), np.float32)])
-BusProcessor(BusSettings(bands=bands, compressor=squeeze, fader_db=0.0), 48_000).process(mixed.bus)
-room = Room(RoomModel.ideal(), rate_hz=48_000)
-room.process(np.zeros((4096, room.inputs), np.float32))
-print(json.dumps({"seconds": time.perf_counter() - start}))
 """
 
 
@@ -100,6 +78,7 @@ class Doctor:
 
 
 Ask = Callable[[str, float], Mapping[str, Any]]
+Warm = Callable[[Emit], warming.Warmed]
 
 
 def ask_child(code: str, timeout_s: float) -> Mapping[str, Any]:
@@ -127,7 +106,9 @@ def machine() -> str:
     return f"{platform.platform()}, {platform.machine()}, {os.cpu_count() or 1} processors"
 
 
-def examine(*, warm: bool = False, ask: Ask = ask_child) -> Doctor:
+def examine(
+    *, warm: bool = False, ask: Ask = ask_child, emit: Emit = silent, compile_all: Warm = warming.warm
+) -> Doctor:
     """Look at everything the program leans on.
 
     Parameters
@@ -136,10 +117,15 @@ def examine(*, warm: bool = False, ask: Ask = ask_child) -> Doctor:
         Also compile the signal kernels, so that the first pass starts at once.
     ask
         Runs a piece of code in a child process; tests pass their own.
+    emit
+        Is told how far the compiling is.
+    compile_all
+        Compiles the kernels; tests pass their own.
     """
-    checks = [_python(), _libraries(ask), _home(), _working_folder(), _kernel_cache()]
-    if warm:
-        checks.append(_warm(ask))
+    libraries = _libraries(ask)
+    checks = [_python(), libraries, _home(), _working_folder(), _kernel_cache()]
+    if warm and libraries.ok:
+        checks.append(_warm(compile_all(emit)))
     audio, jack = _audio()
     checks += [audio, jack, _midi(ask), _serial(), _terminal()]
     return Doctor(ok=all(check.ok or check.needed_for for check in checks), checks=tuple(checks))
@@ -212,23 +198,21 @@ def _working_folder() -> Check:
 
 
 def _kernel_cache() -> Check:
-    """Look where numba keeps compiled kernels: NUMBA_CACHE_DIR, else beside the sources, else the user's cache."""
-    chosen = os.environ.get("NUMBA_CACHE_DIR", "").strip()
-    spec = importlib.util.find_spec("dsp.kernels")
-    beside = Path(next(iter(spec.submodule_search_locations))) if spec and spec.submodule_search_locations else None
-    candidates = [Path(chosen)] if chosen else [place for place in (beside, Path.home()) if place is not None]
-    for place in candidates:
-        if not _refusal(_existing(place)):
-            return Check("kernel cache", True, str(place))
-    hint = "Set NUMBA_CACHE_DIR to a folder of yours; until then every start compiles anew, some ten seconds."
-    return Check("kernel cache", False, f"{candidates[0]} cannot be written", hint, "a quick start")
+    """Look where compiled kernels are kept."""
+    folders = kernel_places()
+    for folder in folders:
+        if not _refusal(_existing(folder)):
+            return Check("kernel cache", True, str(folder))
+    return Check("kernel cache", False, f"{folders[0]} cannot be written", NO_PLACE_HINT, "a quick start")
 
 
-def _warm(ask: Ask) -> Check:
-    answer = ask(_WARM, _WARM_TIMEOUT_S)
-    if "error" in answer:
-        return Check("kernels", False, f"compiling failed: {answer['error']}", "Report this with the list above.")
-    return Check("kernels", True, f"compiled and kept, {float(answer['seconds']):.1f} s")
+def _warm(warmed: warming.Warmed) -> Check:
+    if warmed.troubles:
+        detail = "; ".join(f"{name}: {trouble}" for name, trouble in warmed.troubles.items())
+        return Check("kernels", False, detail, "Report this with the list above.")
+    taken = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in warmed.taken.items())
+    before = f"; before: {', '.join(warmed.kept)}" if warmed.kept else ""
+    return Check("kernels", True, f"compiled and kept in {warmed.seconds:.1f} s: {taken}{before}")
 
 
 def _audio() -> tuple[Check, Check]:

@@ -1,13 +1,14 @@
-"""A mix in the engine's words: bands, compressors, reverb and linear gains of its strips."""
+"""A mix in the engine's words: bands, compressors, reverb and linear gains of its strips and busses."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Literal
 
 from controller.desk import db_to_gain
-from controller.mix import Comp, EqBand, Mix, Strip
-from dsp.engine import Automation, Band, Compressor, ReverbSettings, StripSettings
+from controller.mix import AddedBus, Comp, EqBand, Mix, Strip
+from dsp.engine import Band, Compressor, ReverbSettings
 from dsp.stereo import balance_gains, pan_gains
 
 BAND_KINDS: tuple[tuple[str, Literal["low_shelf", "bell", "high_shelf"]], ...] = (
@@ -57,44 +58,38 @@ def engine_reverb(mix: Mix) -> ReverbSettings:
     )
 
 
-def channel_gains(strip: Strip, mix: Mix, width: int, channel: int) -> tuple[float, float]:
-    """Return the linear gains to left and right of one channel (from 0) of a strip, pan or balance only."""
+LCR_SIDE = 50.0
+"""From here on, a pan of a mix that pans left, centre and right only is to a side."""
+
+
+def channel_gains(
+    node: Strip | AddedBus, mix: Mix, width: int, channel: int, *, pan: float | None = None
+) -> tuple[float, float]:
+    """Return the linear gains to left and right of one channel (from 0) of a strip or bus, pan or balance only.
+
+    ``pan`` stands for its own where it moves.
+    """
+    position = node.pan if pan is None else pan
     if width == 1:
-        return pan_gains(strip.pan, mix.pan_law_db)
-    left, right = balance_gains(strip.pan, mix.pan_law_db)
+        if mix.panning == "lcr":
+            position = 0.0 if abs(position) < LCR_SIDE else math.copysign(100.0, position)
+        return pan_gains(position, mix.pan_law_db)
+    left, right = balance_gains(position, mix.pan_law_db)
     return (left, 0.0) if channel == 0 else (0.0, right)
+
+
+def pan_matrix(
+    node: Strip | AddedBus, mix: Mix, width: int, *, pan: float | None = None
+) -> tuple[tuple[float, float], ...]:
+    """Return the linear gains to left and right of every channel, like ``channel_gains``."""
+    return tuple(channel_gains(node, mix, width, channel, pan=pan) for channel in range(width))
 
 
 def strip_gains(strip: Strip, mix: Mix, width: int, muted: bool) -> tuple[tuple[float, float], ...]:
     """Return the linear gains to left and right of every channel of a strip: fader, pan and mute."""
-    level = 0.0 if muted else db_to_gain(strip.fader_db)
-    pairs = (channel_gains(strip, mix, width, channel) for channel in range(width))
-    return tuple((left * level, right * level) for left, right in pairs)
+    return scaled(pan_matrix(strip, mix, width), 0.0 if muted else db_to_gain(strip.fader_db))
 
 
-def strip_settings(
-    strip: Strip,
-    width: int,
-    hpf: float | None,
-    bands: tuple[Band, ...],
-    compressor: Compressor | None,
-    gains: tuple[tuple[float, float], ...],
-    send: float,
-    *,
-    on_bus: bool,
-    automation: Automation | None = None,
-) -> StripSettings:
-    """Return a strip's settings with these filters, dynamics and gains."""
-    return StripSettings(
-        name=strip.name,
-        channels=2 if width == 2 else 1,
-        polarity_inverted=strip.polarity == "inverted",
-        trim_db=strip.trim_db,
-        hpf_hz=hpf,
-        bands=bands,
-        compressor=compressor,
-        gains=gains,
-        send=send,
-        on_bus=on_bus,
-        automation=automation,
-    )
+def scaled(gains: tuple[tuple[float, float], ...], factor: float) -> tuple[tuple[float, float], ...]:
+    """Return every gain times ``factor``."""
+    return tuple((left * factor, right * factor) for left, right in gains)

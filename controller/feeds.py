@@ -2,31 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from controller.allocation import Allocation, Route
-from controller.desk import db_to_gain, gain_to_db
+from controller.box_render import BLOCK_FRAMES, BoxMix
+from controller.desk import db_to_gain
 from controller.errors import MixError
-from controller.project import Project, StemReader
+from controller.project import Project
 from dsp.delay import FractionalDelay
-from dsp.engine import MixBlock, MixEngine, StripSettings
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-BLOCK_FRAMES = 8_192
 FADE_IN_S = 0.01
-METER_FLOOR_DBFS = -120.0
 
 
 class FeedSource:
     """Renders the feeds of an analog pass, block by block, from frame ``start`` of the song on.
 
-    The engine is run from the song's beginning in any case, so that a region recorded again gets the very
-    samples of the first pass. ``levels_dbfs`` holds the peak of every strip after its fader in the newest block.
+    The graph is run from the song's beginning in any case, so that a region recorded again gets the very samples of
+    the first pass. ``levels_dbfs`` holds the peak of every strip after its fader in the newest block.
     """
 
     def __init__(
@@ -39,9 +37,7 @@ class FeedSource:
         start: int = 0,
         rate_hz: int,
     ) -> None:
-        self._stems = StemReader(project, allocation.stems)
-        self._engine = MixEngine(allocation.feeds, reverb=allocation.reverb, rate_hz=rate_hz)
-        self._settings = allocation.feeds
+        self._box = BoxMix(project, allocation, itb=False)
         self._index = {s.name: i for i, s in enumerate(allocation.feeds)}
         self._routes = allocation.routes
         self._pair = allocation.box_pair
@@ -65,8 +61,8 @@ class FeedSource:
             self._left -= step
 
     def _render(self, frames: int) -> NDArray[np.float32]:
-        block = self._engine.process(self._stems.read(frames))
-        self.levels_dbfs = strip_levels(block, self._settings)
+        block = self._box.read(frames)
+        self.levels_dbfs = self._box.levels_dbfs
         late = self._delay
         out = np.zeros((frames + late, self._outputs))
         out[:late] += self._late
@@ -99,25 +95,8 @@ class FeedSource:
         return given
 
     def close(self) -> None:
-        """Release the stems and the engine's threads."""
-        self._engine.close()
-        self._stems.close()
-
-
-def strip_levels(block: MixBlock, strips: Sequence[StripSettings]) -> dict[str, float]:
-    """Return the peak of every strip after its fader [dBFS], for meters."""
-    levels = {}
-    for strip, pre in zip(strips, block.pre, strict=True):
-        peaks = np.abs(pre).max(axis=0, initial=0.0)
-        loudest = max(float(peak) * max(gains) for peak, gains in zip(peaks, strip.gains, strict=True))
-        levels[strip.name] = max(gain_to_db(loudest), METER_FLOOR_DBFS)
-    return levels
-
-
-def bus_levels(block: NDArray[np.floating[Any]]) -> dict[str, float]:
-    """Return the peaks of a stereo block [dBFS] under the names that meters of a return have."""
-    peaks = np.abs(block).max(axis=0, initial=0.0)
-    return {f"in {i + 1}": max(gain_to_db(float(peak)), METER_FLOOR_DBFS) for i, peak in enumerate(peaks)}
+        """Release the stems and the graph's threads."""
+        self._box.close()
 
 
 def check_headroom(

@@ -12,9 +12,10 @@ import numpy as np
 from controller import files, provenance
 from controller.allocation import Allocation, RenderPath
 from controller.audiofile import AudioReader
+from controller.box_render import BLOCK_FRAMES
 from controller.events import Done, Emit, Finding
-from controller.feeds import BLOCK_FRAMES
 from controller.mix import Mix
+from controller.print_parts import PartWriter
 from controller.project import Project
 from controller.wav import Bext, WavWriter
 from dsp.dither import Ditherer
@@ -47,6 +48,8 @@ class Render:
     frames: int
     peak: float
     facts: dict[str, Any]
+    parts: PartWriter | None = None
+    first_frame: int = 0
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,8 @@ class Title:
     mix: str
     path: RenderPath
     rate_hz: int
+    first_frame: int = 0
+    """The frame of the song that the file begins with."""
 
     def bext(self) -> Bext:
         """Return the chunk's facts, dated now."""
@@ -65,6 +70,7 @@ class Title:
             description=f"{self.project}: {self.mix}, {self.path}",
             date=date,
             time=time[:8],
+            time_reference=self.first_frame,
             coding_history=f"A=PCM,F={self.rate_hz},W=24,M=stereo,T=Halfnormal {self.path}\r\n",
         )
 
@@ -98,7 +104,8 @@ def file_print(
         The disk took no more; the recording is kept.
     """
     path = allocation.path
-    subtype: Literal["PCM_24", "FLOAT"] = "PCM_24" if format_ == "24" else "FLOAT"
+    wanted: Literal["PCM_24", "FLOAT"] = "PCM_24" if format_ == "24" else "FLOAT"
+    subtype = wanted
     if subtype == "PCM_24" and render.peak > 1.0:
         emit(
             Finding(
@@ -112,8 +119,9 @@ def file_print(
     final = render.file
     if subtype == "PCM_24":
         final = render.file.with_name(f".partial-{render.number:04d}-24.wav")
-        _quantise(render, final, Title(project.title, mix.name, path, project.rate_hz))
+        _quantise(render, final, Title(project.title, mix.name, path, project.rate_hz, render.first_frame))
     file = project.prints / f"{render.number:04d}-{path}.wav"
+    parts = render.parts.file(file.stem, subtype=wanted) if render.parts is not None else []
     files.move_new(final, file)
     facts = {
         "schema": 1,
@@ -125,6 +133,7 @@ def file_print(
         "format": "24-bit PCM, TPDF dither" if subtype == "PCM_24" else "32-bit float",
         "peak_dbfs": decibels(render.peak) if render.peak > 0 else None,
         **render.facts,
+        **({"parts": parts} if parts else {}),
         **provenance.project_facts(project, mix, file),
         "allocation": [
             {"strip": p.strip, "stage": p.stage, "where": p.where, "why": p.why} for p in allocation.placements
@@ -133,7 +142,8 @@ def file_print(
     beside = provenance.store(file, facts)
     project.release_print(render.number)
     seconds = render.frames / project.rate_hz
-    emit(Done(JOB, f"{files.relative(file)}, {seconds:.1f} s, peak {decibels(render.peak):.1f} dBFS"))
+    beside_it = f", and {len(parts)} stems and busses" if parts else ""
+    emit(Done(JOB, f"{files.relative(file)}, {seconds:.1f} s, peak {decibels(render.peak):.1f} dBFS{beside_it}"))
     return Print(render.number, file, beside, facts)
 
 

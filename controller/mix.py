@@ -6,9 +6,8 @@ Every value is checked when a mix is made, whether from a file or in code.
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -16,18 +15,61 @@ import msgspec
 
 from controller.errors import ExistsError, MixError
 from controller.files import relative, write_new
-from controller.tomlfile import Key, KeyValueError, decode, nearest, read_toml, spoken_value
+from controller.mix_busses import BUS_STAGES, AddedBus, Bus, Reverb, Vca
+from controller.mix_inserts import Insert, Send, gathered
+from controller.mix_moves import Move, checked_move
+from controller.mix_routing import Audible, audible, check_routing
+from controller.mix_values import (
+    BAND_HZ,
+    BANDS,
+    BUS,
+    FADER_DB,
+    GAIN_DB,
+    HPF_HZ,
+    REVERB,
+    Checked,
+    Comp,
+    EqBand,
+    Range,
+    check_place,
+    flat_eq,
+    whole_eq,
+)
+from controller.tomlfile import Key, KeyValueError, decode, nearest, read_toml
+
+__all__ = [
+    "BANDS",
+    "BAND_HZ",
+    "BUS",
+    "BUS_STAGES",
+    "FADER_DB",
+    "GAIN_DB",
+    "PAN_LAWS_DB",
+    "REVERB",
+    "STRIP_STAGES",
+    "AddedBus",
+    "Bus",
+    "Comp",
+    "EqBand",
+    "Insert",
+    "Mix",
+    "Move",
+    "Range",
+    "Reverb",
+    "Send",
+    "Strip",
+    "Vca",
+    "load_mix",
+    "mix_numbers",
+    "save_new_mix",
+    "write_mix",
+]
 
 SCHEMA = 1
-BANDS = ("lf", "lmf", "hmf", "hf")
 STRIP_STAGES = ("hpf", "eq", "comp", "sum", "send")
-BUS_STAGES = ("eq", "comp", "fader")
-BUS = "bus"
-"""What a move calls the stereo bus."""
 PAN_LAWS_DB = (-2.5, -3.0, -4.5, -6.0)
-BUTTERWORTH_Q = round(math.sqrt(0.5), 4)
 
-_OFF_KEYS = frozenset({"hpf_hz", "fader_db", "send_db", "return_db", "points"})
+_OFF_KEYS = frozenset({"hpf_hz", "fader_db", "send_db", "return_db", "level_db", "points"})
 _SYNONYMS = {
     "gain": "fader_db",
     "level": "fader_db",
@@ -53,116 +95,15 @@ _SYNONYMS = {
 }
 
 
-@dataclass(frozen=True)
-class Range:
-    """What a number may be: ``low`` to ``high`` in ``unit``, and −∞ (``"off"`` in a file) where ``off``."""
-
-    low: float
-    high: float
-    unit: str = ""
-    off: bool = False
-
-    def __contains__(self, value: float) -> bool:
-        return (self.off and value == -math.inf) or self.low <= value <= self.high
-
-    def __str__(self) -> str:
-        unit = f" {self.unit}" if self.unit else ""
-        off = ' or "off"' if self.off else ""
-        return f"{self.low:g}..{self.high:g}{unit}{off}"
-
-
-GAIN_DB = Range(-18.0, 18.0, "dB")
-FADER_DB = Range(-120.0, 12.0, "dB", off=True)
-MOVE_S = Range(0.0, 86_400.0, "s")
-HPF_HZ = Range(20.0, 400.0, "Hz", off=True)
-BAND_HZ: Mapping[str, Range] = {
-    "lf": Range(20.0, 1_000.0, "Hz"),
-    "lmf": Range(40.0, 5_000.0, "Hz"),
-    "hmf": Range(200.0, 15_000.0, "Hz"),
-    "hf": Range(1_000.0, 20_000.0, "Hz"),
-}
-
-
-def _require(allowed: Range, value: float, *key: str) -> None:
-    if value not in allowed:
-        raise KeyValueError(key, f"= {spoken_value(value)} is outside {allowed}")
-
-
-class _Checked(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    ranges: ClassVar[Mapping[str, Range]] = {}
-
-    def __post_init__(self) -> None:
-        for key, allowed in self.ranges.items():
-            _require(allowed, getattr(self, key), key)
-
-
-class EqBand(_Checked, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One band: ``freq_hz`` [Hz], ``gain_db`` −18..18 [dB], ``q`` 0.1..10 (after the Audio EQ Cookbook)."""
-
-    freq_hz: float
-    gain_db: float = 0.0
-    q: float = BUTTERWORTH_Q
-    ranges: ClassVar[Mapping[str, Range]] = {
-        "freq_hz": Range(20.0, 20_000.0, "Hz"),
-        "gain_db": GAIN_DB,
-        "q": Range(0.1, 10.0),
-    }
-
-
-class Comp(_Checked, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A compressor; out of circuit unless ``on``. ``threshold_db`` is dBFS re full-scale sine."""
-
-    on: bool = False
-    threshold_db: float = -18.0
-    ratio: float = 3.0
-    attack_ms: float = 10.0
-    release_ms: float = 150.0
-    knee_db: float = 6.0
-    makeup_db: float = 0.0
-    ranges: ClassVar[Mapping[str, Range]] = {
-        "threshold_db": Range(-60.0, 0.0, "dB"),
-        "ratio": Range(1.0, 20.0),
-        "attack_ms": Range(0.05, 500.0, "ms"),
-        "release_ms": Range(5.0, 5_000.0, "ms"),
-        "knee_db": Range(0.0, 24.0, "dB"),
-        "makeup_db": Range(-24.0, 24.0, "dB"),
-    }
-
-
-def flat_eq() -> Mapping[str, EqBand]:
-    """Return the four bands, all at 0 dB: low shelf, two bells, high shelf."""
-    return {
-        "lf": EqBand(freq_hz=100.0),
-        "lmf": EqBand(freq_hz=600.0, q=1.0),
-        "hmf": EqBand(freq_hz=3_000.0, q=1.0),
-        "hf": EqBand(freq_hz=8_000.0),
-    }
-
-
-def _whole_eq(eq: Mapping[str, EqBand]) -> dict[str, EqBand]:
-    for name, band in eq.items():
-        if name not in BANDS:
-            raise KeyValueError(("eq", name), f'unknown key "{name}"{nearest(name, BANDS)}')
-        _require(BAND_HZ[name], band.freq_hz, "eq", name, "freq_hz")
-    flat = flat_eq()
-    return {name: eq.get(name, flat[name]) for name in BANDS}
-
-
-def _check_place(place: Mapping[str, str], stages: tuple[str, ...]) -> None:
-    for stage, where in place.items():
-        if stage not in stages:
-            raise KeyValueError(("place", stage), f'unknown key "{stage}"{nearest(stage, stages)}')
-        if not where.strip():
-            raise KeyValueError(("place", stage), '= "" must be "auto", "box", "desk" or the name of a device')
-
-
-class Strip(_Checked, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Strip(Checked, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One channel strip, in signal order.
 
     ``eq`` always has the bands ``lf`` (low shelf), ``lmf``, ``hmf`` (bells) and ``hf`` (high shelf). −∞
     (``-math.inf``) is "off" for ``hpf_hz``, ``fader_db`` and ``send_db`` (the reverb send, after the fader).
     ``pan`` −100 is left, 100 right; on a stereo stem it is the balance. ``place`` pins a stage of
-    ``STRIP_STAGES`` to ``"box"``, ``"desk"`` or a device; what it leaves out is ``"auto"``.
+    ``STRIP_STAGES`` to ``"box"``, ``"desk"`` or a device; what it leaves out is ``"auto"``. ``output`` is the bus it
+    feeds, ``sends`` are ways to others besides; ``vca`` names the VCA it follows. ``solo_safe`` keeps it open while
+    others are soloed.
     """
 
     name: str
@@ -178,6 +119,11 @@ class Strip(_Checked, frozen=True, kw_only=True, forbid_unknown_fields=True):
     solo: bool = False
     send_db: float = -math.inf
     place: Mapping[str, str] = {}
+    inserts: tuple[Insert, ...] = msgspec.field(default=(), name="insert")
+    sends: tuple[Send, ...] = msgspec.field(default=(), name="send")
+    output: str = BUS
+    vca: str = ""
+    solo_safe: bool = False
     ranges: ClassVar[Mapping[str, Range]] = {
         "trim_db": Range(-24.0, 24.0, "dB"),
         "hpf_hz": HPF_HZ,
@@ -193,92 +139,24 @@ class Strip(_Checked, frozen=True, kw_only=True, forbid_unknown_fields=True):
                 raise KeyValueError((key,), "is empty")
         if "/" in self.stem or "\\" in self.stem:
             raise KeyValueError(("stem",), f'= "{self.stem}" must be a file name, without a folder')
-        msgspec.structs.force_setattr(self, "eq", _whole_eq(self.eq))
-        _check_place(self.place, STRIP_STAGES)
+        msgspec.structs.force_setattr(self, "eq", whole_eq(self.eq))
+        check_place(self.place, STRIP_STAGES)
 
 
-class Bus(_Checked, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The stereo bus: equaliser, compressor, fader. ``place`` pins a stage of ``BUS_STAGES``."""
+class Mix(Checked, frozen=True, kw_only=True, forbid_unknown_fields=True, dict=True):
+    """One mix. ``pan_law_db``: what a centred strip loses in each side, one of ``PAN_LAWS_DB``.
 
-    eq: Mapping[str, EqBand] = msgspec.field(default_factory=flat_eq)
-    comp: Comp = Comp(ratio=2.0, attack_ms=30.0, release_ms=300.0)
-    fader_db: float = 0.0
-    place: Mapping[str, str] = {}
-    ranges: ClassVar[Mapping[str, Range]] = {"fader_db": FADER_DB}
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        msgspec.structs.force_setattr(self, "eq", _whole_eq(self.eq))
-        _check_place(self.place, BUS_STAGES)
-
-
-class Reverb(_Checked, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The one reverb return; −∞ in ``return_db`` is off. ``damping_hz``: above it the tail dies sooner."""
-
-    return_db: float = 0.0
-    decay_s: float = 1.8
-    predelay_ms: float = 20.0
-    damping_hz: float = 6_000.0
-    ranges: ClassVar[Mapping[str, Range]] = {
-        "return_db": FADER_DB,
-        "decay_s": Range(0.1, 20.0, "s"),
-        "predelay_ms": Range(0.0, 250.0, "ms"),
-        "damping_hz": Range(500.0, 20_000.0, "Hz"),
-    }
-
-
-class Move(_Checked, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How one value of a strip, or of the ``"bus"`` its ``fader_db``, moves during the song.
-
-    ``points`` are [seconds of the song, value], seconds never falling. Before the first and after the last point the
-    value holds. Between them it goes straight, levels in dB; a ``mute`` holds until the next point. The way from or to
-    "off" goes straight by the lowest level there is, −120 dB. Two points at one moment make a jump.
+    ``panning`` "lcr" knows left, centre and right only: a mono strip's pan goes to the nearest of the three.
     """
-
-    strip: str
-    what: Literal["fader_db", "pan", "mute", "send_db"]
-    points: tuple[Any, ...]
-    ranges: ClassVar[Mapping[str, Range]] = {}
-
-    def __post_init__(self) -> None:
-        if self.strip == BUS and self.what != "fader_db":
-            raise KeyValueError(("what",), f'= "{self.what}": the bus has a fader_db only')
-        if not self.points:
-            raise KeyValueError(("points",), "is empty; it needs at least one [seconds, value]")
-        points: list[tuple[float, float | bool]] = []
-        for point in self.points:
-            if not isinstance(point, list | tuple) or len(point) != 2:
-                raise KeyValueError(("points",), "must be a list of [seconds, value]")
-            points.append((self._moment(point[0], points), self._value(point[1])))
-        msgspec.structs.force_setattr(self, "points", tuple(points))
-
-    def _moment(self, at_s: Any, before: list[tuple[float, float | bool]]) -> float:
-        if isinstance(at_s, bool) or not isinstance(at_s, int | float) or at_s not in MOVE_S:
-            raise KeyValueError(("points",), f"at {spoken_value(at_s)}: the first number is seconds, {MOVE_S}")
-        if before and at_s < before[-1][0]:
-            raise KeyValueError(("points",), f"at {at_s:g} s stands behind {before[-1][0]:g} s")
-        return float(at_s)
-
-    def _value(self, value: Any) -> float | bool:
-        if self.what == "mute":
-            if not isinstance(value, bool):
-                raise KeyValueError(("points",), f"= {spoken_value(value)} must be true or false")
-            return value
-        allowed = Strip.ranges[self.what]
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            raise KeyValueError(("points",), f"= {spoken_value(value)} must be a number, {allowed}")
-        _require(allowed, value, "points")
-        return float(value)
-
-
-class Mix(_Checked, frozen=True, kw_only=True, forbid_unknown_fields=True, dict=True):
-    """One mix. ``pan_law_db``: what a centred strip loses in each side, one of ``PAN_LAWS_DB``."""
 
     schema: int = SCHEMA
     name: str
     pan_law_db: float = -3.0
+    panning: Literal["continuous", "lcr"] = "continuous"
     strips: tuple[Strip, ...] = msgspec.field(default=(), name="strip")
     bus: Bus = Bus()
+    busses: tuple[AddedBus, ...] = ()
+    vcas: tuple[Vca, ...] = msgspec.field(default=(), name="vca")
     reverb: Reverb = Reverb()
     moves: tuple[Move, ...] = msgspec.field(default=(), name="move")
 
@@ -286,27 +164,32 @@ class Mix(_Checked, frozen=True, kw_only=True, forbid_unknown_fields=True, dict=
         if self.pan_law_db not in PAN_LAWS_DB:
             laws = ", ".join(f"{law:g}" for law in PAN_LAWS_DB)
             raise KeyValueError(("pan_law_db",), f"= {self.pan_law_db:g} must be one of {laws} dB")
-        seen: Counter[str] = Counter()
-        for index, strip in enumerate(self.strips):
-            seen[strip.name.casefold()] += 1
-            if seen[strip.name.casefold()] > 1:
-                raise KeyValueError(("strip", index, "name"), f'= "{strip.name}" is used twice')
+        check_routing(self)
         self._check_moves()
 
     def _check_moves(self) -> None:
-        names = [strip.name for strip in self.strips]
+        strips = {strip.name: strip for strip in self.strips}
+        others: dict[str, object] = {BUS: self.bus, REVERB: self.reverb}
+        others |= {bus.name: bus for bus in self.busses} | {vca.name: vca for vca in self.vcas}
         seen: set[tuple[str, str]] = set()
+        moves: list[Move] = []
         for index, move in enumerate(self.moves):
-            if move.strip == BUS and BUS in names:
-                raise KeyValueError(("move", index, "strip"), '= "bus" is both a strip and the stereo bus; rename it')
-            if move.strip not in (*names, BUS):
-                known = nearest(move.strip, [*names, BUS])
+            if move.strip in strips and move.strip in others:
+                what = "the stereo bus" if move.strip == BUS else "the built-in reverb"
+                raise KeyValueError(("move", index, "strip"), f'= "{move.strip}" is both a strip and {what}; rename it')
+            if move.strip not in strips and move.strip not in others:
+                known = nearest(move.strip, [*strips, *others])
                 raise KeyValueError(("move", index, "strip"), f'= "{move.strip}" is no strip{known}')
             if (move.strip, move.what) in seen:
                 raise KeyValueError(
                     ("move", index), f"{move.what} of {move.strip!r} moves twice; put it into one table"
                 )
             seen.add((move.strip, move.what))
+            try:
+                moves.append(checked_move(move, strips.get(move.strip) or others[move.strip]))
+            except KeyValueError as error:
+                raise KeyValueError(("move", index, *error.key), error.what) from error
+        msgspec.structs.force_setattr(self, "moves", tuple(moves))
 
     @property
     def path(self) -> Path | None:
@@ -315,18 +198,24 @@ class Mix(_Checked, frozen=True, kw_only=True, forbid_unknown_fields=True, dict=
         return path
 
     def moves_of(self, name: str) -> dict[str, Move]:
-        """Return what moves of the strip of that name (or of ``"bus"``), by the key that moves.
+        """Return what moves of the strip, bus or VCA of that name, by the key that moves.
 
         A strip that others' solo keeps silent does not move.
         """
-        strip = next((strip for strip in self.strips if strip.name == name), None)
-        if strip is not None and not strip.solo and any(other.solo for other in self.strips):
+        if any(strip.name == name for strip in self.strips) and name not in self.audible.lit:
             return {}
         return {move.what: move for move in self.moves if move.strip == name}
 
+    @cached_property
+    def audible(self) -> Audible:
+        """What mute, solo and VCAs leave open."""
+        from controller.mix_vca import folded
+
+        return audible(folded(self))
+
     def is_heard(self, strip: Strip) -> bool:
-        """Tell whether ``strip`` reaches the bus: not muted, and soloed where any strip is."""
-        return not strip.mute and (strip.solo or not any(other.solo for other in self.strips))
+        """Tell whether ``strip`` reaches its bus: not muted, and soloed, or safe, where anything is soloed."""
+        return strip.name in self.audible.strips
 
 
 def load_mix(path: Path) -> Mix:
@@ -340,7 +229,7 @@ def load_mix(path: Path) -> Mix:
         The file cannot be read.
     """
     raw, text = read_toml(path, kind="mix", schema=SCHEMA, error=MixError)
-    ready = _without_off(raw)
+    ready = _without_off(gathered(raw))
     mix = decode(ready, Mix, path=path, text=text, error=MixError, synonyms=_SYNONYMS, expected=_EXPECTED)
     mix.__dict__["path"] = path
     return mix
@@ -382,6 +271,8 @@ def mix_numbers(folder: Path) -> list[int]:
 
 
 def _without_off(raw: Any, key: Key = ()) -> Any:
+    if key[-1:] == ("settings",):  # an insert knows itself where "off" may stand
+        return raw
     if isinstance(raw, dict):
         return {name: _without_off(value, (*key, name)) for name, value in raw.items()}
     if isinstance(raw, list):
@@ -390,5 +281,7 @@ def _without_off(raw: Any, key: Key = ()) -> Any:
 
 
 _EXPECTED = {
-    key: f"a number, {allowed}" for kind in (EqBand, Comp, Strip, Bus, Reverb) for key, allowed in kind.ranges.items()
+    key: f"a number, {allowed}"
+    for kind in (EqBand, Comp, Strip, Send, AddedBus, Bus, Vca, Reverb)
+    for key, allowed in kind.ranges.items()
 }

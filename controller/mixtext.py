@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from controller.mix import Comp, EqBand, Mix, Move, Range, Strip
+    from controller.mix import AddedBus, Comp, EqBand, Insert, Mix, Move, Range, Send, Strip, Vca
+    from dsp.processor import Parameter
 
 _COLUMN = 34
 
@@ -31,6 +32,8 @@ def mix_text(mix: Mix) -> str:
         f"name = {_quoted(mix.name)}",
         _line("pan_law_db", mix.pan_law_db, f"what a centred strip loses in each side: {laws}"),
     ]
+    if mix.panning != "continuous":
+        lines.append(_line("panning", mix.panning, '"continuous", or "lcr": left, centre and right only'))
     for strip in mix.strips:
         lines += _strip_lines(strip)
     lines += [
@@ -43,11 +46,16 @@ def mix_text(mix: Mix) -> str:
         *_eq_lines("bus.eq", mix.bus.eq),
         "",
         *_comp_lines("bus.comp", mix.bus.comp),
+        *_insert_lines("bus", mix.bus.inserts),
         "",
         "# The one reverb; the strips' send_db feeds it.",
         "[reverb]",
         *(_ranged(key, getattr(mix.reverb, key), allowed) for key, allowed in Reverb.ranges.items()),
     ]
+    for bus in mix.busses:
+        lines += _bus_lines(bus)
+    for vca in mix.vcas:
+        lines += _vca_lines(vca)
     for move in mix.moves:
         lines += _move_lines(move)
     return "\n".join(lines) + "\n"
@@ -60,7 +68,7 @@ def _move_lines(move: Move) -> list[str]:
         "",
         "[[move]]",
         f"strip = {_quoted(move.strip)}",
-        _line("what", move.what, '"fader_db", "pan", "mute" or "send_db"; of the "bus": "fader_db"'),
+        _line("what", move.what, '"fader_db", "pan", "mute", "send_db", "send/BUS", "insert/2/threshold_db"'),
         "points = [  # [seconds of the song, value]; straight in between, a mute holds",
         *points,
         "]",
@@ -85,12 +93,100 @@ def _strip_lines(strip: Strip) -> list[str]:
         _line("mute", strip.mute, ""),
         _line("solo", strip.solo, "where any strip is soloed, only those are heard"),
         _ranged("send_db", strip.send_db, ranges["send_db"], "to the reverb, after the fader"),
+        _line("output", strip.output, '"bus" is the stereo bus; or the name of one of the busses'),
+        *_rare_lines(strip),
         *_place_lines(strip.place, STRIP_STAGES),
         "",
         *_eq_lines("strip.eq", strip.eq),
         "",
         *_comp_lines("strip.comp", strip.comp),
+        *_insert_lines("strip", strip.inserts),
+        *_send_lines("strip", strip.sends),
     ]
+
+
+def _rare_lines(node: Strip | AddedBus) -> list[str]:
+    """Write what few strips and busses have, where they have it."""
+    lines = [_line("vca", node.vca, "the VCA it follows")] if node.vca else []
+    return [*lines, _line("solo_safe", True, "open while others are soloed")] if node.solo_safe else lines
+
+
+def _bus_lines(bus: AddedBus) -> list[str]:
+    ranges = bus.ranges
+    return [
+        "",
+        "",
+        "[[busses]]",
+        f"name = {_quoted(bus.name)}",
+        _ranged("fader_db", bus.fader_db, ranges["fader_db"]),
+        _line("pan", bus.pan, "balance: -100 left .. 100 right"),
+        _line("mute", bus.mute, ""),
+        _line("solo", bus.solo, ""),
+        _line("output", bus.output, 'the bus it feeds; "bus" is the stereo bus, "none" none'),
+        *_rare_lines(bus),
+        *([_line("minus", bus.minus, "it carries the stereo bus without this strip or bus")] if bus.minus else []),
+        "",
+        *_eq_lines("busses.eq", bus.eq),
+        "",
+        *_comp_lines("busses.comp", bus.comp),
+        *_insert_lines("busses", bus.inserts),
+        *_send_lines("busses", bus.sends),
+    ]
+
+
+def _vca_lines(vca: Vca) -> list[str]:
+    return [
+        "",
+        "",
+        "[[vca]]",
+        f"name = {_quoted(vca.name)}",
+        _ranged("fader_db", vca.fader_db, vca.ranges["fader_db"], "added to the faders that follow it"),
+        _line("mute", vca.mute, ""),
+        _line("solo", vca.solo, ""),
+    ]
+
+
+def _insert_lines(table: str, inserts: tuple[Insert, ...]) -> list[str]:
+    lines: list[str] = []
+    for insert in inserts:
+        lines += [
+            "",
+            f"[[{table}.insert]]",
+            f"kind = {_quoted(insert.kind)}",
+            _line("at", insert.at, '"pre" the high-pass and equaliser, or "post" the compressor'),
+            _line("on", insert.on, "false: out of circuit"),
+            *([_line("key", insert.key, "the strip or bus its side-chain hears")] if insert.key else []),
+        ]
+        for parameter in insert.effect().parameters():
+            lines += _parameter_lines(parameter, insert.settings[parameter.name])
+    return lines
+
+
+def _parameter_lines(parameter: Parameter, value: Any) -> list[str]:
+    from controller.mix_inserts import allowed
+
+    if parameter.item is not None:
+        if not value:
+            return [f"{parameter.name} = []"]
+        items = [", ".join(f"{key} = {_toml(inner)}" for key, inner in one.items()) for one in value]
+        return [f"{parameter.name} = [", *(f"  {{ {item} }}," for item in items), "]"]
+    note = ", ".join(_toml(name) for name in parameter.names)
+    if parameter.is_number:
+        note = str(allowed(parameter))
+    return [_line(parameter.name, value, note)]
+
+
+def _send_lines(table: str, sends: tuple[Send, ...]) -> list[str]:
+    lines: list[str] = []
+    for send in sends:
+        lines += [
+            "",
+            f"[[{table}.send]]",
+            f"to = {_quoted(send.to)}",
+            _ranged("level_db", send.level_db, send.ranges["level_db"]),
+            _line("at", send.at, '"pre" or "post" the fader'),
+        ]
+    return lines
 
 
 def _eq_lines(table: str, eq: Mapping[str, EqBand]) -> list[str]:
@@ -130,6 +226,8 @@ def _line(key: str, value: float | bool | str, note: str) -> str:
 def _toml(value: float | bool | str) -> str:
     if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, int):
+        return str(value)
     if isinstance(value, str):
         return _quoted(value)
     return '"off"' if value == -math.inf else repr(float(value))

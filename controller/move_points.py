@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from controller.desk import DeskStrip, db_to_gain, gain_to_db
-from controller.engine_terms import channel_gains
-from controller.mix import BUS, FADER_DB, Mix, Move, Strip
+from controller.engine_terms import channel_gains, pan_matrix, scaled, strip_gains
+from controller.mix import BUS, FADER_DB, AddedBus, Mix, Move, Send, Strip
 from dsp.engine import Automation
 from dsp.stereo import pan_gains
 from hardware.lanes import Lane
@@ -24,6 +24,10 @@ PAN_GRID_S = 0.01
 """Where a desk's pan law is not the mix's, its controls follow curves: a point of their lanes this often [s]."""
 JUMP_S = 0.001
 _ROLES = {"fader_db": "fader", "pan": "pan", "mute": "mute"}
+
+
+GAINS = ("fader_db", "pan", "mute", "send_db")
+"""What moves as a gain of a strip's or bus's ways; everything else moves inside of it."""
 
 
 def levels_db(move: Move, at_s: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -56,29 +60,68 @@ def _gain(level_db: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(10.0 ** (level_db / 20.0))
 
 
-def strip_automation(strip: Strip, mix: Mix, width: int) -> Automation | None:
-    """Return the engine's gains of a strip that moves, or None for one that does not."""
-    moves = mix.moves_of(strip.name)
+def moving_gains(node: Strip | AddedBus, mix: Mix, width: int, *, fader: bool = True) -> Automation | None:
+    """Return what fader (or not), pan and mute of a strip or bus are during the song, or None where they stand still.
+
+    (K,) moments → (K, channels, 2): the linear gains to left and right. Solo plays no part in it.
+    """
+    moves = {move.what: move for move in mix.moves if move.strip == node.name and move.what in GAINS[:3]}
+    if not fader:
+        moves.pop("fader_db", None)
     if not moves:
         return None
-    still_muted = strip.mute
 
     def gains(at_s: NDArray[np.float64]) -> NDArray[np.float64]:
-        level = _gain(_level(moves, "fader_db", strip.fader_db, at_s))
-        muted = muted_at(moves["mute"], at_s) if "mute" in moves else np.full(len(at_s), still_muted)
-        level[muted] = 0.0
-        found = np.empty((len(at_s), width, 3))
-        pans = levels_db(moves["pan"], at_s) if "pan" in moves else np.full(len(at_s), strip.pan)
+        level = _gain(_level(moves, "fader_db", node.fader_db, at_s)) if fader else np.ones(len(at_s))
+        level[muted_at(moves["mute"], at_s) if "mute" in moves else np.full(len(at_s), node.mute)] = 0.0
+        found = np.empty((len(at_s), width, 2))
+        pans = levels_db(moves["pan"], at_s) if "pan" in moves else np.full(len(at_s), node.pan)
         for pan in np.unique(pans):
-            here = replace_pan(strip, float(pan))
-            where = pans == pan
-            for channel in range(width):
-                found[where, channel, :2] = channel_gains(here, mix, width, channel)
-        found[:, :, :2] *= level[:, None, None]
-        found[:, :, 2] = _gain(_level(moves, "send_db", strip.send_db, at_s))[:, None]
+            found[pans == pan] = pan_matrix(node, mix, width, pan=float(pan))
+        return found * level[:, None, None]
+
+    return gains
+
+
+def strip_automation(strip: Strip, mix: Mix, width: int) -> Automation | None:
+    """Return the engine's gains of a strip that moves, or None for one that does not or that solo keeps silent."""
+    moves = mix.moves_of(strip.name)
+    if not any(what in GAINS for what in moves):
+        return None
+    moving = moving_gains(strip, mix, width)
+    still = np.array(strip_gains(strip, mix, width, strip.mute))
+
+    def gains(at_s: NDArray[np.float64]) -> NDArray[np.float64]:
+        sides = moving(at_s) if moving is not None else np.broadcast_to(still, (len(at_s), width, 2))
+        sent = _gain(_level(moves, "send_db", strip.send_db, at_s))
+        return np.concatenate([sides, np.broadcast_to(sent[:, None, None], (len(at_s), width, 1))], axis=2)
+
+    return gains
+
+
+def send_automation(node: Strip | AddedBus, send: Send, mix: Mix, width: int) -> Automation | None:
+    """Return the gains of one send during the song, or None where neither it nor what it follows moves."""
+    moving = moving_gains(node, mix, width, fader=send.at == "post")
+    moves = {m.what: m for m in mix.moves if m.strip == node.name and m.what == f"send/{send.to}"}
+    if moving is None and not moves:
+        return None
+    still = np.array(send_gains(node, send, mix, width, level_db=0.0))
+
+    def gains(at_s: NDArray[np.float64]) -> NDArray[np.float64]:
+        sides = moving(at_s) if moving is not None else still
+        level = _gain(_level(moves, f"send/{send.to}", send.level_db, at_s))
+        found: NDArray[np.float64] = sides * level[:, None, None]
         return found
 
     return gains
+
+
+def send_gains(
+    node: Strip | AddedBus, send: Send, mix: Mix, width: int, *, level_db: float
+) -> tuple[tuple[float, float], ...]:
+    """Return the linear gains of a send that stands still at ``level_db``: pan, and fader where it comes behind."""
+    level = db_to_gain(level_db) * (db_to_gain(node.fader_db) if send.at == "post" else 1.0)
+    return scaled(pan_matrix(node, mix, width), 0.0 if node.mute else level)
 
 
 def _level(moves: Mapping[str, Move], what: str, still_db: float, at_s: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -89,13 +132,6 @@ def bus_automation(mix: Mix) -> Automation | None:
     """Return the gains of the bus fader where it moves, or None."""
     move = mix.moves_of(BUS).get("fader_db")
     return None if move is None else lambda at_s: _gain(levels_db(move, at_s))
-
-
-def replace_pan(strip: Strip, pan: float) -> Strip:
-    """Return ``strip`` panned elsewhere."""
-    import msgspec
-
-    return msgspec.structs.replace(strip, pan=pan)
 
 
 def desk_lanes(
@@ -135,23 +171,23 @@ def _level_lanes(
 ) -> list[Lane] | str:
     moves = mix.moves_of(strip.name)
     fader, pan = moves.get("fader_db"), moves.get("pan")
-    same_law = width == 1 and mix.pan_law_db == seat.pan_law_db
+    same_law = width == 1 and mix.pan_law_db == seat.pan_law_db and mix.panning == "continuous"
     lanes: list[Lane] = []
     if pan is None or same_law:
         if pan is not None:
             lanes.append(Lane(_address(seat, "pan"), pan.points))
         if fader is None:
             return lanes
-        offset_db = -trim_db if same_law else _offset_db(strip, mix, width, channel, seat) - trim_db
+        offset_db = -trim_db if same_law else _offset_db(strip, mix, width, channel, seat, strip.pan) - trim_db
         points = tuple((at_s, float(value) + offset_db) for at_s, value in _by_the_floor(fader))
     else:
         times = _grid(pan, fader)
         faders = _level(moves, "fader_db", strip.fader_db, times)
         levels, pans = [], []
         for level_db, position in zip(faders, levels_db(pan, times), strict=True):
-            here = replace_pan(strip, float(position))
-            levels.append(float(level_db) + _offset_db(here, mix, width, channel, seat) - trim_db)
-            pans.append(_desk_pan(here, mix, width, channel, seat))
+            pan_db = _offset_db(strip, mix, width, channel, seat, float(position))
+            levels.append(float(level_db) + pan_db - trim_db)
+            pans.append(_desk_pan(strip, mix, width, channel, seat, float(position)))
         points = tuple(zip(times.tolist(), levels, strict=True))
         if width == 1:
             lanes.append(Lane(_address(seat, "pan"), tuple(zip(times.tolist(), pans, strict=True))))
@@ -197,18 +233,18 @@ def _grid(pan: Move, fader: Move | None) -> NDArray[np.float64]:
     return np.array(sorted(times))
 
 
-def _offset_db(strip: Strip, mix: Mix, width: int, channel: int, seat: DeskStrip) -> float:
+def _offset_db(strip: Strip, mix: Mix, width: int, channel: int, seat: DeskStrip, pan: float) -> float:
     """Return what the mix's pan law has over the desk's at this pan [dB]; −∞ where a balance closes the channel."""
-    wanted = math.hypot(*channel_gains(strip, mix, width, channel))
-    there = math.hypot(*pan_gains(_desk_pan(strip, mix, width, channel, seat), seat.pan_law_db))
+    wanted = math.hypot(*channel_gains(strip, mix, width, channel, pan=pan))
+    there = math.hypot(*pan_gains(_desk_pan(strip, mix, width, channel, seat, pan), seat.pan_law_db))
     return gain_to_db(wanted / there)
 
 
-def _desk_pan(strip: Strip, mix: Mix, width: int, channel: int, seat: DeskStrip) -> float:
+def _desk_pan(strip: Strip, mix: Mix, width: int, channel: int, seat: DeskStrip, pan: float) -> float:
     """Return the desk's pan with the image of the mix's, in between its steps; hard over for half of a stereo stem."""
     if width == 2:
         return -100.0 if channel == 0 else 100.0
-    left, right = channel_gains(strip, mix, width, channel)
+    left, right = channel_gains(strip, mix, width, channel, pan=pan)
     return float(np.interp(math.atan2(right, left), *law_angles(seat.pan_law_db)))
 
 

@@ -2,7 +2,7 @@
 
 ``.partial-NNNN.json`` (the journal) is there before ``.partial-NNNN.wav`` and is removed after it, so a
 recording without a journal belongs to nobody. ``.partial-NNNN-ANYTHING.wav`` is what a pass makes of its
-recording on the way to a print.
+recording on the way to a print, ``.partial-NNNN-parts`` the folder of a render's stems and busses.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import json
 import os
 import platform
 import re
+import shutil
 import subprocess
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -62,6 +63,7 @@ def end_partial(folder: Path, number: int) -> None:
     with storage_errors(folder):
         for part in folder.glob(f".partial-{number:04d}*.wav"):
             part.unlink(missing_ok=True)
+        shutil.rmtree(folder / f".partial-{number:04d}-parts", ignore_errors=True)
         (folder / f".partial-{number:04d}.json").unlink(missing_ok=True)
 
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from controller.box_render import bus_levels
 from controller.events import Emit, Finding, Progress
-from controller.feeds import bus_levels
 from controller.wav import WavWriter
 from hardware.errors import AudioDropoutError
 from hardware.seams import AudioStream, RunReport, Sink, Source, Xrun

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,14 +13,16 @@ from controller import files, loops, move_record, moves, provenance, recall
 from controller.allocate import allocate, in_the_box
 from controller.allocation import Allocation, RenderPath
 from controller.audiofile import AudioReader
+from controller.box_render import BLOCK_FRAMES, BoxRender, Rendering, Wanted
 from controller.desk import return_inputs
 from controller.errors import CalibrationError, DeclinedError, ProjectError, UsageError
 from controller.events import Accept, Emit, Finding, Progress, Question, Started
-from controller.feeds import BLOCK_FRAMES, FeedSource, bus_levels, check_headroom, strip_levels
+from controller.feeds import FeedSource, check_headroom
 from controller.filing import Format, Print, Render, Title, file_print, write_render
 from controller.loops import StoredCalibration
 from controller.mix import Mix
 from controller.passes import Recording, patched, record_pass
+from controller.print_parts import PartWriter
 from controller.project import Project, StemReader
 from controller.recall import PlannedRecall
 from controller.reping import Reping, reping
@@ -29,13 +30,16 @@ from controller.rolling import Along, PlannedRolling, Roll, plan_rolling
 from controller.studio import Studio
 from controller.version import VERSION
 from controller.wav import WavWriter
-from dsp.engine import BusProcessor, MixEngine
+from dsp.graph import MixGraph
+from dsp.graph_settings import STEREO, GraphStrip
 from hardware.seams import AudioStream
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 JOB = "print"
+_RETURN = "\0return"
+"""A strip's name that no mix file can have."""
 SETTLE_FRAMES = 256
 """Recorded past the last frame that the latency asks for, so that rounding never cuts the tail."""
 
@@ -54,7 +58,7 @@ def plan_allocation(
     """
     channels = {strip.name: project.stem(strip.stem).channels for strip in mix.strips}
     if studio is None or (path == "itb" and like is None):
-        return allocate(mix, channels, rig=None, profiles={}, path="itb"), None
+        return allocate(mix, channels, rig=None, profiles={}, path="itb", rate_hz=project.rate_hz), None
     stored = loops.latest(studio.home.calibrations)
     by_output = stored.calibration.by_output() if stored is not None else None
     allocation = allocate(
@@ -65,6 +69,7 @@ def plan_allocation(
         path=like or "analog" if path == "itb" else path,
         loops=by_output,
         known=studio.state,
+        rate_hz=project.rate_hz,
     )
     if path == "itb":
         return in_the_box(allocation), None
@@ -84,12 +89,14 @@ def print_mix(
     hands_done: bool = False,
     record_moves: bool = False,
     roll: Roll | None = None,
+    wanted: Wanted | None = None,
 ) -> Print:
     """Render ``mix`` and file the print.
 
     Shows the allocation and what the rig has yet to be recalled to; nothing plays or moves before both were
     accepted. Whatever was recorded when a pass ends early stays recoverable. With ``record_moves`` what hands move on
-    the desk during the pass becomes the moves of a new mix; ``roll`` says what machine runs with it.
+    the desk during the pass becomes the moves of a new mix; ``roll`` says what machine runs with it. ``wanted`` asks a
+    print in the box for stems, busses or a region.
 
     Raises
     ------
@@ -100,8 +107,12 @@ def print_mix(
     MixError, ProjectError, StorageError, HardwareError
         The mix cannot be played, the disk or a device failed.
     UsageError
-        Something is to run with the pass that the rig lacks, or there is no pass.
+        Something is to run with the pass that the rig lacks, or there is no pass; or what is wanted is made in the box
+        only, or outside of the song.
     """
+    wanted = wanted or Wanted()
+    if path != "itb" and wanted != Wanted():
+        raise UsageError("Stems, busses and regions are rendered in the box only.", hint="Print with --path itb.")
     allocation, stored = plan_allocation(project, mix, studio, path, like=like)
     frames = project.frames + math.ceil(allocation.tail_s * project.rate_hz)
     if path != "itb" and not allocation.routes:
@@ -115,7 +126,7 @@ def print_mix(
             )
         if not accept(Question(f"Print {mix.name} ({path})", tuple(allocation.lines()))):
             raise DeclinedError("The print was not accepted; nothing was written.")
-        render = _render_box(project, mix, allocation, frames, emit)
+        render = _render_box(project, mix, allocation, wanted, emit)
         return file_print(project, mix, allocation, render, format_=format_, emit=emit)
     assert studio is not None  # noqa: S101 - analog implies a studio
     stored = sound_calibration(studio, stored, project)
@@ -311,61 +322,53 @@ def _analog_blocks(
     inputs: tuple[int, int],
 ) -> Iterator[NDArray[np.float64]]:
     """Yield the print from its recording: repaired, from the song's first frame on, through the box's bus stages."""
-    bus = BusProcessor(allocation.bus_feeds, rate_hz=project.rate_hz)
-    late = _BoxSum(project, allocation) if allocation.sums_after_return else None
     sides = [number - 1 for number in inputs]
-    with AudioReader(raw) as reader:
+    late = allocation.sums_after_return
+    at = latency
+    with AudioReader(raw) as reader, StemReader(project, allocation.stems if late else ()) as stems:
         reader.seek(latency)
-        for done in range(0, frames, BLOCK_FRAMES):
-            size = min(BLOCK_FRAMES, frames - done)
-            block = patched(reader.read(size), latency + done, recording.patches, rate_hz=project.rate_hz)
-            stereo = block[:, sides].astype(np.float64)
-            if late is not None:
-                stereo = stereo + late.read(size)
-            yield bus.process(stereo)
-    if late is not None:
-        late.close()
+
+        def returned(size: int) -> NDArray[np.float32]:
+            nonlocal at
+            block = patched(reader.read(size), at, recording.patches, rate_hz=project.rate_hz)
+            at += size
+            stereo: NDArray[np.float32] = np.zeros((size, 2), np.float32)
+            stereo[: len(block)] = block[:, sides]
+            return stereo
+
+        # The return is one more strip of the graph: what the box adds after it, and listens to, is in step with it.
+        strips = (GraphStrip(_RETURN, 2, gains=STEREO), *(allocation.feeds if late else ()))
+        busses = allocation.busses if late else ()
+        with MixGraph(strips, busses, allocation.bus_feeds, rate_hz=project.rate_hz) as graph:
+            rendering = Rendering(graph, lambda size: [returned(size), *stems.read(size)])
+            for done in range(0, frames, BLOCK_FRAMES):
+                yield rendering.read(min(BLOCK_FRAMES, frames - done)).bus
 
 
-class _BoxSum:
-    """The strips and the reverb that stay in the box, rendered alongside."""
-
-    def __init__(self, project: Project, allocation: Allocation) -> None:
-        self._stems = StemReader(project, allocation.stems)
-        self._settings = allocation.feeds
-        self._engine = MixEngine(allocation.feeds, reverb=allocation.reverb, rate_hz=project.rate_hz)
-        self.levels_dbfs: dict[str, float] = {}
-
-    def read(self, frames: int) -> NDArray[np.float64]:
-        block = self._engine.process(self._stems.read(frames))
-        self.levels_dbfs = strip_levels(block, self._settings)
-        return block.bus
-
-    def close(self) -> None:
-        self._engine.close()
-        self._stems.close()
-
-
-def _render_box(project: Project, mix: Mix, allocation: Allocation, frames: int, emit: Emit) -> Render:
-    emit(Started(JOB, f"rendering {frames / project.rate_hz:.1f} s in the box"))
+def _render_box(project: Project, mix: Mix, allocation: Allocation, wanted: Wanted, emit: Emit) -> Render:
+    begin, first, last = wanted.frames(project, allocation)
     number, partial = project.claim_print(_origin(mix, allocation.path, project.rig))
-    box = _BoxSum(project, replace(allocation, feeds=allocation.itb))
-    bus = BusProcessor(allocation.bus_itb, rate_hz=project.rate_hz)
-
-    def blocks() -> Iterator[NDArray[np.float64]]:
-        for done in range(0, frames, BLOCK_FRAMES):
-            block = bus.process(box.read(min(BLOCK_FRAMES, frames - done)))
-            emit(Progress(JOB, done / frames, detail="rendering", levels_dbfs=box.levels_dbfs | bus_levels(block)))
-            yield block
-
+    title = Title(project.title, mix.name, allocation.path, project.rate_hz, first)
+    parts = PartWriter(project.prints, number, project.rate_hz, title.bext())
     try:
-        written, peak = write_render(
-            partial, blocks(), Title(project.title, mix.name, allocation.path, project.rate_hz)
-        )
+        box = BoxRender(project, mix, allocation, wanted, parts, emit)
+        written, peak = write_render(partial, box.blocks(), title)
     except BaseException:
         # Nothing was recorded: a render can be made again at any time.
+        parts.give_up()
         project.release_print(number)
         raise
-    finally:
-        box.close()
-    return Render(number, partial, written, peak, {"latency_samples": 0, "xruns": [], "repairs": []})
+    facts: dict[str, Any] = {
+        "latency_samples": 0,
+        "xruns": [],
+        "repairs": [],
+        "graph_latency_samples": box.latency_frames,
+    }
+    if not wanted.is_all:
+        rate_hz = project.rate_hz
+        facts["region"] = {
+            "from_s": first / rate_hz,
+            "to_s": last / rate_hz,
+            "rendered_from_s": begin / rate_hz,
+        }
+    return Render(number, partial, written, peak, facts, parts, first)

@@ -25,6 +25,7 @@ _PLACE = re.compile(r" - at `\$(.*)`$")
 _STEP = re.compile(r"\.([^.\[\]]+)|\[(\d+|\.\.\.)\]")
 _HEADER = re.compile(r"\s*(\[\[|\[)\s*([^\[\]]+?)\s*\]\]?\s*(?:#.*)?$")
 _ENTRY = re.compile(r"\s*([\w.\"' -]+?)\s*=")
+_ONE_OF = {"busses": "bus", "bands": "band"}
 _TYPES = {"float": "a number", "int": "a whole number", "str": "text", "bool": "true or false", "object": "a table"}
 
 
@@ -177,7 +178,7 @@ def spoken_value(value: object) -> str:
 
 def _sentence(raw: Mapping[str, Any], key: Key, what: str) -> str:
     if not what.startswith("unknown key"):
-        return f"{_spoken(raw, key)} {what}"
+        return f"{_spoken(raw, key).rstrip()} {what}"
     around = _spoken(raw, key[:-1]).removesuffix(": ")
     return f"{around}: {what}" if around else what
 
@@ -189,7 +190,9 @@ def _spoken(raw: Mapping[str, Any], key: Key) -> str:
         if isinstance(part, int):
             table = _at(raw, key[: index + 1])
             name = table.get("name") if isinstance(table, dict) else None
-            head += f'{words.pop()} "{name}": ' if isinstance(name, str) else f"{words.pop()} {part + 1}: "
+            one = ".".join([*words[:-1], _ONE_OF.get(words[-1], words[-1])])
+            words.clear()
+            head += f'{one} "{name}": ' if isinstance(name, str) else f"{one} {part + 1}: "
         else:
             words.append(part)
     return head + ".".join(words)

@@ -8,9 +8,7 @@ bit for bit. There is no latency.
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Literal
@@ -18,9 +16,12 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from dsp.bank import BankStrip, StripBank, StripSound
 from dsp.dynamics import Compressor, compressor_row
 from dsp.errors import DspError, ShapeError
-from dsp.filters import Band, cascade, state_space
+from dsp.filters import Band, Biquad, cascade, sections, state_space
+from dsp.kernels.compiled import library
+from dsp.processor import STEP_FRAMES
 from dsp.space import Reverb, ReverbSettings
 
 __all__ = [
@@ -36,18 +37,13 @@ __all__ = [
     "warm",
 ]
 
-_CHUNK_FRAMES = 8192
-"""Frames between two meetings of the threads: long enough to hide the hand-over, short enough to stay in the cache."""
-
-_WORTH_A_THREAD = 16_384
-"""Samples in a chunk below which one thread is quicker than handing work over."""
-
-_MOST_THREADS = 8
+_SLICE_FRAMES = 128
+"""Frames the bus works on at once."""
 
 Automation = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 """Gains that move: given K moments since the start [s], the linear gains there. A pure function.
 
-The engine asks for every ``RAMP_FRAMES``-th frame and goes straight from one to the next, so nothing clicks. For a
+The engine asks for every ``STEP_FRAMES``-th frame and goes straight from one to the next, so nothing clicks. For a
 strip it returns (K, channels, 3): to left, to right, and the send after those; for a bus (K,), its fader.
 """
 
@@ -106,64 +102,12 @@ class MixBlock:
     """What one block of stems became.
 
     ``pre``: every strip after trim … compressor and before its fader, (n, ch) float32, in the strips' order.
-    ``bus``: the sum of the strips that are on the bus, and the reverb, (n, 2) float64.
+    ``bus``: the sum of the strips that are on the bus, and the reverb, (n, 2) float64. ``pre`` is valid until the next
+    block.
     """
 
     pre: list[NDArray[np.float32]]
     bus: NDArray[np.float64]
-
-
-class _Channels:
-    """State of the compiled loop for the linear part and the compressor of one strip or bus."""
-
-    def __init__(
-        self,
-        channels: int,
-        rate_hz: float,
-        *,
-        gain: float,
-        hpf_hz: float | None,
-        bands: tuple[Band, ...],
-        compressor: Compressor | None,
-        planar: NDArray[np.float64],
-    ) -> None:
-        from dsp.kernels.strip import SLICE_FRAMES, run_strip
-
-        rows = [state_space(section) for section in cascade(hpf_hz, bands, rate_hz)]
-        self._sections = np.array(rows).reshape(len(rows), 9)
-        self._states = np.zeros((len(rows), channels, 2))
-        self._compressor = compressor_row(compressor, rate_hz)
-        self._reduction = np.zeros(1)
-        self._work = np.zeros((channels + 1, SLICE_FRAMES))
-        self._planar = planar
-        self._gain = gain
-        self._run = run_strip
-        self.cost = channels * (1.0 + len(rows) + 4.0 * (self._compressor.size > 0))
-
-    def run(
-        self,
-        block: NDArray[np.float32] | NDArray[np.float64],
-        position: int,
-        out: NDArray[np.float32] | NDArray[np.float64],
-    ) -> None:
-        """Process ``block`` (n, ch) into ``out`` and ``planar``; n is at most one chunk."""
-        self._run(
-            block,
-            position,
-            self._gain,
-            self._sections,
-            self._states,
-            self._compressor,
-            self._reduction,
-            self._work,
-            self._planar,
-            out,
-        )
-
-    @property
-    def reduction_db(self) -> float:
-        """Current gain reduction of the compressor, dB, 0 or below."""
-        return float(self._reduction[0])
 
 
 class MixEngine:
@@ -181,54 +125,10 @@ class MixEngine:
         rate_hz: float,
         threads: int | None = None,
     ) -> None:
-        from dsp.kernels.strip import sum_moving_strips, sum_strips
-
         self.strips = tuple(strips)
         self.rate_hz = rate_hz
-        self._sum = sum_strips
-        self._sum_moving = sum_moving_strips
-        offsets = np.concatenate([[0], np.cumsum([s.channels for s in self.strips], dtype=np.int64)]).astype(int)
-        self._planar = np.zeros((int(offsets[-1]), _CHUNK_FRAMES))
-        self._buses = np.zeros((4, _CHUNK_FRAMES))
-        self._gains = np.array(
-            [
-                [left * s.on_bus, right * s.on_bus, left * s.send, right * s.send]
-                for s in self.strips
-                for left, right in s.gains
-            ]
-        ).reshape(-1, 4)
-        self._automated = [
-            (slice(offsets[i], offsets[i + 1]), s, s.automation)
-            for i, s in enumerate(self.strips)
-            if s.automation is not None
-        ]
-        self._channels = [
-            _Channels(
-                s.channels,
-                rate_hz,
-                gain=10.0 ** (s.trim_db / 20.0) * (-1.0 if s.polarity_inverted else 1.0),
-                hpf_hz=s.hpf_hz,
-                bands=s.bands,
-                compressor=s.compressor,
-                planar=self._planar[offsets[i] : offsets[i + 1]],
-            )
-            for i, s in enumerate(self.strips)
-        ]
+        self._bank = StripBank([_bank_strip(s, rate_hz) for s in self.strips], 4, rate_hz, threads)
         self._reverb = None if reverb is None else Reverb(reverb, rate_hz)
-        self._position = 0
-        wanted = min(os.cpu_count() or 1, _MOST_THREADS) if threads is None else threads
-        self._groups = self._shares(max(1, min(wanted, len(self.strips))))
-        self._pool = ThreadPoolExecutor(len(self._groups) - 1, "mix") if len(self._groups) > 1 else None
-
-    def _shares(self, count: int) -> list[list[int]]:
-        """Deal the strips out to ``count`` threads so that each has about the same work."""
-        shares: list[list[int]] = [[] for _ in range(count)]
-        load = [0.0] * count
-        for i in sorted(range(len(self.strips)), key=lambda i: -self._channels[i].cost):
-            least = load.index(min(load))
-            shares[least].append(i)
-            load[least] += self._channels[i].cost
-        return shares
 
     @property
     def tail_frames(self) -> int:
@@ -237,70 +137,21 @@ class MixEngine:
 
     def reduction_db(self) -> list[float]:
         """Return every strip's current compressor gain reduction in dB (0 or below), for meters."""
-        return [channels.reduction_db for channels in self._channels]
-
-    def _check(self, stems: Sequence[NDArray[np.float32]]) -> tuple[list[NDArray[np.float32]], int]:
-        if len(stems) != len(self.strips):
-            raise ShapeError(f"the mix has {len(self.strips)} strips, but {len(stems)} stems were given")
-        frames = len(stems[0]) if stems else 0
-        blocks = []
-        for strip, stem in zip(self.strips, stems, strict=True):
-            if stem.shape != (frames, strip.channels):
-                raise ShapeError(f"strip {strip.name!r} takes ({frames}, {strip.channels}), not {stem.shape}")
-            # The compiled loop exists for writable, C-ordered float32 only.
-            blocks.append(np.require(stem, dtype=np.float32, requirements=["C", "W"]))
-        return blocks, frames
+        return self._bank.reduction_db()
 
     def process(self, stems: Sequence[NDArray[np.float32]]) -> MixBlock:
         """Mix the next block of every stem, each (n, ch) float32 with one n for all, in the strips' order.
 
         Raises ShapeError for a wrong number of stems or a wrong shape; nothing has been processed then.
         """
-        blocks, frames = self._check(stems)
-        pre = [np.empty(block.shape, dtype=np.float32) for block in blocks]
-        bus = np.empty((frames, 2))
-        for start in range(0, frames, _CHUNK_FRAMES):
-            stop = min(start + _CHUNK_FRAMES, frames)
-            self._strips(blocks, pre, start, stop)
-            if self._automated:
-                knots, offset = self._moving_gains(stop - start)
-                self._sum_moving(self._planar, stop - start, knots, offset, self._buses)
-            else:
-                self._sum(self._planar, stop - start, self._gains, self._buses)
-            if self._reverb is not None:
-                self._reverb.add(self._buses[2:], self._buses[:2], stop - start)
-            bus[start:stop] = self._buses[:2, : stop - start].T
-            self._position += stop - start
-        return MixBlock(pre, bus)
-
-    def _moving_gains(self, frames: int) -> tuple[NDArray[np.float64], int]:
-        """Return every channel's four gains at the knots around the next ``frames`` frames, and where those begin."""
-        at, offset = _knots(self._position, frames)
-        gains = np.repeat(self._gains[:, :, None], len(at), axis=2)
-        for where, strip, automation in self._automated:
-            left, right, send = automation(at / self.rate_hz).T
-            sides = (left * strip.on_bus, right * strip.on_bus, left * send, right * send)
-            gains[where] = np.stack(sides, axis=1)
-        return gains, offset
-
-    def _strips(self, blocks: list[NDArray[np.float32]], pre: list[NDArray[np.float32]], start: int, stop: int) -> None:
-        def share(indices: list[int]) -> None:
-            for i in indices:
-                self._channels[i].run(blocks[i][start:stop], self._position, pre[i][start:stop])
-
-        if self._pool is None or (stop - start) * len(self._planar) < _WORTH_A_THREAD:
-            share(list(range(len(blocks))))
-            return
-        waiting = [self._pool.submit(share, indices) for indices in self._groups[1:]]
-        share(self._groups[0])
-        for future in waiting:
-            future.result()
+        sums, pre = self._bank.process(stems)
+        if self._reverb is not None:
+            self._reverb.add(sums[2:], sums[:2], sums.shape[1])
+        return MixBlock([block for block in pre if block is not None], sums[:2].T.copy())
 
     def close(self) -> None:
         """End the threads; the engine goes on working with one."""
-        if self._pool is not None:
-            self._pool.shutdown()
-            self._pool = None
+        self._bank.close()
 
     def __enter__(self) -> MixEngine:
         return self
@@ -311,16 +162,44 @@ class MixEngine:
         self.close()
 
 
+def strip_sound(settings: StripSettings, rate_hz: float) -> StripSound:
+    """Return what ``settings`` does to a strip's sound, for ``StripBank``. Raises DspError for a band above Nyquist."""
+    bands = (None if settings.hpf_hz is None else Band("high_pass", float(settings.hpf_hz)), *settings.bands)
+    slots: list[Biquad | None] = []
+    for band in bands:
+        slots += [None] if band is None or band.is_flat else sections(band, float(rate_hz))
+    return StripSound(settings.trim_db, settings.polarity_inverted, tuple(slots), settings.compressor)
+
+
+def _bank_strip(settings: StripSettings, rate_hz: float) -> BankStrip:
+    """Return the strip as the bank knows it; destinations are left, right, reverb left, reverb right."""
+    on, send = float(settings.on_bus), settings.send
+
+    def moving(automation: Automation) -> Automation:
+        def gains(at_s: NDArray[np.float64]) -> NDArray[np.float64]:
+            left, right, sent = np.moveaxis(automation(at_s), 2, 0)
+            return np.stack([left * on, right * on, left * sent, right * sent], axis=2)
+
+        return gains
+
+    return BankStrip(
+        settings.name,
+        tuple((left * on, right * on, left * send, right * send) for left, right in settings.gains),
+        settings.channels,
+        strip_sound(settings, rate_hz),
+        None if settings.automation is None else moving(settings.automation),
+        wants_pre=True,
+    )
+
+
 def _knots(position: int, frames: int) -> tuple[NDArray[np.int64], int]:
     """Return the frames between which gains go straight, around ``frames`` frames from ``position``.
 
     The second number says how many frames after the first of them ``position`` lies.
     """
-    from dsp.kernels.strip import RAMP_FRAMES
-
-    first, offset = divmod(position, RAMP_FRAMES)
-    last = (position + frames - 1) // RAMP_FRAMES + 1
-    return np.arange(first, last + 1, dtype=np.int64) * RAMP_FRAMES, offset
+    first, offset = divmod(position, STEP_FRAMES)
+    last = (position + frames - 1) // STEP_FRAMES + 1
+    return np.arange(first, last + 1, dtype=np.int64) * STEP_FRAMES, offset
 
 
 class BusProcessor:
@@ -329,22 +208,20 @@ class BusProcessor:
     def __init__(self, settings: BusSettings, rate_hz: float) -> None:
         self.settings = settings
         self._rate_hz = rate_hz
-        self._channels = _Channels(
-            2,
-            rate_hz,
-            gain=1.0,
-            hpf_hz=None,
-            bands=settings.bands,
-            compressor=settings.compressor,
-            planar=np.zeros((2, _CHUNK_FRAMES)),
-        )
+        self._run = library("bus").run_bus
+        rows = [state_space(section) for section in cascade(None, settings.bands, rate_hz)]
+        self._sections = np.array(rows).reshape(len(rows), 9)
+        self._states = np.zeros((len(rows), 4))
+        self._compressor = compressor_row(settings.compressor, rate_hz)
+        self._reduction = np.zeros(1)
+        self._work = np.zeros((3, _SLICE_FRAMES))
         self._fader = 10.0 ** (settings.fader_db / 20.0)
         self._position = 0
 
     @property
     def reduction_db(self) -> float:
         """Current gain reduction of the bus compressor, dB, 0 or below."""
-        return self._channels.reduction_db
+        return float(self._reduction[0])
 
     def process(self, block: NDArray[np.float64] | NDArray[np.float32]) -> NDArray[np.float64]:
         """Return the next (n, 2) of the bus as float64. Raises ShapeError for another shape."""
@@ -352,16 +229,23 @@ class BusProcessor:
             raise ShapeError(f"the bus takes (frames, 2), not {block.shape}")
         x = np.require(block, dtype=np.float64, requirements=["C", "W"])
         out = np.empty_like(x)
-        for start in range(0, len(x), _CHUNK_FRAMES):
-            stop = min(start + _CHUNK_FRAMES, len(x))
-            self._channels.run(x[start:stop], self._position, out[start:stop])
-            if self.settings.automation is not None:
-                at, offset = _knots(self._position, stop - start)
-                frames = at[0] + offset + np.arange(stop - start)
-                out[start:stop] *= np.interp(frames, at, self.settings.automation(at / self._rate_hz))[:, None]
-            self._position += stop - start
-        if self.settings.automation is None and self._fader != 1.0:
+        self._run(
+            x,
+            self._position,
+            self._sections,
+            self._states,
+            self._compressor,
+            self._reduction,
+            self._work,
+            out,
+        )
+        if self.settings.automation is not None:
+            at, offset = _knots(self._position, len(x))
+            frames = at[0] + offset + np.arange(len(x))
+            out *= np.interp(frames, at, self.settings.automation(at / self._rate_hz))[:, None]
+        elif self._fader != 1.0:
             out *= self._fader
+        self._position += len(x)
         return out
 
 

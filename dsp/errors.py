@@ -15,3 +15,11 @@ class ShapeError(DspError):
 
 class NoAlignment(DspError):  # noqa: N818 - the field's word: there is no alignment to be had
     """Two recordings have nothing in common that could be aligned."""
+
+
+class KernelError(DspError):
+    """A compiled kernel that cannot be made, or that failed."""
+
+
+class KernelTypeError(KernelError, TypeError):
+    """A kernel was called with what it is not declared for."""

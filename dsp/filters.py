@@ -1,24 +1,23 @@
-"""Equaliser bands and high-pass: analog curves, and digital sections that follow them to near Nyquist.
+"""Filter bands in an engineer's units: their analog curves, and the digital sections that follow them.
 
 The analog prototypes are those of R. Bristow-Johnson, "Cookbook formulae for audio equalizer biquad filter
-coefficients" (the H(s) column). The usual bilinear transform squeezes their upper octave ("cramping"): an 8 kHz bell of
-Q 1 is 1.7 dB off its curve at 48 kHz. Here the poles are mapped by z = exp(s/fs) and the numerator is fitted to the
-analog magnitude, after M. Vicanek, "Matched Second Order Digital Filters" (2016), with one change: instead of matching
-three points, the numerator matches DC exactly and the rest of the audible band by relative least squares.
+coefficients" (the H(s) column), and Butterworth's for the slopes of high and low pass. ``dsp.matched`` makes the
+digital sections, which do not cramp near Nyquist.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from dsp.errors import DspError
+from dsp.matched import Polynomial, match
+from dsp.processor import Declared, choice, number
 
 if TYPE_CHECKING:
     from dsp.engine import StripSettings
@@ -27,13 +26,13 @@ __all__ = [
     "BUTTERWORTH_Q",
     "Band",
     "Biquad",
-    "analog_highpass",
     "analog_response",
     "cascade",
-    "design_band",
-    "design_highpass",
     "response",
+    "sections",
+    "shelf_q",
     "state_space",
+    "svf",
 ]
 
 BUTTERWORTH_Q = math.sqrt(0.5)
@@ -42,29 +41,45 @@ BUTTERWORTH_Q = math.sqrt(0.5)
 _HIGHEST_RATIO = 0.49
 """Highest corner frequency as a part of the sample rate; nothing above it has a digital counterpart worth the name."""
 
+_GAIN_KINDS = ("bell", "low_shelf", "high_shelf", "tilt")
+
+Kind = Literal["bell", "low_shelf", "high_shelf", "tilt", "notch", "band_pass", "all_pass", "high_pass", "low_pass"]
+_KINDS: tuple[Kind, ...] = get_args(Kind)
+
 
 @dataclass(frozen=True)
-class Band:
-    """One equaliser band.
+class Band(Declared):
+    """One band of an equaliser.
 
-    ``freq_hz`` is the bell's centre or the shelf's midpoint (half the gain in dB), ``gain_db`` within ±40,
-    ``q`` 0.1..40. Raises DspError outside of these.
+    ``freq_hz`` is the centre of a bell, notch or band-pass, the midpoint of a shelf (half its gain in dB), the pivot of
+    a tilt, the −3 dB point of a high or low pass, the −180° point of an all-pass. ``gain_db`` is the peak of a bell,
+    the plateau of a shelf, the high end of a tilt, whose low end has the opposite; the other kinds pass at 0 dB. ``q``
+    is the cookbook's; a shelf or tilt above 0.707 overshoots. ``db_per_octave`` is for high and low pass, which are
+    Butterworth but for the 12 dB ones: those have any Q. Raises DspError outside of what the fields declare.
     """
 
-    kind: Literal["low_shelf", "bell", "high_shelf"]
-    freq_hz: float
-    gain_db: float = 0.0
-    q: float = BUTTERWORTH_Q
+    kind: Kind = choice("bell", *_KINDS)  # noqa: RUF009 - it is a field
+    freq_hz: float = number(1000.0, 1.0, 192_000.0, "Hz", scale="log")
+    gain_db: float = number(0.0, -40.0, 40.0, "dB")
+    q: float = number(BUTTERWORTH_Q, 0.1, 40.0, scale="log")
+    db_per_octave: int = choice(12, 6, 12, 18, 24, 36, 48)
 
-    def __post_init__(self) -> None:
-        if self.kind not in ("low_shelf", "bell", "high_shelf"):
-            raise DspError(f"EQ band kind {self.kind!r} is unknown", hint="use low_shelf, bell or high_shelf")
-        if not (math.isfinite(self.freq_hz) and self.freq_hz > 0.0):
-            raise DspError(f"EQ band frequency {self.freq_hz} Hz is not a positive number")
-        if not abs(self.gain_db) <= 40.0:
-            raise DspError(f"EQ band gain {self.gain_db} dB is outside −40..+40 dB")
-        if not 0.1 <= self.q <= 40.0:
-            raise DspError(f"EQ band Q {self.q} is outside 0.1..40")
+    @property
+    def is_flat(self) -> bool:
+        """Whether the band passes everything as it is."""
+        return self.kind in _GAIN_KINDS and self.gain_db == 0.0
+
+
+def shelf_q(slope: float, gain_db: float) -> float:
+    """Return the Q of a shelf of ``slope`` S (0 < S ≤ 1; at 1 as steep as it gets without overshoot).
+
+    1/Q² = (A + 1/A)(1/S − 1) + 2 with A = 10^(gain_db/40) (Audio EQ Cookbook). Raises DspError for a slope that is not
+    above 0 and at most 1.
+    """
+    if not 0.0 < slope <= 1.0:
+        raise DspError(f"shelf slope {slope} is outside 0..1")
+    A = 10.0 ** (gain_db / 40.0)
+    return 1.0 / math.sqrt((A + 1.0 / A) * (1.0 / slope - 1.0) + 2.0)
 
 
 @dataclass(frozen=True)
@@ -84,169 +99,88 @@ class Biquad:
         return h
 
 
-_Poly = tuple[float, float, float]
+def _pass_sections(band: Band) -> tuple[tuple[Polynomial, Polynomial], ...]:
+    """Return a high or low pass; Butterworth poles of order n have Q = 1 / (2 sin((2k − 1) π / 2n)) in pairs."""
+    high = band.kind == "high_pass"
+    order = band.db_per_octave // 6
+    qs = [band.q] if order == 2 else [0.5 / math.sin((k + 0.5) * math.pi / order) for k in range(order // 2)]
+    made: list[tuple[Polynomial, Polynomial]] = [
+        ((1.0, 0.0, 0.0) if high else (0.0, 0.0, 1.0), (1.0, 1.0 / q, 1.0)) for q in qs
+    ]
+    if order % 2:
+        made.append(((0.0, 1.0, 0.0) if high else (0.0, 0.0, 1.0), (0.0, 1.0, 1.0)))
+    return tuple(made)
 
 
-def _prototype(band: Band) -> tuple[_Poly, _Poly]:
-    """Return numerator and denominator in s (highest power first, s normalised to the band's frequency)."""
-    A = 10.0 ** (band.gain_db / 40.0)
-    if band.kind == "bell":
-        return (1.0, A / band.q, 1.0), (1.0, 1.0 / (A * band.q), 1.0)
-    m = math.sqrt(A) / band.q
-    if band.kind == "low_shelf":
-        return (A, A * m, A * A), (A, m, 1.0)
-    return (A * A, A * m, A), (1.0, m, A)
+def _prototype(band: Band) -> tuple[tuple[Polynomial, Polynomial], ...]:
+    """Return numerator and denominator of each section in s, in units of the band's frequency."""
+    if band.kind in ("high_pass", "low_pass"):
+        return _pass_sections(band)
+    A = 10.0 ** (band.gain_db / (20.0 if band.kind == "tilt" else 40.0))
+    shelf, w = math.sqrt(A) / band.q, 1.0 / band.q
+    one: dict[str, tuple[Polynomial, Polynomial]] = {
+        "bell": ((1.0, A * w, 1.0), (1.0, w / A, 1.0)),
+        "low_shelf": ((A, A * shelf, A * A), (A, shelf, 1.0)),
+        "high_shelf": ((A * A, A * shelf, A), (1.0, shelf, A)),
+        "tilt": ((A, shelf, 1.0), (1.0, shelf, A)),
+        "notch": ((1.0, 0.0, 1.0), (1.0, w, 1.0)),
+        "band_pass": ((0.0, w, 0.0), (1.0, w, 1.0)),
+        "all_pass": ((1.0, -w, 1.0), (1.0, w, 1.0)),
+    }
+    return (one[band.kind],)
 
 
 def analog_response(band: Band, freqs_hz: ArrayLike) -> NDArray[np.complex128]:
-    """Return the analog prototype's complex response H(j2πf) at ``freqs_hz`` (Audio EQ Cookbook)."""
-    num, den = _prototype(band)
+    """Return the analog prototype's complex response H(j2πf) at ``freqs_hz`` (Audio EQ Cookbook, Butterworth)."""
     s = 1j * np.asarray(freqs_hz, dtype=np.float64) / band.freq_hz
-    h: NDArray[np.complex128] = np.polyval(num, s) / np.polyval(den, s)
+    h = np.ones(s.shape, dtype=np.complex128)
+    for num, den in _prototype(band):
+        h *= np.polyval(num, s) / np.polyval(den, s)
     return h
 
 
-def analog_highpass(freq_hz: float, freqs_hz: ArrayLike) -> NDArray[np.complex128]:
-    """Return the second-order Butterworth high-pass's complex response H(j2πf); −3.01 dB at ``freq_hz``."""
-    s = 1j * np.asarray(freqs_hz, dtype=np.float64) / freq_hz
-    h: NDArray[np.complex128] = s * s / (s * s + math.sqrt(2.0) * s + 1.0)
-    return h
+@lru_cache(maxsize=4096)
+def sections(band: Band, rate_hz: float) -> tuple[Biquad, ...]:
+    """Return the digital sections whose product follows ``band``'s analog magnitude up to 20 kHz.
 
-
-def _check_rate(freq_hz: float, rate_hz: float, what: str) -> None:
+    A cut undoes a boost of the same band exactly. Of an all-pass the phase and the delay at its frequency are exact.
+    At 48 kHz the error is below 0.3 dB for every kind and frequency to 18 kHz, but for resonances that reach into the
+    upper octave: shelves of Q > 2 (0.6 dB at Q 5, 4 dB at Q 40) and high passes of Q > 5 (1.3 dB at Q 40 and 18 kHz).
+    Raises DspError for a frequency above 0.49 of the sample rate.
+    """
     if not (math.isfinite(rate_hz) and rate_hz >= 8000.0):
         raise DspError(f"sample rate {rate_hz} Hz is below 8000 Hz or not a number")
-    if not 0.0 < freq_hz <= _HIGHEST_RATIO * rate_hz:
+    if band.freq_hz > _HIGHEST_RATIO * rate_hz:
         raise DspError(
-            f"{what} at {freq_hz:g} Hz cannot be built at {rate_hz:g} Hz",
+            f"a {band.kind.replace('_', ' ')} at {band.freq_hz:g} Hz cannot be built at {rate_hz:g} Hz",
             hint=f"the highest possible is {_HIGHEST_RATIO * rate_hz:g} Hz",
         )
-
-
-def _fit_grid(freq_hz: float, q: float, rate_hz: float) -> NDArray[np.float64]:
-    """Frequencies the fit looks at: the audible band, denser around the band's own frequency."""
-    top = min(max(20_000.0, 0.42 * rate_hz), 0.46 * rate_hz)
-    near = freq_hz * (1.0 + np.linspace(-1.0, 1.0, 33) / max(q, 1.0))
-    grid = np.concatenate([np.geomspace(10.0, top, 160), near[(near > 10.0) & (near <= top)]])
-    return np.sort(grid)
-
-
-def _exponential_poles(den: _Poly, w0: float) -> tuple[float, float]:
-    """Map the prototype's two poles by z = exp(s/fs); return a1, a2."""
-    roots = np.exp(np.roots(den) * w0)
-    return float(-np.sum(roots).real), float(np.prod(roots).real)
-
-
-def _fit_numerator(
-    magnitude: Callable[[NDArray[np.float64]], NDArray[np.float64]],
-    poles: tuple[float, float],
-    grid_hz: NDArray[np.float64],
-    rate_hz: float,
-) -> Biquad | None:
-    """Fit a minimum-phase numerator to ``magnitude`` (of hz); None where the fit has no such numerator.
-
-    With φ1 = sin²(ω/2), φ0 = 1 − φ1, φ2 = 4 φ0 φ1 a biquad's power response is linear in three numbers on either side
-    of the fraction bar (Vicanek 2016, eq. 26 ff.), so the relative error of the power is a linear least squares.
-    """
-    a1, a2 = poles
-    sin2 = np.sin(np.pi * grid_hz / rate_hz) ** 2
-    phi = np.stack([1.0 - sin2, sin2, 4.0 * sin2 * (1.0 - sin2)], axis=1)
-    wanted = magnitude(grid_hz) ** 2 * (phi @ np.array([(1.0 + a1 + a2) ** 2, (1.0 - a1 + a2) ** 2, -4.0 * a2]))
-    at_dc = (1.0 + a1 + a2) ** 2 * float(magnitude(np.zeros(1))[0]) ** 2
-    relative = phi / wanted[:, None]
-    (at_nyquist, bulge), *_ = np.linalg.lstsq(relative[:, 1:], 1.0 - relative[:, 0] * at_dc, rcond=None)
-    if at_nyquist <= 0.0:
-        return None
-    w = 0.5 * (math.sqrt(at_dc) + math.sqrt(at_nyquist))
-    if w * w + bulge <= 0.0:
-        return None
-    b0 = 0.5 * (w + math.sqrt(w * w + bulge))
-    b1 = 0.5 * (math.sqrt(at_dc) - math.sqrt(at_nyquist))
-    return Biquad(b0, b1, -bulge / (4.0 * b0), a1, a2)
-
-
-def _inverse(section: Biquad) -> Biquad | None:
-    """Return 1/H, or None where that would not be stable."""
-    b1, b2 = section.b1 / section.b0, section.b2 / section.b0
-    if not (abs(b2) < 1.0 - 1e-12 and abs(b1) < 1.0 + b2 - 1e-12):
-        return None
-    return Biquad(1.0 / section.b0, section.a1 / section.b0, section.a2 / section.b0, b1, b2)
-
-
-def _bilinear(band: Band, rate_hz: float) -> Biquad:
-    """Return the classic bilinear design, exact at the band's frequency and cramped above it."""
-    num, den = _prototype(band)
-    k = 1.0 / math.tan(math.pi * band.freq_hz / rate_hz)
-
-    def to_z(p: _Poly) -> _Poly:
-        return p[0] * k * k + p[1] * k + p[2], 2.0 * (p[2] - p[0] * k * k), p[0] * k * k - p[1] * k + p[2]
-
-    (b0, b1, b2), (a0, a1, a2) = to_z(num), to_z(den)
-    return Biquad(b0 / a0, b1 / a0, b2 / a0, a1 / a0, a2 / a0)
-
-
-@lru_cache(maxsize=1024)
-def design_band(band: Band, rate_hz: float) -> Biquad:
-    """Return the digital section that follows ``band``'s analog magnitude most closely up to 20 kHz.
-
-    Fitted twice, once as it stands and once as the inverse of the opposite gain, and the closer one taken: so a cut
-    undoes a boost of the same band exactly. Raises DspError for a frequency above 0.49 of the sample rate.
-    """
-    _check_rate(band.freq_hz, rate_hz, f"a {band.kind.replace('_', ' ')}")
-    w0 = 2.0 * math.pi * band.freq_hz / rate_hz
-    grid = _fit_grid(band.freq_hz, band.q, rate_hz)
-    opposite = Band(band.kind, band.freq_hz, -band.gain_db, band.q)
-
-    def fit(b: Band) -> Biquad | None:
-        return _fit_numerator(
-            lambda f: np.abs(analog_response(b, f)), _exponential_poles(_prototype(b)[1], w0), grid, rate_hz
+    if band.kind == "all_pass":
+        return (_all_pass(2.0 * math.pi * band.freq_hz / rate_hz, band.q),)
+    if band.kind in _GAIN_KINDS and band.gain_db < 0.0:
+        boost = Band(band.kind, band.freq_hz, -band.gain_db, band.q)
+        return tuple(
+            Biquad(1.0 / b.b0, b.a1 / b.b0, b.a2 / b.b0, b.b1 / b.b0, b.b2 / b.b0) for b in sections(boost, rate_hz)
         )
-
-    direct, other = fit(band), fit(opposite)
-    if direct is not None and _inverse(direct) is None:
-        direct = None
-    candidates = [c for c in (direct, None if other is None else _inverse(other)) if c is not None]
-    candidates.append(_bilinear(band, rate_hz))
-    wanted = np.abs(analog_response(band, grid))
-
-    def worst(c: Biquad) -> float:
-        return float(np.max(np.abs(np.log(np.abs(c.response(grid, rate_hz)) / wanted))))
-
-    return min(candidates, key=worst)
+    return tuple(Biquad(*row[:5]) for row in match(_prototype(band), band.freq_hz, rate_hz).tolist())
 
 
-@lru_cache(maxsize=256)
-def design_highpass(freq_hz: float, rate_hz: float) -> Biquad:
-    """Return the digital second-order Butterworth high-pass, 12 dB per octave.
-
-    Poles by z = exp(s/fs), both zeros at DC, the gain fitted to the analog curve above ``freq_hz``.
-    Raises DspError for a frequency that is not positive or is above 0.49 of the sample rate.
-    """
-    _check_rate(freq_hz, rate_hz, "a high-pass")
-    a1, a2 = _exponential_poles((1.0, math.sqrt(2.0), 1.0), 2.0 * math.pi * freq_hz / rate_hz)
-    raw = Biquad(1.0, -2.0, 1.0, a1, a2)
-    bilinear_k = 1.0 / math.tan(math.pi * freq_hz / rate_hz)
-    a0 = bilinear_k**2 + math.sqrt(2.0) * bilinear_k + 1.0
-    g = bilinear_k**2 / a0
-    bilinear = Biquad(
-        g, -2.0 * g, g, 2.0 * (1.0 - bilinear_k**2) / a0, (bilinear_k**2 - math.sqrt(2.0) * bilinear_k + 1.0) / a0
-    )
-    grid = _fit_grid(freq_hz, BUTTERWORTH_Q, rate_hz)
-    wanted = np.abs(analog_highpass(freq_hz, grid))
-    log_gain = np.log(wanted / np.abs(raw.response(grid, rate_hz)))
-    gain = math.exp(0.5 * float(np.min(log_gain) + np.max(log_gain)))
-    mapped = Biquad(gain, -2.0 * gain, gain, a1, a2)
-    return min(
-        (mapped, bilinear), key=lambda c: float(np.max(np.abs(np.log(np.abs(c.response(grid, rate_hz)) / wanted))))
-    )
+def _all_pass(w0: float, q: float) -> Biquad:
+    """Bilinear transform; Q scaled by sin(w0)/w0, so that not only the phase at w0 but its slope is the analog one."""
+    alpha = 0.5 * w0 / q
+    a1, a2 = -2.0 * math.cos(w0) / (1.0 + alpha), (1.0 - alpha) / (1.0 + alpha)
+    return Biquad(a2, a1, 1.0, a1, a2)
 
 
-def state_space(section: Biquad) -> NDArray[np.float64]:
-    """Return ``section`` as the nine numbers of a trapezoidal state-variable filter's state equations.
+def svf(section: Biquad) -> NDArray[np.float64]:
+    """Return ``section`` as the numbers ``[g, k, m0, m1, m2]`` of a trapezoidal state-variable filter.
 
-    ``[d, c1, c2, p11, p12, q1, p21, p22, q2]`` with y = d·x + c1·s1 + c2·s2, s1' = p11·s1 + p12·s2 + q1·x,
-    s2' = p21·s1 + p22·s2 + q2·x. The change of form is exact; unlike a direct form its states stay well scaled at low
-    frequencies (A. Simper, "Linear Trapezoidal Integrated SVF", Cytomic 2013). The section must be stable.
+    With u1 = 1 / (1 + g (g + k)): v1 = u1 (s1 + g (x − s2)), v2 = s2 + g v1, y = m0 x + m1 v1 + m2 v2,
+    s1' = 2 v1 − s1, s2' = 2 v2 − s2 (A. Simper, "Linear Trapezoidal Integrated SVF", Cytomic 2013). The change of form
+    is exact for every stable section: the bilinear transform taken backwards gives (n2 s² + n1 s + n0) / (s² + k s + 1)
+    with s in units of g. Its states stay well scaled at low frequencies, and since |s'|² − |s|² = −4 g k v1² without
+    input, nothing that g and k do while they move can make it ring up. Raises DspError where a pole is not inside the
+    unit circle.
     """
     at_dc = 1.0 + section.a1 + section.a2
     at_nyquist = 1.0 - section.a1 + section.a2
@@ -257,13 +191,22 @@ def state_space(section: Biquad) -> NDArray[np.float64]:
     n2 = (section.b0 - section.b1 + section.b2) / at_nyquist
     n1 = 2.0 * (section.b0 - section.b2) / (at_nyquist * g)
     n0 = (section.b0 + section.b1 + section.b2) / at_dc
-    m1, m2 = n1 - k * n2, n0 - n2
+    return np.array([g, k, n2, n1 - k * n2, n0 - n2])
+
+
+def state_space(section: Biquad) -> NDArray[np.float64]:
+    """Return ``section`` as the nine numbers of the state equations of its ``svf`` form.
+
+    ``[d, c1, c2, p11, p12, q1, p21, p22, q2]`` with y = d·x + c1·s1 + c2·s2, s1' = p11·s1 + p12·s2 + q1·x,
+    s2' = p21·s1 + p22·s2 + q2·x. Raises DspError where a pole is not inside the unit circle.
+    """
+    g, k, m0, m1, m2 = svf(section)
     u1 = 1.0 / (1.0 + g * (g + k))
     u2 = g * u1
     u3 = g * u2
     return np.array(
         [
-            n2 + m1 * u2 + m2 * u3,
+            m0 + m1 * u2 + m2 * u3,
             m1 * u1 + m2 * u2,
             m2 * (1.0 - u3) - m1 * u2,
             2.0 * u1 - 1.0,
@@ -277,10 +220,10 @@ def state_space(section: Biquad) -> NDArray[np.float64]:
 
 
 def cascade(hpf_hz: float | None, bands: tuple[Band, ...], rate_hz: float) -> list[Biquad]:
-    """Return the sections a strip needs in order: high-pass, then every band whose gain is not 0 dB."""
-    sections = [] if hpf_hz is None else [design_highpass(float(hpf_hz), float(rate_hz))]
-    sections += [design_band(band, float(rate_hz)) for band in bands if band.gain_db != 0.0]
-    return sections
+    """Return the sections a strip needs in order: 12 dB high-pass, then every band that does something."""
+    used = [] if hpf_hz is None else [Band("high_pass", float(hpf_hz))]
+    used += [band for band in bands if not band.is_flat]
+    return [section for band in used for section in sections(band, float(rate_hz))]
 
 
 def response(settings: StripSettings, freqs_hz: ArrayLike, rate_hz: float) -> NDArray[np.complex128]:

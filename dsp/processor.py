@@ -1,13 +1,15 @@
 """The one seam of every effect: settings in engineering units on one side, what runs them on blocks on the other.
 
-An effect is a frozen dataclass derived from ``Settings``. Its fields are declared with ``number``, ``choice`` and
-``switch``, so that ranges, units and the way to go from one value to another stand in one place, for the mix file, the
-automation and the screens. ``Settings.start`` makes the running ``Processor``; the same code runs offline and live.
+An effect is a frozen dataclass derived from ``Settings``. Its fields are declared with ``number``, ``choice``,
+``switch`` and ``several``, so that ranges, units and the way to go from one value to another stand in one place, for
+the mix file, the automation and the screens. ``Settings.start`` makes the running ``Processor``; the same code runs
+offline and live.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, ClassVar, Literal, Protocol, Self
 
@@ -16,7 +18,19 @@ from numpy.typing import NDArray
 
 from dsp.errors import DspError
 
-__all__ = ["STEP_FRAMES", "Block", "Glide", "Parameter", "Processor", "Settings", "choice", "number", "switch"]
+__all__ = [
+    "STEP_FRAMES",
+    "Block",
+    "Declared",
+    "Glide",
+    "Parameter",
+    "Processor",
+    "Settings",
+    "choice",
+    "number",
+    "several",
+    "switch",
+]
 
 Block = NDArray[np.float32]
 """Audio (frames, channels), C-ordered and writable, full scale 1.0."""
@@ -29,8 +43,9 @@ STEP_FRAMES = 16
 class Parameter:
     """What one field of an effect may be.
 
-    ``low`` to ``high`` in ``unit`` for a number, ``names`` for a choice; both empty for a switch. Between two values a
-    number goes straight, on a ``log`` scale where ratios are what is heard (frequencies, times, ratios).
+    ``low`` to ``high`` in ``unit`` for a number, ``names`` for a choice, ``item`` for a list of such; all empty for a
+    switch. Between two values a number goes straight, on a ``log`` scale where ratios are what is heard (frequencies,
+    times, ratios).
     """
 
     name: str
@@ -39,7 +54,8 @@ class Parameter:
     high: float = math.inf
     unit: str = ""
     scale: Literal["linear", "log"] = "linear"
-    names: tuple[str, ...] = ()
+    names: tuple[str | int, ...] = ()
+    item: type[Declared] | None = None
 
     @property
     def is_number(self) -> bool:
@@ -47,10 +63,17 @@ class Parameter:
         return isinstance(self.default, float) and not self.names
 
     def between(self, a: Any, b: Any, share: float) -> Any:
-        """Return the value ``share`` (0..1) of the way from ``a`` to ``b``; a choice or switch turns at the end."""
+        """Return the value ``share`` (0..1) of the way from ``a`` to ``b``.
+
+        A choice or switch turns at the end, and so does a list whose length changes.
+        """
         if share >= 1.0:
             return b
-        if share <= 0.0 or not self.is_number or a == b:
+        if share <= 0.0 or a == b:
+            return a
+        if self.item is not None and len(a) == len(b):
+            return tuple(one.towards(other, share) for one, other in zip(a, b, strict=True))
+        if not self.is_number:
             return a
         if self.scale == "log" and a > 0.0 and b > 0.0 and math.isfinite(a) and math.isfinite(b):
             return min(max(a * (b / a) ** share, self.low), self.high)
@@ -66,7 +89,7 @@ def number(
     return field(default=default, metadata={"low": low, "high": high, "unit": unit, "scale": scale})
 
 
-def choice(default: str, *names: str) -> Any:
+def choice(default: str | int, *names: str | int) -> Any:
     """Declare a field that is one of ``names``."""
     return field(default=default, metadata={"names": names})
 
@@ -76,32 +99,39 @@ def switch(default: bool = False) -> Any:
     return field(default=default, metadata={})
 
 
-@dataclass(frozen=True)
-class Settings:
-    """Settings of one effect. Raises DspError where a value lies outside of what its field declares."""
+def several(item: type[Declared]) -> Any:
+    """Declare a field that is a list (a tuple) of ``item``, empty unless said otherwise."""
+    return field(default=(), metadata={"item": item})
 
-    kind: ClassVar[str] = ""
-    """The name mix files and registry know it by."""
+
+@dataclass(frozen=True)
+class Declared:
+    """Values whose fields say what they may be. Raises DspError where a value lies outside of that.
+
+    A value inside has an address: the field's name, or for what stands in a list ``field/index/name``, counted from 0
+    (``bands/2/gain_db``).
+    """
 
     def __post_init__(self) -> None:
         for parameter in self.parameters():
             value = getattr(self, parameter.name)
+            what = f"{getattr(self, 'kind', type(self).__name__)} {parameter.name}"
             if parameter.names:
                 if value not in parameter.names:
                     raise DspError(
-                        f"{self.kind} {parameter.name} {value!r} is not known",
-                        hint=f"use one of {', '.join(parameter.names)}",
+                        f"{what} {value!r} is not known", hint=f"use one of {', '.join(map(str, parameter.names))}"
                     )
+            elif parameter.item is not None:
+                if not (isinstance(value, tuple) and all(isinstance(one, parameter.item) for one in value)):
+                    raise DspError(f"{what} {value!r} is not a tuple of {parameter.item.__name__}")
             elif isinstance(parameter.default, bool):
                 if not isinstance(value, bool):
-                    raise DspError(f"{self.kind} {parameter.name} {value!r} is neither on nor off")
+                    raise DspError(f"{what} {value!r} is neither on nor off")
             elif isinstance(parameter.default, float) and not (
                 isinstance(value, int | float) and parameter.low <= value <= parameter.high
             ):
                 unit = f" {parameter.unit}" if parameter.unit else ""
-                raise DspError(
-                    f"{self.kind} {parameter.name} {value}{unit} is outside {parameter.low:g}..{parameter.high:g}{unit}"
-                )
+                raise DspError(f"{what} {value}{unit} is outside {parameter.low:g}..{parameter.high:g}{unit}")
 
     @classmethod
     def parameters(cls) -> tuple[Parameter, ...]:
@@ -116,6 +146,58 @@ class Settings:
             if getattr(self, p.name) != getattr(other, p.name)
         }
         return replace(self, **moved) if moved else self
+
+    def addresses(self) -> dict[str, Parameter]:
+        """Return what can be set in this one, lists taken apart, in order."""
+        found: dict[str, Parameter] = {}
+        for parameter in self.parameters():
+            if parameter.item is None:
+                found[parameter.name] = parameter
+                continue
+            for index, one in enumerate(getattr(self, parameter.name)):
+                found |= {f"{parameter.name}/{index}/{inner}": p for inner, p in one.addresses().items()}
+        return found
+
+    def value(self, address: str) -> Any:
+        """Return what stands at ``address``. Raises DspError where there is no such address."""
+        self._check(address)
+        name, _, rest = address.partition("/")
+        if not rest:
+            return getattr(self, name)
+        index, _, inner = rest.partition("/")
+        return getattr(self, name)[int(index)].value(inner)
+
+    def with_values(self, values: Mapping[str, Any]) -> Self:
+        """Return these settings with other values at their addresses. Raises DspError as the making of them does."""
+        changed: dict[str, Any] = {}
+        inside: dict[str, dict[int, dict[str, Any]]] = {}
+        for address, value in values.items():
+            self._check(address)
+            name, _, rest = address.partition("/")
+            if rest:
+                index, _, inner = rest.partition("/")
+                inside.setdefault(name, {}).setdefault(int(index), {})[inner] = value
+            else:
+                changed[name] = value
+        for name, items in inside.items():
+            changed[name] = tuple(
+                one.with_values(items[index]) if index in items else one
+                for index, one in enumerate(getattr(self, name))
+            )
+        return replace(self, **changed)
+
+    def _check(self, address: str) -> None:
+        known = self.addresses()
+        if address not in known:
+            raise DspError(f"there is no {address!r} to be set here", hint=f"use one of {', '.join(known)}")
+
+
+@dataclass(frozen=True)
+class Settings(Declared):
+    """Settings of one effect."""
+
+    kind: ClassVar[str] = ""
+    """The name mix files and registry know it by."""
 
     def start(self, rate_hz: float, channels: int) -> Processor:
         """Return this effect running on ``channels`` (1 or 2) channels at ``rate_hz``.
@@ -176,9 +258,14 @@ class Glide:
         """The row at the end of the way."""
         return self._to
 
+    @property
+    def now(self) -> NDArray[np.float64]:
+        """The row at the next frame."""
+        return self._at(self._done)
+
     def to(self, row: NDArray[np.float64], frames: int) -> None:
         """Go to ``row`` over the next ``frames`` frames, at least one step; from wherever it stands."""
-        self._from = self._at(self._done)
+        self._from = self.now
         self._to = np.asarray(row, dtype=np.float64)
         self._frames, self._done = max(STEP_FRAMES, frames), 0
 

@@ -10,7 +10,15 @@ from dsp.processor import Settings
 
 __all__ = ["KINDS", "effect"]
 
-KINDS: dict[str, str] = {}
+KINDS: dict[str, str] = {
+    "align": "delay:Align",
+    "advance": "trim:Advance",
+    "trim": "trim:Trim",
+    "gate": "gate:Gate",
+    "compressor": "compressor:Compressor",
+    "deesser": "deesser:DeEsser",
+    "eq": "equaliser:Equaliser",
+}
 """Kind → ``module:Class``, the module in ``dsp.processors``."""
 
 

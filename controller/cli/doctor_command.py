@@ -25,7 +25,7 @@ def run(args: argparse.Namespace) -> int:
     from controller.doctor import examine
 
     face = face_of(args)
-    doctor = examine(warm=args.warm)
+    doctor = examine(warm=args.warm, emit=face.emit)
     lines = []
     for check in doctor.checks:
         lines.append(f"{'●' if check.ok else '✕'} {check.name}: {check.detail}")

@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from controller.compiling import tell_compiling
 from controller.events import Done, Event, Finding, Progress, Question, Started
 
 _MARKS = {"note": "·", "warning": "!", "problem": "✕"}
@@ -179,10 +180,12 @@ def add_common(parser: argparse.ArgumentParser, *, plan: bool = False) -> None:
 
 
 def face_of(args: argparse.Namespace) -> Face:
-    """Return the face the common options ask for."""
-    return Face(
+    """Return the face the common options ask for; it also says when kernels have to be compiled."""
+    face = Face(
         as_json=args.json,
         yes=getattr(args, "yes", False),
         quiet=args.quiet,
         dry_run=getattr(args, "dry_run", False),
     )
+    tell_compiling(face.emit)
+    return face

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from controller.cli.face import Face, add_common, face_of
 
 if TYPE_CHECKING:
+    from controller.box_render import Wanted
     from controller.mix import Mix
     from controller.project import Project
     from controller.rolling import Roll
@@ -20,6 +21,8 @@ examples:
   halfnormal print songs/blue --path itb
   halfnormal print songs/blue --path analog --yes --hands-done
   halfnormal print songs/blue --path hybrid --dry-run    # what runs where, why
+  halfnormal print songs/blue --path itb --stems --busses    # everything at once
+  halfnormal print songs/blue --path itb --from 1:02 --to 1:30.5
 
 analog puts on the desk whatever it can do; hybrid only what needs no hand;
 itb nothing, at the values that the analog path reaches (--like exact: at the
@@ -54,6 +57,17 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--frame-rate", choices=["24", "25", "29.97df", "30"], default="25", help="of --start and --mtc (default: 25)"
     )
+    parser.add_argument("--stems", action="store_true", help="itb: every strip behind its fader as a file of its own")
+    parser.add_argument("--busses", action="store_true", help="itb: every bus as a file of its own")
+    parser.add_argument("--from", dest="from_s", type=_seconds, default=0.0, metavar="S", help="itb: begin here")
+    parser.add_argument("--to", dest="to_s", type=_seconds, metavar="S", help="itb: end here (seconds, or M:SS.s)")
+    parser.add_argument(
+        "--pre-roll",
+        dest="pre_roll_s",
+        type=_seconds,
+        metavar="S",
+        help="render --from with so much before it (default: from the song's first frame, the very samples)",
+    )
     parser.add_argument("--hands-done", action="store_true", help="the by-hand controls stand as the sheet says")
     add_common(parser, plan=True)
 
@@ -83,6 +97,7 @@ def run(args: argparse.Namespace) -> int:
             hands_done=args.hands_done,
             record_moves=args.record_moves,
             roll=_roll(args),
+            wanted=_wanted(args),
         )
     facts = made.facts
     data: dict[str, Any] = {
@@ -96,10 +111,29 @@ def run(args: argparse.Namespace) -> int:
         "repairs": facts["repairs"],
         "provenance": relative(made.provenance_file),
         "peak_dbfs": facts["peak_dbfs"],
-        **{key: facts[key] for key in ("moves", "moves_recorded") if key in facts},
+        **{key: facts[key] for key in ("moves", "moves_recorded", "region") if key in facts},
     }
-    face.data(data, [relative(made.file)])
+    parts = [{**part, "file": relative(made.file.parent / part["file"])} for part in facts.get("parts", ())]
+    if parts:
+        data["parts"] = parts
+    face.data(data, [relative(made.file), *(part["file"] for part in parts)])
     return 0
+
+
+def _wanted(args: argparse.Namespace) -> Wanted:
+    """Return what a print in the box is asked for besides the song."""
+    from controller.box_render import Wanted
+
+    return Wanted(args.stems, args.busses, args.from_s, args.to_s, args.pre_roll_s)
+
+
+def _seconds(text: str) -> float:
+    """Read ``83.5`` or ``1:23.5``."""
+    minutes, _, seconds = text.rpartition(":")
+    value = 60.0 * int(minutes or 0) + float(seconds)
+    if not (math.isfinite(value) and value >= 0.0):
+        raise ValueError(text)
+    return value
 
 
 def _roll(args: argparse.Namespace) -> Roll | None:
@@ -124,13 +158,14 @@ def _dry_run(args: argparse.Namespace, face: Face, project: Project, mix: Mix, s
 
     like = None if args.like == "exact" else args.like
     allocation, stored = plan_allocation(project, mix, studio, args.path, like=like)
+    _, first, last = _wanted(args).frames(project, allocation)
     data: dict[str, Any] = {
         "print": None,
         "print_note": "dry run: nothing was rendered",
         "file": None,
         "file_note": "dry run: nothing was rendered",
         "rate_hz": project.rate_hz,
-        "frames": project.frames + math.ceil(allocation.tail_s * project.rate_hz),
+        "frames": last - first,
         "path": args.path,
         "allocation": [
             {"strip": p.strip, "stage": p.stage, "where": p.where, "why": p.why} for p in allocation.placements

@@ -13,6 +13,7 @@ from textual.message import Message
 from textual.screen import ModalScreen
 from textual.worker import Worker
 
+from controller.compiling import tell_compiling
 from controller.events import Accept, Emit, Event, Finding, Progress, Question, Started
 from controller.tui.dialogs import PlanDialog
 
@@ -170,6 +171,7 @@ class Jobs:
             answer: bool | None = self.ask(dialog)
             return bool(answer)
 
+        tell_compiling(emit)
         error: BaseException | None = None
         try:
             job.result = work(emit, accept)

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from cli_line import Line, environment, float_wav, tone
+from cli_line import IN_SHORT, Line, environment, float_wav, tone
 
 import dsp.engine  # its kernels are cached where a user without rights, whom a test plays, may not write
 import hardware.ports.midi
@@ -297,7 +297,7 @@ def test_a_serial_port_that_does_not_exist_lists_those_that_do(line: Line, monke
     said = line.run("recall", "resume", "song", "--yes", "-q")
     assert said.code == 3
     assert 'No serial port "/dev/ttyNOPE". There are: /dev/ttyUSB0.' in said.err
-    line.run("calibrate", "--rig", "small", "--yes")
+    line.run("calibrate", "--rig", "small", "--yes", *IN_SHORT)
     prints = line.folder / "song" / "prints"
     said = line.run("print", "song", "--path", "analog", "--yes", "--hands-done", "-q")
     assert (said.code, list(prints.iterdir())) == (3, [])
@@ -325,7 +325,7 @@ def test_a_serial_device_that_is_silent_or_talks_nonsense(line: Line, fault: str
     assert left - {"desk/master/fader"} == {f"matrix/out0{n}/tie" for n in range(1, 5)}, "it dims while routing is open"
     seen = line.json("recall", "verify", "song", code=code)
     assert {c["state"] for c in seen["controls"] if c["address"].startswith("matrix/")} == {"not-read"}
-    line.run("calibrate", "--rig", "small", "--yes")
+    line.run("calibrate", "--rig", "small", "--yes", *IN_SHORT)
     said = line.run("print", "song", "--path", "analog", "--yes", "--hands-done", "-q")
     assert said.code == code
     assert words in said.sentence
@@ -364,7 +364,7 @@ sys.exit(main(["print", "song", "--path", "analog", "--yes", "--hands-done", "-q
 @POSIX
 def test_a_disk_that_fills_up_in_mid_pass_loses_nothing_recorded(line: Line) -> None:
     line.add_project()
-    line.run("calibrate", "--rig", "small", "--yes", "-q")
+    line.calibrated()
     before = line.files()
     done = subprocess.run(
         [sys.executable, "-c", PRINT_ON_A_SMALL_DISK],

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from cli_line import ROOT, Line, environment, only_object
+from cli_line import IN_SHORT, ROOT, Line, environment, only_object
 
 from controller.cli.main import COMMANDS
 from controller.errors import EXIT_CODES
@@ -137,7 +137,7 @@ def test_a_pass_goes_on_when_nobody_reads_what_it_says(line: Line, monkeypatch: 
             return True
 
     monkeypatch.setattr(sys, "stderr", Closed())
-    told = line.json("calibrate", "--rig", "small", "--yes")
+    told = line.json("calibrate", "--rig", "small", "--yes", *IN_SHORT)
     assert len(told["loops"]) == 4
 
 

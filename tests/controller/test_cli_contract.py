@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cli_line import STEM_FRAMES, Line
+from cli_line import IN_SHORT, STEM_FRAMES, Line
 
 from controller import errors
 from hardware.errors import (
@@ -31,7 +31,7 @@ def test_doctor_lists_checks_with_hints(line: Line, monkeypatch: pytest.MonkeyPa
     from controller import doctor
 
     checks = (doctor.Check("disk", True, "80 GB free"), doctor.Check("jack", False, "not running", "Start it."))
-    monkeypatch.setattr(doctor, "examine", lambda *, warm: doctor.Doctor(True, checks))
+    monkeypatch.setattr(doctor, "examine", lambda *, warm, emit: doctor.Doctor(True, checks))
     told = line.json("doctor")
     assert told["ok"] is True
     assert [set(check) >= {"name", "ok", "detail", "hint"} for check in told["checks"]] == [True, True]
@@ -43,7 +43,7 @@ def test_doctor_lists_checks_with_hints(line: Line, monkeypatch: pytest.MonkeyPa
 def test_doctor_exits_1_when_the_main_job_cannot_run(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
     from controller import doctor
 
-    monkeypatch.setattr(doctor, "examine", lambda *, warm: doctor.Doctor(False, ()))
+    monkeypatch.setattr(doctor, "examine", lambda *, warm, emit: doctor.Doctor(False, ()))
     assert line.run("doctor").code == 1
 
 
@@ -290,7 +290,7 @@ def test_a_dry_recall_lists_the_bytes_by_port(line: Line) -> None:
 )
 def test_nothing_moves_when_nobody_can_accept_the_plan(line: Line, words: tuple[str, ...]) -> None:
     line.add_project()
-    line.run("calibrate", "--rig", "small", "--yes", "-q")
+    line.calibrated()
     before = line.files()
     said = line.run(*words)
     assert (said.code, said.out) == (1, "")
@@ -301,11 +301,11 @@ def test_nothing_moves_when_nobody_can_accept_the_plan(line: Line, words: tuple[
 
 def test_data_goes_to_stdout_and_talk_to_stderr(line: Line) -> None:
     line.add_project()
-    said = line.run("calibrate", "--rig", "small", "--yes")
+    said = line.run("calibrate", "--rig", "small", "--yes", *IN_SHORT)
     assert "desk/ch01" in said.out
     assert "Calibrate" in said.err
     assert "Calibrate" not in said.out
-    quiet = line.run("calibrate", "--rig", "small", "--yes", "-q")
+    quiet = line.run("calibrate", "--rig", "small", "--yes", "-q", *IN_SHORT)
     assert "4 of 4 loops" in said.err
     assert "4 of 4 loops" not in quiet.err
     assert "Turn the monitors down" in quiet.err, "the plan is shown in any case"
@@ -313,7 +313,7 @@ def test_data_goes_to_stdout_and_talk_to_stderr(line: Line) -> None:
 
 def test_a_calibration_with_a_wrong_loop_exits_1(line: Line) -> None:
     line.add_rig("wrong", faults=['kind = "inverted"\nchannel = 2'])
-    told = line.json("calibrate", "--rig", "wrong", "--yes", code=1)
+    told = line.json("calibrate", "--rig", "wrong", "--yes", *IN_SHORT, code=1)
     (problem,) = told["problems"]
     assert set(problem) == {"where", "what", "hint"}
     assert "polarity" in problem["what"]
@@ -322,7 +322,7 @@ def test_a_calibration_with_a_wrong_loop_exits_1(line: Line) -> None:
 
 def test_a_dead_loop_has_no_numbers_but_a_note(line: Line) -> None:
     line.add_rig("wrong", faults=['kind = "dead"\nchannel = 3'])
-    dead = line.json("calibrate", "--rig", "wrong", "--yes", code=1)["loops"][2]
+    dead = line.json("calibrate", "--rig", "wrong", "--yes", *IN_SHORT, code=1)["loops"][2]
     assert (dead["present"], dead["gain_db"], dead["latency_samples"]) == (False, None, None)
     assert dead["gain_db_note"]
 

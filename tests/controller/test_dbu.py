@@ -224,12 +224,8 @@ def test_an_overload_and_a_runaway_stop_the_tone() -> None:
 # A reading through the room: every strip at unity, both returns, what the file of the room says
 
 
-def calibrated(line: Line) -> None:
-    assert line.run("calibrate", "--rig", "small", "--yes").code == 0
-
-
 def test_a_reading_is_filed_with_all_that_follows(line: Line) -> None:
-    calibrated(line)
+    line.calibrated()
     words = ("loops", "dbu", "--rig", "small", "--output", "1", "--accuracy", "0.5%+3digits", "--yes")
     told = line.json(*words, "--reading", "1.2285", "V")
     assert told["reading"].endswith("0001-dbu.json")
@@ -243,7 +239,7 @@ def test_a_reading_is_filed_with_all_that_follows(line: Line) -> None:
 
 
 def test_the_tone_waits_for_the_one_who_reads(line: Line) -> None:
-    calibrated(line)
+    line.calibrated()
     asked: list[str] = []
     heard: list[Event] = []
 
@@ -278,7 +274,7 @@ def test_what_is_typed_is_asked_again_until_it_is_a_reading(line: Line, monkeypa
 
 
 def test_enter_goes_on_to_the_next_line(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
-    calibrated(line)
+    line.calibrated()
     read = ("--output", "1", "--accuracy", "1%", "--reading", "1.5 V", "--yes")
     assert line.run("loops", "dbu", "--rig", "small", *read).code == 0
     monkeypatch.setattr("sys.stdin", Terminal("\n\n\n\n"))
@@ -377,7 +373,7 @@ def test_an_inputs_trim_is_judged_by_what_arrives() -> None:
 def test_trim_once_measures_every_line_that_a_reading_reaches(line: Line) -> None:
     words = ("loops", "trim", "--rig", "small", "--standard", "EBU-R68", "--once", "--yes")
     assert "never been calibrated" in line.run(*words).sentence
-    calibrated(line)
+    line.calibrated()
     assert "No meter has been read" in line.run(*words).sentence
     # What a meter shows of -14 dBFS where full scale is exactly +18 dBu, and 0.3 dB less of the same
     right = math.sqrt(0.6) * 10 ** (4 / 20)
@@ -395,7 +391,7 @@ def test_trim_once_measures_every_line_that_a_reading_reaches(line: Line) -> Non
 
 
 def test_a_hand_is_led_until_the_line_stays_inside(line: Line) -> None:
-    calibrated(line)
+    line.calibrated()
     right = math.sqrt(0.6) * 10 ** (4 / 20)
     line.run("loops", "dbu", "--rig", "small", "--output", "1", "--accuracy", "1%", "--yes", "--reading", f"{right} V")
     watched: list[trim.LineReading] = []

@@ -13,6 +13,8 @@ import pytest
 import hardware.ports.audio
 import hardware.ports.serial
 from controller import doctor
+from controller.events import Emit
+from controller.warming import ROOM, Warmed
 from hardware.errors import AudioUnavailableError
 from hardware.ports.audio import AudioDeviceInfo
 
@@ -24,7 +26,8 @@ class Machine:
         self._monkeypatch = monkeypatch
         self.midi: dict[str, Any] = {"ports": []}
         self.libraries: dict[str, Any] = {}
-        self.kernels: dict[str, Any] = {"seconds": 6.5}
+        self.warmed = Warmed(6.5, ("strip",), {ROOM: 1.5, "reverb": 2.25})
+        self.compilings = 0
         self.asked: list[str] = []
         monkeypatch.setenv("HALFNORMAL_HOME", str(home))
         monkeypatch.chdir(home.parent)
@@ -46,10 +49,14 @@ class Machine:
         self.asked.append(code)
         if "list_midi_ports" in code:
             return self.midi
-        return self.kernels if "MixEngine" in code else self.libraries
+        return self.libraries
+
+    def compile_all(self, emit: Emit) -> Warmed:
+        self.compilings += 1
+        return self.warmed
 
     def examine(self, *, warm: bool = False) -> dict[str, doctor.Check]:
-        self.found = doctor.examine(warm=warm, ask=self.ask)
+        self.found = doctor.examine(warm=warm, ask=self.ask, compile_all=self.compile_all)
         return {check.name: check for check in self.found.checks}
 
 
@@ -147,8 +154,27 @@ def test_looking_makes_no_folder(machine, tmp_path):
 
 def test_kernels_are_compiled_only_when_asked(machine):
     assert "kernels" not in machine.examine()
-    assert not any("MixEngine" in code for code in machine.asked)
-    assert "6.5 s" in machine.examine(warm=True)["kernels"].detail
+    assert machine.compilings == 0
+    kernels = machine.examine(warm=True)["kernels"]
+    assert machine.compilings == 1
+    assert kernels.ok
+    assert "6.5 s" in kernels.detail
+    assert "reverb 2.2 s" in kernels.detail
+    assert "before: strip" in kernels.detail
+
+
+def test_kernels_that_do_not_compile_are_named(machine):
+    machine.warmed = Warmed(2.0, (), {"reverb": 2.0}, {"reverb": "no such type"})
+    kernels = machine.examine(warm=True)["kernels"]
+    assert not kernels.ok
+    assert not machine.found.ok
+    assert kernels.detail == "reverb: no such type"
+
+
+def test_without_its_libraries_nothing_is_compiled(machine):
+    machine.libraries = {"error": "ImportError: llvmlite"}
+    assert "kernels" not in machine.examine(warm=True)
+    assert machine.compilings == 0
 
 
 def test_what_is_printed_as_json_has_the_promised_keys(machine):

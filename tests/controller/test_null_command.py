@@ -5,8 +5,11 @@ Recordings are built from sums of sines evaluated at the times at which they are
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import math
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +75,27 @@ def null(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, d
     return code, json.loads(said.out) if said.out else {"error": said.err}
 
 
+@dataclass(frozen=True)
+class Nulled:
+    """What a null left: its folder and its object."""
+
+    folder: Path
+    data: dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def in_noise(tmp_path_factory: pytest.TempPathFactory) -> Nulled:
+    """A mix against itself in noise of 1e-4, whose level is told."""
+    folder = tmp_path_factory.mktemp("noise")
+    noise_dbfs = 20 * math.log10(1e-4 * math.sqrt(2))
+    write(folder / "a.wav", mix(times()))
+    write(folder / "b.wav", mix(times()) + noise(round(SECONDS * RATE), 1e-4))
+    said = io.StringIO()
+    with contextlib.chdir(folder), contextlib.redirect_stdout(said):
+        main(["null", "a.wav", "b.wav", "--noise", str(noise_dbfs), "--json", "-q"])
+    return Nulled(folder, json.loads(said.getvalue()))
+
+
 def test_a_late_inverted_drifting_copy_is_nulled_and_every_number_has_its_error_bar(folder, capsys):
     write(folder / "a.wav", mix(times()))
     truth = -0.83 * mix(times(delay=431.27, ppm=8.0))
@@ -88,14 +112,16 @@ def test_a_late_inverted_drifting_copy_is_nulled_and_every_number_has_its_error_
     assert 20 * math.log10(np.std(heard)) == pytest.approx(-120.0, abs=0.5)  # the noise that was added, and no more
 
 
-def test_the_audible_copy_of_the_residual_says_how_much_louder_it_is(folder, capsys):
-    write(folder / "a.wav", mix(times()))
-    write(folder / "b.wav", mix(times()) + noise(round(SECONDS * RATE), 1e-4))
-    _, data = null(capsys, "a.wav", "b.wav")
-    quiet, _ = soundfile.read(data["residual_file"], always_2d=True)
-    loud, _ = soundfile.read(data["audition_file"], always_2d=True)
-    assert np.abs(loud - quiet * 10 ** (data["audition_gain_db"] / 20)).max() < 2**-22
+def test_the_audible_copy_of_the_residual_says_how_much_louder_it_is(in_noise):
+    quiet, _ = soundfile.read(in_noise.folder / in_noise.data["residual_file"], always_2d=True)
+    loud, _ = soundfile.read(in_noise.folder / in_noise.data["audition_file"], always_2d=True)
+    assert np.abs(loud - quiet * 10 ** (in_noise.data["audition_gain_db"] / 20)).max() < 2**-22
     assert -7.01 < 20 * math.log10(np.abs(loud).max()) <= -5.99
+
+
+def test_the_gain_of_the_audible_copy_can_be_chosen(folder, capsys):
+    write(folder / "a.wav", mix(times(2.0)))
+    write(folder / "b.wav", mix(times(2.0)) + noise(2 * RATE, 1e-4))
     _, data = null(capsys, "a.wav", "b.wav", "--audition-gain", 20)
     assert data["audition_gain_db"] == 20.0
 
@@ -162,11 +188,8 @@ def test_another_rate_another_length_and_a_mono_file_are_no_obstacle(folder, cap
     assert data["delay_samples"] == pytest.approx(-1.2 * RATE, abs=0.01)
 
 
-def test_the_noise_that_is_left_is_measured_and_the_limit_stands_beside_the_depth(folder, capsys):
-    write(folder / "a.wav", mix(times()))
-    write(folder / "b.wav", mix(times()) + noise(round(SECONDS * RATE), 1e-4))
-    level_dbfs = 20 * math.log10(1e-4 * math.sqrt(2))
-    _, data = null(capsys, "a.wav", "b.wav", "--noise", level_dbfs)
+def test_the_noise_that_is_left_is_measured_and_the_limit_stands_beside_the_depth(in_noise):
+    data = in_noise.data
     assert data["null_depth_db"] == pytest.approx(data["limit_db"], abs=0.5)
     shares = {share["name"]: share["share"]["value"] for share in data["explanation"]["shares"]}
     assert shares["noise"] == pytest.approx(1.0, abs=0.1)

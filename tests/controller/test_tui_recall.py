@@ -73,10 +73,10 @@ class Gate:
 
     async def at(self, state: str, pilot: Pilot[Any]) -> None:
         """Wait until a control has come there and the screen has drawn it."""
-        for _ in range(5000):
+        for _ in range(6000):
             if self.reached[state].is_set():
                 break
-            await pilot.pause()
+            await pilot.pause(0.01)
         await pilot.pause(0.15)
 
 

@@ -80,11 +80,11 @@ async def landed(app: ConsoleApp, pilot: Pilot[Any]) -> None:
 
 async def asked(app: ConsoleApp, pilot: Pilot[Any], dialog: type[Dialog]) -> Dialog:
     """Wait until the running workflow has put a question of this kind on the screen."""
-    for _ in range(2000):
+    for _ in range(6000):  # a pause of its own length would wait for a processor that the workflow keeps busy
         if isinstance(app.screen, dialog) and app.screen.is_mounted:
             await pilot.pause()
             return app.screen
-        await pilot.pause()
+        await pilot.pause(0.01)
     raise AssertionError(f"no {dialog.__name__} came, but {app.screen}")
 
 

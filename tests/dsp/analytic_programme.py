@@ -7,6 +7,8 @@ here is shared with the code under test.
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 
 RATE = 48_000
@@ -37,8 +39,12 @@ class Programme:
         self.amplitude = np.array(amplitude).T
         self.amplitude *= rms / np.sqrt(np.mean(np.sum(np.abs(self.amplitude) ** 2, axis=1) / 2.0))
 
+    @functools.lru_cache(maxsize=8)  # noqa: B019  a handful of programmes, each as long-lived as its module
     def heard(self, frames, delay=0.0, drift=0.0, path=None, rate=RATE, oversampled=1):
-        """Return (channels, frames·oversampled) at the times ``(n − delay − drift·n)/rate``, through ``path(hz)``."""
+        """Return (channels, frames·oversampled) at the times ``(n − delay − drift·n)/rate``, through ``path(hz)``.
+
+        What was heard before is the same array again, read-only.
+        """
         amplitude = self.amplitude if path is None else self.amplitude * path(self.hz)
         step = (1.0 - drift) / (rate * oversampled)
         inner = 4096
@@ -47,7 +53,9 @@ class Programme:
         within = np.exp(turn[:, None] * (np.arange(inner) * step))
         starts = np.exp(turn[:, None] * (np.arange(blocks) * inner * step - delay / rate))
         out = [(row * starts.T) @ within for row in amplitude]
-        return np.real(np.stack(out)).reshape(len(out), -1)[:, : frames * oversampled]
+        heard = np.real(np.stack(out)).reshape(len(out), -1)[:, : frames * oversampled].copy()
+        heard.flags.writeable = False
+        return heard
 
 
 def coupling(corner_hz):

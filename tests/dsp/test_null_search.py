@@ -96,13 +96,13 @@ def test_a_clipped_recording_nulls_where_it_is_not_clipped(song):
 
 
 def tones(times_s, seed, count=40):
-    """Swelling sines at any times, (len(times_s), 2)."""
+    """Swelling sines at any times, (len(times_s), 1)."""
     rng = np.random.default_rng(seed)
-    out = np.zeros((times_s.size, 2))
+    out = np.zeros((times_s.size, 1))
     for hz in np.exp(rng.uniform(np.log(80.0), np.log(10_000.0), count)):
         swell = 0.55 + 0.45 * np.sin(2.0 * np.pi * rng.uniform(0.3, 1.9) * times_s + rng.uniform(0.0, 6.28))
         wave = 0.02 * swell * np.sin(2.0 * np.pi * hz * times_s + rng.uniform(0.0, 6.28))
-        out += wave[:, None] * rng.uniform(0.3, 1.0, 2)
+        out += wave[:, None] * rng.uniform(0.3, 1.0)
     return out
 
 
@@ -112,7 +112,7 @@ WRONG = {
     "another key": lambda: tones(SECOND * 2.0 ** (1.0 / 12.0), 1),
     "another tempo": lambda: tones(SECOND * 1.01, 1),
     "a part that shares little": lambda: tones(SECOND + 2.6, 1),
-    "noise": lambda: np.random.default_rng(8).normal(0.0, 0.1, (SECOND.size, 2)),
+    "noise": lambda: np.random.default_rng(8).normal(0.0, 0.1, (SECOND.size, 1)),
     "another song on the same bass note": lambda: (
         tones(SECOND, 51) + 0.1 * np.sin(2.0 * np.pi * 55.0 * SECOND)[:, None]
     ),

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from dsp.errors import DspError, ShapeError
 from dsp.null.stems import StemRegression, stem_moves
@@ -130,18 +128,18 @@ def test_a_few_spans_tell_nearly_as_much(band):
     assert abs(found["keys"].level_db.value + 0.3) < 4 * found["keys"].level_db.sd
 
 
-@settings(max_examples=10, deadline=None)
-@given(scale=st.sampled_from([0.25, 0.5, 2.0, 4.0]), flip=st.booleans())
-def test_scaling_everything_changes_no_move(scale, flip):
-    factor = -scale if flip else scale
-    band = {name: x[:, : 4 * RATE] for name, x in stems().items()}
-    heard = mixed(band, {"bass": 1.05})
-    plain = stem_moves(band, sum(band.values()), heard, rate_hz=RATE)
-    scaled = {name: factor * x for name, x in band.items()}
-    other = stem_moves(scaled, factor * sum(band.values()), factor * heard, rate_hz=RATE)
-    for one, two in zip(plain.moves, other.moves, strict=True):
-        assert one.level_db.value == pytest.approx(two.level_db.value, abs=1e-9)
-        assert one.moved == two.moved
+@pytest.mark.parametrize("flip", [1.0, -1.0])
+def test_scaling_everything_changes_no_move(band, flip):
+    short = {name: x[:, : 4 * RATE] for name, x in band.items()}
+    heard = mixed(short, {"bass": 1.05})
+    plain = stem_moves(short, sum(short.values()), heard, rate_hz=RATE)
+    for scale in (0.25, 0.5, 2.0, 4.0):
+        factor = flip * scale
+        scaled = {name: factor * x for name, x in short.items()}
+        other = stem_moves(scaled, factor * sum(short.values()), factor * heard, rate_hz=RATE)
+        for one, two in zip(plain.moves, other.moves, strict=True):
+            assert one.level_db.value == pytest.approx(two.level_db.value, abs=1e-9)
+            assert one.moved == two.moved
 
 
 def test_bad_stems_get_one_sentence(band):

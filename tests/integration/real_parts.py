@@ -49,11 +49,22 @@ class JackServer:
 
 
 @functools.cache
-def sweep_dead_servers() -> None:
+def sweep_dead_servers(run: Path) -> None:
     """Free the slots that killed servers keep in shared memory (there are eight), when no server lives.
 
-    Once, before this process knows JACK: it would hold on to the registry that is swept away.
+    Once in a run of the tests, whose folder this is: the first worker sweeps while the others wait. And before this
+    process knows JACK: it would hold on to the registry that is swept away.
     """
+    import fcntl
+
+    with (run / "jack-swept").open("a") as turn:
+        fcntl.flock(turn, fcntl.LOCK_EX)
+        if os.fstat(turn.fileno()).st_size == 0:
+            _sweep()
+            turn.write("once\n")
+
+
+def _sweep() -> None:
     for comm in Path("/proc").glob("[0-9]*/comm"):
         with contextlib.suppress(OSError):
             if comm.read_text().strip() in {"jackd", "jackdbus"}:
@@ -66,7 +77,7 @@ def sweep_dead_servers() -> None:
 def start_jack(folder: Path, label: str) -> JackServer:
     if shutil.which("jackd") is None:
         missing("jackd is not installed (Debian: jackd2)")
-    sweep_dead_servers()
+    sweep_dead_servers(folder.parents[1] if "PYTEST_XDIST_WORKER" in os.environ else folder.parent)
     name = f"hn{os.getpid()}{label}"
     environment = {**os.environ, "JACK_NO_AUDIO_RESERVATION": "1", "JACK_DEFAULT_SERVER": name}
     server = ["jackd", "--no-realtime", "-S", "-n", name, "-d", "dummy"]

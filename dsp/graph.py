@@ -1,0 +1,186 @@
+"""The whole mix as a graph: strips, inserts, sends, busses and side-chains, in step to the sample.
+
+Whatever is late makes everything that meets it wait: shorter ways are delayed, keys too, so that all that is summed
+or compared belongs to one moment of the song. Every output leaves the graph ``latency_frames`` late, no more and no
+less; who writes a file leaves out as many frames at its beginning. Every sample is the same for any block size and any
+number of threads.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dsp.errors import ShapeError
+from dsp.graph_chain import RunningInsert
+from dsp.graph_plan import plan_graph
+from dsp.graph_settings import MAIN, GraphBus, GraphStrip, Insert, Node
+from dsp.graph_stages import CHUNK_FRAMES, Bank, Build, BusStage, Chunk, Stage
+
+__all__ = ["GraphBlock", "MixGraph"]
+
+_MOST_THREADS = 8
+
+
+@dataclass(frozen=True)
+class GraphBlock:
+    """What one block of stems became, everything ``latency_frames`` late.
+
+    ``pre``: every strip before its fader, (n, ch) float32, in the strips' order. ``bus``: the main bus, (n, 2) float64.
+    ``stems``: what the strips asked for feed to their output bus, ``busses``: likewise of the busses, both (n, 2).
+    """
+
+    pre: list[NDArray[np.float32]]
+    bus: NDArray[np.float64]
+    stems: dict[str, NDArray[np.float64]] = field(default_factory=dict)
+    busses: dict[str, NDArray[np.float64]] = field(default_factory=dict)
+
+
+class MixGraph:
+    """A running graph of ``strips`` and ``busses`` at ``rate_hz``.
+
+    Parameters
+    ----------
+    strips, busses
+        A name is used once among the strips, and once among the busses.
+    bus : GraphBus, optional
+        What the main bus does with its sum; left out, the sum itself comes out.
+    threads
+        Left out: the machine's processors, at most eight.
+    start_frame
+        The frame of the song that the first frame of the stems is.
+    stems, with_busses
+        Whose stems (by strip) and whether every bus is wanted in the blocks.
+
+    Attributes
+    ----------
+    latency_frames : int
+        How late every output is.
+    late_frames : dict of str to int
+        What the inserts of each "strip NAME" and "bus NAME" cost, for those that cost something.
+    tail_frames : int
+        How long, after the last sample of the stems, something may still come (latency not counted).
+    non_finite : dict of str to int
+        How many samples of each strip were not finite and became 0, for those that had any.
+
+    Raises
+    ------
+    DspError
+        A feed, key or ``minus`` names what is not there, a name is used twice, the mix feeds itself, or an effect
+        cannot be built.
+    """
+
+    def __init__(
+        self,
+        strips: Sequence[GraphStrip],
+        busses: Sequence[GraphBus] = (),
+        bus: GraphBus | None = None,
+        *,
+        rate_hz: float,
+        threads: int | None = None,
+        start_frame: int = 0,
+        stems: Collection[str] = (),
+        with_busses: bool = False,
+    ) -> None:
+        self.strips = tuple(strips)
+        self.rate_hz = rate_hz
+        self.non_finite: dict[str, int] = {}
+        self._position = 0
+        wanted = min(os.cpu_count() or 1, _MOST_THREADS) if threads is None else threads
+        self._pool = ThreadPoolExecutor(wanted, "mix") if wanted > 1 and any(s.inserts for s in strips) else None
+        chains: dict[str, list[RunningInsert]] = {}
+
+        def started(node: str, insert: Insert, channels: int) -> tuple[int, int]:
+            running = RunningInsert(insert, channels, rate_hz=rate_hz, start_frame=start_frame)
+            chains.setdefault(node, []).append(running)
+            return running.latency_frames, running.tail_frames
+
+        plan = plan_graph(self.strips, busses, bus if bus is not None else GraphBus(), started)
+        for name, chain in chains.items():
+            for running, place in zip(chain, plan.nodes[name].places, strict=True):
+                running.stand(place)
+        self.latency_frames = plan.latency_frames(with_busses=with_busses)
+        self.tail_frames = plan.tail_frames
+        self.late_frames = plan.late_frames
+        nodes: tuple[Node, ...] = (*plan.strips, *plan.busses.values())
+        self._keys = frozenset(insert.key for node in nodes for insert in node.inserts if insert.key)
+        self._busses = tuple(plan.busses)
+        self._stems = [strip.name for strip in self.strips if strip.name in stems and strip.on_bus]
+        self._leaving = [name for name, b in plan.busses.items() if name == MAIN or (with_busses and b.feeds)]
+        build = Build(plan, chains, rate_hz, start_frame, wanted, self.latency_frames, stems, with_busses)
+        self._stages: list[Stage] = [
+            BusStage(step, build) if step.bus else Bank(step, build, self._pool) for step in plan.steps
+        ]
+
+    def process(self, stems: Sequence[NDArray[np.float32]]) -> GraphBlock:
+        """Mix the next block of every stem, each (n, ch) float32 with one n for all, in the strips' order.
+
+        A sample that is not finite becomes 0. Raises ShapeError for a wrong number of stems or a wrong shape; nothing
+        has been processed then.
+        """
+        frames = self._check(stems)
+        clean = [self._clean(strip.name, stem) for strip, stem in zip(self.strips, stems, strict=True)]
+        pre = [np.empty(stem.shape, np.float32) for stem in clean]
+        chunks: list[Chunk] = []
+        for start in range(0, frames, CHUNK_FRAMES):
+            stop = min(start + CHUNK_FRAMES, frames)
+            chunk = Chunk(
+                self._position,
+                stop - start,
+                [stem[start:stop] for stem in clean],
+                [block[start:stop] for block in pre],
+                {name: np.zeros((2, stop - start)) for name in self._busses},
+                self._keys,
+            )
+            for stage in self._stages:
+                stage.run(chunk)
+            chunks.append(chunk)
+            self._position += stop - start
+        busses = _joined([chunk.outputs for chunk in chunks], self._leaving)
+        bus = busses.pop(MAIN)
+        return GraphBlock(pre, bus, _joined([chunk.stems for chunk in chunks], self._stems), busses)
+
+    def _check(self, stems: Sequence[NDArray[np.float32]]) -> int:
+        if len(stems) != len(self.strips):
+            raise ShapeError(f"the mix has {len(self.strips)} strips, but {len(stems)} stems were given")
+        frames = len(stems[0]) if stems else 0
+        for strip, stem in zip(self.strips, stems, strict=True):
+            if stem.shape != (frames, strip.channels):
+                raise ShapeError(f"strip {strip.name!r} takes ({frames}, {strip.channels}), not {stem.shape}")
+        return frames
+
+    def _clean(self, name: str, stem: NDArray[np.float32]) -> NDArray[np.float32]:
+        finite = np.isfinite(stem)
+        if finite.all():
+            return stem
+        self.non_finite[name] = self.non_finite.get(name, 0) + int(finite.size - np.count_nonzero(finite))
+        return np.where(finite, stem, np.float32(0.0))
+
+    def close(self) -> None:
+        """End the threads; the graph goes on working with one."""
+        for stage in self._stages:
+            stage.close()
+        if self._pool is not None:
+            self._pool.shutdown()
+            self._pool = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _joined(parts: Sequence[dict[str, NDArray[np.float64]]], names: Sequence[str]) -> dict[str, NDArray[np.float64]]:
+    if len(parts) == 1:
+        return dict(parts[0])
+    return {name: np.concatenate([np.zeros((0, 2)), *(part[name] for part in parts)]) for name in names}
