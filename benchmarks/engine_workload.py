@@ -70,7 +70,7 @@ def _stem(number: int, size: Size, channels: int) -> NDArray[np.float32]:
     return audio
 
 
-def _settings(index: int) -> dict[str, Any]:
+def settings_of(index: int) -> dict[str, Any]:
     """Return the settings of one strip, spread evenly over their ranges by steps that share no factor."""
 
     def spread(step: int, low: float, high: float) -> float:
@@ -151,7 +151,7 @@ def write_workload(name: str, folder: Path) -> Path:
     manifest = {
         "rate_hz": size.rate_hz,
         "seconds": size.seconds,
-        "strips": [strip | _settings(index) for index, strip in enumerate(strips)],
+        "strips": [strip | settings_of(index) for index, strip in enumerate(strips)],
         "reverb": REVERB,
         "bus": BUS,
     }
