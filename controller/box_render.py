@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -17,6 +17,7 @@ from controller.print_parts import Part, PartWriter
 from controller.project import Project, StemReader
 from dsp.graph import GraphBlock, MixGraph
 from dsp.graph_settings import GraphStrip
+from dsp.processor import STEP_FRAMES
 
 if TYPE_CHECKING:
     import numpy as np
@@ -66,7 +67,8 @@ class Wanted:
             )
         if self.pre_roll_s is None:
             return 0, first, last
-        return max(0, first - round(self.pre_roll_s * project.rate_hz)), first, last
+        begin = max(0, first - round(self.pre_roll_s * project.rate_hz))
+        return begin - begin % STEP_FRAMES, first, last
 
 
 class Rendering:
@@ -97,6 +99,7 @@ class Rendering:
 class BoxMix:
     """The strips of an allocation rendered from the project's stems, from frame ``begin`` of the song on.
 
+    ``pre`` are the strips whose signals before the fader are wanted.
     ``levels_dbfs`` holds the peak of every strip after its fader in the newest block.
     """
 
@@ -107,6 +110,7 @@ class BoxMix:
         *,
         itb: bool,
         begin: int = 0,
+        pre: Collection[str] = (),
         stems: Sequence[str] = (),
         with_busses: bool = False,
     ) -> None:
@@ -119,6 +123,7 @@ class BoxMix:
             allocation.bus_itb if itb else None,
             rate_hz=project.rate_hz,
             start_frame=begin,
+            pre=pre,
             stems=stems,
             with_busses=with_busses,
         )
@@ -128,7 +133,7 @@ class BoxMix:
     def read(self, frames: int) -> GraphBlock:
         """Return the next frames of the song."""
         block = self._rendering.read(frames)
-        self.levels_dbfs = strip_levels(block, self._strips)
+        self.levels_dbfs = strip_levels(self.graph.peaks(), self._strips)
         return block
 
     def skip(self, frames: int) -> None:
@@ -149,13 +154,10 @@ class BoxMix:
         self.close()
 
 
-def strip_levels(block: GraphBlock, strips: Sequence[GraphStrip]) -> dict[str, float]:
-    """Return the peak of every strip after its fader [dBFS], for meters."""
-    import numpy as np
-
+def strip_levels(peaks_of: Sequence[NDArray[np.float32]], strips: Sequence[GraphStrip]) -> dict[str, float]:
+    """Return the peak of every strip after its fader [dBFS] from those before it, for meters."""
     levels = {}
-    for strip, pre in zip(strips, block.pre, strict=True):
-        peaks = np.abs(pre).max(axis=0, initial=0.0)
+    for strip, peaks in zip(strips, peaks_of, strict=True):
         loudest = max(float(peak) * max(gains) for peak, gains in zip(peaks, strip.gains, strict=True))
         levels[strip.name] = max(gain_to_db(loudest), METER_FLOOR_DBFS)
     return levels

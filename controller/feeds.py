@@ -37,7 +37,7 @@ class FeedSource:
         start: int = 0,
         rate_hz: int,
     ) -> None:
-        self._box = BoxMix(project, allocation, itb=False)
+        self._box = BoxMix(project, allocation, itb=False, pre=[route.strip for route in allocation.routes])
         self._index = {s.name: i for i, s in enumerate(allocation.feeds)}
         self._routes = allocation.routes
         self._pair = allocation.box_pair
@@ -67,8 +67,9 @@ class FeedSource:
         out = np.zeros((frames + late, self._outputs))
         out[:late] += self._late
         for route in self._routes:
-            signal = block.pre[self._index[route.strip]][:, route.channel]
-            self._add(out, route, signal)
+            signal = block.pre[self._index[route.strip]]
+            assert signal is not None  # noqa: S101 - it was asked for
+            self._add(out, route, signal[:, route.channel])
         for side, route in enumerate(self._pair or ()):
             self._add(out, route, block.bus[:, side])
         self._late = out[frames:]

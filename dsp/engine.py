@@ -17,10 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dsp.bank import BankStrip, StripBank, StripSound
-from dsp.dynamics import Compressor, compressor_row
+from dsp.dynamics import Compressor
 from dsp.errors import DspError, ShapeError
-from dsp.filters import Band, Biquad, cascade, sections, state_space
+from dsp.filters import Band, Biquad, sections
 from dsp.kernels.compiled import library
+from dsp.lane_rows import MOST_SECTIONS, WORDS, Way, led_by, rows_of, sound_numbers
 from dsp.processor import STEP_FRAMES
 from dsp.space import Reverb, ReverbSettings
 
@@ -38,7 +39,9 @@ __all__ = [
 ]
 
 _SLICE_FRAMES = 128
-"""Frames the bus works on at once."""
+
+_CHUNK_FRAMES = 8192
+"""Frames of the bus for which the numbers that move are made at once."""
 
 Automation = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 """Gains that move: given K moments since the start [s], the linear gains there. A pure function.
@@ -101,20 +104,22 @@ class BusSettings:
 class MixBlock:
     """What one block of stems became.
 
-    ``pre``: every strip after trim … compressor and before its fader, (n, ch) float32, in the strips' order.
-    ``bus``: the sum of the strips that are on the bus, and the reverb, (n, 2) float64. ``pre`` is valid until the next
-    block.
+    ``pre``: every strip after trim … compressor and before its fader, (n, ch) float32, in the strips' order. ``bus``:
+    the sum of the strips that are on the bus, and the reverb, (n, 2) float64. ``peaks``: the largest magnitude of every
+    channel of ``pre``, strip after strip. All but ``peaks`` are valid until the next block.
     """
 
     pre: list[NDArray[np.float32]]
     bus: NDArray[np.float64]
+    peaks: NDArray[np.float32]
 
 
 class MixEngine:
     """A running mix of ``strips`` at ``rate_hz``.
 
     ``threads=None`` takes the machine's processors, at most eight. Use as a context manager, or call ``close``, to end
-    the threads early. Raises DspError where a band cannot be built at this rate.
+    the threads early. ``pre=False``: the blocks' ``pre`` is left out. Raises DspError where a band cannot be built at
+    this rate.
     """
 
     def __init__(
@@ -124,11 +129,13 @@ class MixEngine:
         reverb: ReverbSettings | None = None,
         rate_hz: float,
         threads: int | None = None,
+        pre: bool = True,
     ) -> None:
         self.strips = tuple(strips)
         self.rate_hz = rate_hz
-        self._bank = StripBank([_bank_strip(s, rate_hz) for s in self.strips], 4, rate_hz, threads)
+        self._bank = StripBank([_bank_strip(s, rate_hz, pre) for s in self.strips], 4, rate_hz, threads)
         self._reverb = None if reverb is None else Reverb(reverb, rate_hz)
+        self._bus = np.zeros((0, 2))
 
     @property
     def tail_frames(self) -> int:
@@ -147,7 +154,12 @@ class MixEngine:
         sums, pre = self._bank.process(stems)
         if self._reverb is not None:
             self._reverb.add(sums[2:], sums[:2], sums.shape[1])
-        return MixBlock([block for block in pre if block is not None], sums[:2].T.copy())
+        frames = sums.shape[1]
+        if len(self._bus) < frames:
+            self._bus = np.zeros((frames, 2))
+        bus = self._bus[:frames]
+        bus[:, 0], bus[:, 1] = sums[0], sums[1]
+        return MixBlock([block for block in pre if block is not None], bus, self._bank.peaks())
 
     def close(self) -> None:
         """End the threads; the engine goes on working with one."""
@@ -162,16 +174,22 @@ class MixEngine:
         self.close()
 
 
-def strip_sound(settings: StripSettings, rate_hz: float) -> StripSound:
-    """Return what ``settings`` does to a strip's sound, for ``StripBank``. Raises DspError for a band above Nyquist."""
-    bands = (None if settings.hpf_hz is None else Band("high_pass", float(settings.hpf_hz)), *settings.bands)
+def _slots(bands: Sequence[Band | None], rate_hz: float) -> tuple[Biquad | None, ...]:
+    """Return the sections of ``bands``; one that does nothing keeps a place."""
     slots: list[Biquad | None] = []
     for band in bands:
         slots += [None] if band is None or band.is_flat else sections(band, float(rate_hz))
-    return StripSound(settings.trim_db, settings.polarity_inverted, tuple(slots), settings.compressor)
+    return tuple(slots)
 
 
-def _bank_strip(settings: StripSettings, rate_hz: float) -> BankStrip:
+def strip_sound(settings: StripSettings, rate_hz: float) -> StripSound:
+    """Return what ``settings`` does to a strip's sound, for ``StripBank``. Raises DspError for a band above Nyquist."""
+    high_pass = None if settings.hpf_hz is None else Band("high_pass", float(settings.hpf_hz))
+    slots = _slots((high_pass, *settings.bands), rate_hz)
+    return StripSound(settings.trim_db, settings.polarity_inverted, slots, settings.compressor)
+
+
+def _bank_strip(settings: StripSettings, rate_hz: float, pre: bool) -> BankStrip:
     """Return the strip as the bank knows it; destinations are left, right, reverb left, reverb right."""
     on, send = float(settings.on_bus), settings.send
 
@@ -188,18 +206,12 @@ def _bank_strip(settings: StripSettings, rate_hz: float) -> BankStrip:
         settings.channels,
         strip_sound(settings, rate_hz),
         None if settings.automation is None else moving(settings.automation),
-        wants_pre=True,
+        wants_pre=pre,
     )
 
 
-def _knots(position: int, frames: int) -> tuple[NDArray[np.int64], int]:
-    """Return the frames between which gains go straight, around ``frames`` frames from ``position``.
-
-    The second number says how many frames after the first of them ``position`` lies.
-    """
-    first, offset = divmod(position, STEP_FRAMES)
-    last = (position + frames - 1) // STEP_FRAMES + 1
-    return np.arange(first, last + 1, dtype=np.int64) * STEP_FRAMES, offset
+def _bus_sound(settings: BusSettings, rate_hz: float) -> StripSound:
+    return StripSound(sections=_slots(settings.bands, rate_hz), compressor=settings.compressor)
 
 
 class BusProcessor:
@@ -209,19 +221,49 @@ class BusProcessor:
         self.settings = settings
         self._rate_hz = rate_hz
         self._run = library("bus").run_bus
-        rows = [state_space(section) for section in cascade(None, settings.bands, rate_hz)]
-        self._sections = np.array(rows).reshape(len(rows), 9)
-        self._states = np.zeros((len(rows), 4))
-        self._compressor = compressor_row(settings.compressor, rate_hz)
-        self._reduction = np.zeros(1)
-        self._work = np.zeros((3, _SLICE_FRAMES))
-        self._fader = 10.0 ** (settings.fader_db / 20.0)
         self._position = 0
+        self._moved = settings.automation is not None
+        sound = _bus_sound(settings, rate_hz)
+        self._sections = len(sound.sections)
+        self._compresses = sound.compresses
+        self._sound = Way(sound_numbers(sound, sound.sections, rate_hz, trimmed=True))
+        self._fader = Way(np.array([_linear(settings.fader_db)]))
+        self._rows, self._faders = self._numbers(2)
+        self._links = np.full(2, -1, dtype=np.int64).view(np.float64)
+        self._states = np.zeros((2 + 2 * MOST_SECTIONS, 2))
+        self._scratch = np.zeros(2 * (2 * _SLICE_FRAMES + 2 * WORDS + 2))
+        self._bind()
 
     @property
     def reduction_db(self) -> float:
         """Current gain reduction of the bus compressor, dB, 0 or below."""
-        return float(self._reduction[0])
+        return 20.0 * math.log10(2.0) * float(self._states[0, 0])
+
+    def change(self, settings: BusSettings, frames: int) -> None:
+        """Go to ``settings`` over the next ``frames`` frames, at least one step, without a click.
+
+        Bands keep their places. Raises DspError for a band that cannot be built at this rate; nothing has changed then.
+        """
+        sound = _bus_sound(settings, self._rate_hz)
+        numbers = sound_numbers(sound, sound.sections, self._rate_hz, trimmed=True)
+        self._sound.go(numbers, self._position, frames, led_by)
+        self._fader.go(np.array([_linear(settings.fader_db)]), self._position, frames)
+        self.settings = settings
+        self._sections = max(self._sections, len(sound.sections))
+        self._compresses |= sound.compresses
+
+    def _numbers(self, frames: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return the rows and the faders at the knots around the next ``frames`` frames."""
+        first, offset = divmod(self._position, STEP_FRAMES)
+        knots = np.arange(first, first + max(offset + frames - 1, 0) // STEP_FRAMES + 2)
+        automation = self.settings.automation
+        faders = self._fader.at(knots) if automation is None else automation(knots * STEP_FRAMES / self._rate_hz)
+        sides = np.ones(2)
+        return rows_of(self._sound.at(knots))[:, :, None] * sides, faders.reshape(-1, 1, 1) * sides
+
+    def _bind(self) -> None:
+        arrays = (self._rows, self._faders, self._links, self._states, self._scratch)
+        self._call = self._run.bind(*[None] * 5, *arrays, None)
 
     def process(self, block: NDArray[np.float64] | NDArray[np.float32]) -> NDArray[np.float64]:
         """Return the next (n, 2) of the bus as float64. Raises ShapeError for another shape."""
@@ -229,24 +271,23 @@ class BusProcessor:
             raise ShapeError(f"the bus takes (frames, 2), not {block.shape}")
         x = np.require(block, dtype=np.float64, requirements=["C", "W"])
         out = np.empty_like(x)
-        self._run(
-            x,
-            self._position,
-            self._sections,
-            self._states,
-            self._compressor,
-            self._reduction,
-            self._work,
-            out,
-        )
-        if self.settings.automation is not None:
-            at, offset = _knots(self._position, len(x))
-            frames = at[0] + offset + np.arange(len(x))
-            out *= np.interp(frames, at, self.settings.automation(at / self._rate_hz))[:, None]
-        elif self._fader != 1.0:
-            out *= self._fader
-        self._position += len(x)
+        for start in range(0, len(x), _CHUNK_FRAMES):
+            piece = x[start : start + _CHUNK_FRAMES]
+            moves = self._sound.moves(self._position) or self._fader.moves(self._position)
+            moves |= self.settings.automation is not None
+            if moves or self._moved:  # once more where all has arrived
+                self._rows, self._faders = self._numbers(len(piece))
+                self._bind()
+            self._moved = moves
+            self._call(self._position, self._sections, self._compresses, moves, piece, out[start : start + len(piece)])
+            self._position += len(piece)
         return out
+
+
+def _linear(level_db: float) -> float:
+    """Return the gain of a level, 0 for −∞ dB."""
+    gain: float = 10.0 ** (level_db / 20.0)
+    return gain
 
 
 def warm(rate_hz: float = 48_000.0) -> None:

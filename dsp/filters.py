@@ -26,8 +26,10 @@ __all__ = [
     "BUTTERWORTH_Q",
     "Band",
     "Biquad",
+    "analog_power",
     "analog_response",
     "cascade",
+    "check_rate",
     "response",
     "sections",
     "shelf_q",
@@ -139,6 +141,26 @@ def analog_response(band: Band, freqs_hz: ArrayLike) -> NDArray[np.complex128]:
     return h
 
 
+def analog_power(band: Band, freqs_hz: ArrayLike) -> NDArray[np.float64]:
+    """Return |H(j2πf)|² of the analog prototype at ``freqs_hz``."""
+    x = (np.asarray(freqs_hz, dtype=np.float64) / band.freq_hz) ** 2
+    power = np.ones(x.shape)
+    for num, den in _prototype(band):
+        power *= ((num[2] - num[0] * x) ** 2 + num[1] ** 2 * x) / ((den[2] - den[0] * x) ** 2 + den[1] ** 2 * x)
+    return power
+
+
+def check_rate(band: Band, rate_hz: float) -> None:
+    """Raise DspError if ``band`` has no digital sections at ``rate_hz``."""
+    if not (math.isfinite(rate_hz) and rate_hz >= 8000.0):
+        raise DspError(f"sample rate {rate_hz} Hz is below 8000 Hz or not a number")
+    if band.freq_hz > _HIGHEST_RATIO * rate_hz:
+        raise DspError(
+            f"a {band.kind.replace('_', ' ')} at {band.freq_hz:g} Hz cannot be built at {rate_hz:g} Hz",
+            hint=f"the highest possible is {_HIGHEST_RATIO * rate_hz:g} Hz",
+        )
+
+
 @lru_cache(maxsize=4096)
 def sections(band: Band, rate_hz: float) -> tuple[Biquad, ...]:
     """Return the digital sections whose product follows ``band``'s analog magnitude up to 20 kHz.
@@ -148,13 +170,7 @@ def sections(band: Band, rate_hz: float) -> tuple[Biquad, ...]:
     upper octave: shelves of Q > 2 (0.6 dB at Q 5, 4 dB at Q 40) and high passes of Q > 5 (1.3 dB at Q 40 and 18 kHz).
     Raises DspError for a frequency above 0.49 of the sample rate.
     """
-    if not (math.isfinite(rate_hz) and rate_hz >= 8000.0):
-        raise DspError(f"sample rate {rate_hz} Hz is below 8000 Hz or not a number")
-    if band.freq_hz > _HIGHEST_RATIO * rate_hz:
-        raise DspError(
-            f"a {band.kind.replace('_', ' ')} at {band.freq_hz:g} Hz cannot be built at {rate_hz:g} Hz",
-            hint=f"the highest possible is {_HIGHEST_RATIO * rate_hz:g} Hz",
-        )
+    check_rate(band, rate_hz)
     if band.kind == "all_pass":
         return (_all_pass(2.0 * math.pi * band.freq_hz / rate_hz, band.q),)
     if band.kind in _GAIN_KINDS and band.gain_db < 0.0:

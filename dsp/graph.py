@@ -8,9 +8,9 @@ number of threads.
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Collection, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
@@ -33,11 +33,12 @@ _MOST_THREADS = 8
 class GraphBlock:
     """What one block of stems became, everything ``latency_frames`` late.
 
-    ``pre``: every strip before its fader, (n, ch) float32, in the strips' order. ``bus``: the main bus, (n, 2) float64.
-    ``stems``: what the strips asked for feed to their output bus, ``busses``: likewise of the busses, both (n, 2).
+    ``pre``: in the strips' order, before their faders, (n, ch) float32; None for those that were not asked for.
+    ``bus``: the main bus, (n, 2) float64. ``stems``: what the strips asked for feed to their output bus, ``busses``:
+    likewise of the busses, both (n, 2).
     """
 
-    pre: list[NDArray[np.float32]]
+    pre: list[NDArray[np.float32] | None]
     bus: NDArray[np.float64]
     stems: dict[str, NDArray[np.float64]] = field(default_factory=dict)
     busses: dict[str, NDArray[np.float64]] = field(default_factory=dict)
@@ -55,9 +56,9 @@ class MixGraph:
     threads
         Left out: the machine's processors, at most eight.
     start_frame
-        The frame of the song that the first frame of the stems is.
-    stems, with_busses
-        Whose stems (by strip) and whether every bus is wanted in the blocks.
+        The frame of the song that the first frame of the stems is; a multiple of STEP_FRAMES where gains move.
+    pre, stems, with_busses
+        The strips whose signals before the fader, and whose stems, are wanted in the blocks; and whether every bus is.
 
     Attributes
     ----------
@@ -86,6 +87,7 @@ class MixGraph:
         rate_hz: float,
         threads: int | None = None,
         start_frame: int = 0,
+        pre: Collection[str] = (),
         stems: Collection[str] = (),
         with_busses: bool = False,
     ) -> None:
@@ -94,7 +96,6 @@ class MixGraph:
         self.non_finite: dict[str, int] = {}
         self._position = 0
         wanted = min(os.cpu_count() or 1, _MOST_THREADS) if threads is None else threads
-        self._pool = ThreadPoolExecutor(wanted, "mix") if wanted > 1 and any(s.inserts for s in strips) else None
         chains: dict[str, list[RunningInsert]] = {}
 
         def started(node: str, insert: Insert, channels: int) -> tuple[int, int]:
@@ -114,10 +115,11 @@ class MixGraph:
         self._busses = tuple(plan.busses)
         self._stems = [strip.name for strip in self.strips if strip.name in stems and strip.on_bus]
         self._leaving = [name for name, b in plan.busses.items() if name == MAIN or (with_busses and b.feeds)]
-        build = Build(plan, chains, rate_hz, start_frame, wanted, self.latency_frames, stems, with_busses)
-        self._stages: list[Stage] = [
-            BusStage(step, build) if step.bus else Bank(step, build, self._pool) for step in plan.steps
-        ]
+        self._pre = frozenset(pre)
+        build = Build(
+            plan, chains, rate_hz, start_frame, wanted, self.latency_frames, self._pre, stems, self._keys, with_busses
+        )
+        self._stages: list[Stage] = [BusStage(step, build) if step.bus else Bank(step, build) for step in plan.steps]
 
     def process(self, stems: Sequence[NDArray[np.float32]]) -> GraphBlock:
         """Mix the next block of every stem, each (n, ch) float32 with one n for all, in the strips' order.
@@ -126,8 +128,12 @@ class MixGraph:
         has been processed then.
         """
         frames = self._check(stems)
-        clean = [self._clean(strip.name, stem) for strip, stem in zip(self.strips, stems, strict=True)]
-        pre = [np.empty(stem.shape, np.float32) for stem in clean]
+        with np.errstate(invalid="ignore", over="ignore"):
+            clean = [self._clean(strip.name, stem) for strip, stem in zip(self.strips, stems, strict=True)]
+        pre = [
+            np.empty(stem.shape, np.float32) if strip.name in self._pre else None
+            for strip, stem in zip(self.strips, clean, strict=True)
+        ]
         chunks: list[Chunk] = []
         for start in range(0, frames, CHUNK_FRAMES):
             stop = min(start + CHUNK_FRAMES, frames)
@@ -135,7 +141,7 @@ class MixGraph:
                 self._position,
                 stop - start,
                 [stem[start:stop] for stem in clean],
-                [block[start:stop] for block in pre],
+                [None if block is None else block[start:stop] for block in pre],
                 {name: np.zeros((2, stop - start)) for name in self._busses},
                 self._keys,
             )
@@ -157,19 +163,22 @@ class MixGraph:
         return frames
 
     def _clean(self, name: str, stem: NDArray[np.float32]) -> NDArray[np.float32]:
-        finite = np.isfinite(stem)
-        if finite.all():
+        # One sum tells of any sample that is no number, and costs a third of looking at each.
+        if math.isfinite(np.add.reduce(stem, axis=None)):
             return stem
+        finite = np.isfinite(stem)
         self.non_finite[name] = self.non_finite.get(name, 0) + int(finite.size - np.count_nonzero(finite))
         return np.where(finite, stem, np.float32(0.0))
+
+    def peaks(self) -> list[NDArray[np.float32]]:
+        """Return every strip's peaks per channel before its fader since this was last asked, for meters."""
+        found = dict(one for stage in self._stages if isinstance(stage, Bank) for one in stage.peaks())
+        return [found[index] for index in range(len(self.strips))]
 
     def close(self) -> None:
         """End the threads; the graph goes on working with one."""
         for stage in self._stages:
             stage.close()
-        if self._pool is not None:
-            self._pool.shutdown()
-            self._pool = None
 
     def __enter__(self) -> Self:
         return self

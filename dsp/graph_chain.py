@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,7 @@ from dsp.graph_plan import Place
 from dsp.graph_settings import Insert
 from dsp.processor import STEP_FRAMES, Block
 
-__all__ = ["RunningInsert", "run_chain"]
+__all__ = ["RunningInsert"]
 
 
 class RunningInsert:
@@ -34,6 +34,7 @@ class RunningInsert:
         """The longest while its parameters move."""
         self._moves = self._begins = bool(insert.moves)
         self._song = start_frame
+        self._done = 0
         self._wait = self._key_wait = History(0, channels)
         if self._moves:
             self._try(rate_hz)
@@ -55,19 +56,21 @@ class RunningInsert:
         self._key_wait = History(place.key_wait_frames, place.key_channels)
 
     def process(self, block: Block, position: int, keys: Mapping[str, Block]) -> None:
-        """Process the next block in place; ``position`` is its first frame, from the graph's start."""
+        """Process the next block in place; ``keys`` begin at frame ``position`` from the graph's start."""
         if self._wait.reach:
             block[:] = self._wait.late(block)
         key: NDArray[np.float32] | None = None
         if self._insert.key:
-            key = np.ascontiguousarray(self._key_wait.late(keys[self._insert.key]))
+            begin = self._done - position
+            key = np.ascontiguousarray(self._key_wait.late(keys[self._insert.key][begin : begin + len(block)]))
         done = 0
         while done < len(block):
             size = len(block) - done
             if self._moves:
-                size = min(size, self._tell(position + done + self._song, size))
+                size = min(size, self._tell(self._done + done + self._song, size))
             self._processor.process(block[done : done + size], None if key is None else key[done : done + size])
             done += size
+        self._done += len(block)
 
     def _tell(self, song: int, frames: int) -> int:
         """Tell the effect where to be at the next knot; return how many frames it can run until something is due."""
@@ -81,9 +84,3 @@ class RunningInsert:
             self._told = wanted
         self._begins = False
         return due - song
-
-
-def run_chain(chain: Sequence[RunningInsert], block: Block, position: int, keys: Mapping[str, Block]) -> None:
-    """Process the next block in place through one insert after the other."""
-    for insert in chain:
-        insert.process(block, position, keys)

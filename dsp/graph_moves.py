@@ -1,7 +1,7 @@
 """Automation in a graph, on the song's time line: gains that go from knot to knot, settings that go from step to step.
 
-Gains have a knot at every 64th frame of the song. An insert's parameters have one there too, and at every breakpoint,
-rounded to 16 frames: the next knot's settings are what the insert is told to reach by then.
+Gains have a knot at every 16th frame of the song. An insert's parameters have one at every 64th, and at every
+breakpoint, rounded to 16 frames: the next knot's settings are what the insert is told to reach by then.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from dsp.processor import STEP_FRAMES, Parameter, Settings
 __all__ = ["KNOT_FRAMES", "Ride", "ramp"]
 
 KNOT_FRAMES = 64
-"""Frames of the song between two knots."""
+"""Frames of the song between two knots of an insert's parameters."""
 
 
 def ramp(automation: Automation, song: int, frames: int, rate_hz: float) -> NDArray[np.float64]:
     """Return the gains at ``frames`` frames from frame ``song`` of the song on, (frames, …)."""
-    first = song // KNOT_FRAMES
-    count = (song + frames - 1) // KNOT_FRAMES + 2 - first
-    knots = automation((first + np.arange(count)) * KNOT_FRAMES / rate_hz)
-    at = np.arange(song - first * KNOT_FRAMES, song - first * KNOT_FRAMES + frames)
-    knot = at // KNOT_FRAMES
-    share = ((at - knot * KNOT_FRAMES) / KNOT_FRAMES).reshape(-1, *(1,) * (knots.ndim - 1))
+    first = song // STEP_FRAMES
+    count = (song + frames - 1) // STEP_FRAMES + 2 - first
+    knots = automation((first + np.arange(count)) * STEP_FRAMES / rate_hz)
+    at = np.arange(song - first * STEP_FRAMES, song - first * STEP_FRAMES + frames)
+    knot = at // STEP_FRAMES
+    share = ((at - knot * STEP_FRAMES) / STEP_FRAMES).reshape(-1, *(1,) * (knots.ndim - 1))
     gains: NDArray[np.float64] = knots[knot] + (knots[knot + 1] - knots[knot]) * share
     return gains
 

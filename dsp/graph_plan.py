@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from dsp.errors import DspError
 from dsp.graph_settings import MAIN, REVERB, GraphBus, GraphStrip, Insert, Node, levels, with_minus
+from dsp.processor import STEP_FRAMES
 
 __all__ = ["Cost", "GraphPlan", "NodePlan", "Place", "Step", "plan_graph"]
 
@@ -49,7 +50,10 @@ class NodePlan:
 
 @dataclass(frozen=True)
 class Step:
-    """What runs at once: strips that wait for the same, by index, or one bus. It hands on ``leaves_frames`` late."""
+    """What runs at once: strips that wait for the same, by index, or one bus. It hands on ``leaves_frames`` late.
+
+    Strips leave at whole steps, so that the knots of their gains lie on the song's.
+    """
 
     strips: tuple[int, ...]
     bus: str
@@ -58,12 +62,13 @@ class Step:
 
 @dataclass(frozen=True)
 class GraphPlan:
-    """The whole plan: nodes by "strip NAME" and "bus NAME", steps in order."""
+    """The whole plan: nodes by "strip NAME" and "bus NAME", steps in order; ``keys``: how late each is as a key."""
 
     strips: tuple[GraphStrip, ...]
     busses: dict[str, GraphBus]
     nodes: dict[str, NodePlan] = field(default_factory=dict)
     steps: list[Step] = field(default_factory=list)
+    keys: dict[str, int] = field(default_factory=dict)
 
     def latency_frames(self, *, with_busses: bool = False) -> int:
         """Return how late the last of the outputs is: of strips and main bus, and of the others if they are wanted."""
@@ -103,16 +108,19 @@ def plan_graph(strips: Sequence[GraphStrip], busses: Sequence[GraphBus], main: G
         if isinstance(step, GraphBus):
             node = _node(step, plan, cost, arrivals[step.name], tails[step.name])
             plan.nodes[title(step)] = node
+            plan.keys[title(step)] = node.leaves_frames
             plan.steps.append(Step((), step.name, node.leaves_frames))
             lead(step, node.leaves_frames, node.tail_frames)
             continue
         for index in step:
             strip = plan.strips[index]
             plan.nodes[title(strip)] = _node(strip, plan, cost, 0, 0)
-        leaves = max(plan.nodes[title(plan.strips[index])].leaves_frames for index in step)
+        latest = max(plan.nodes[title(plan.strips[index])].leaves_frames for index in step)
+        leaves = -(-latest // STEP_FRAMES) * STEP_FRAMES
         plan.steps.append(Step(tuple(step), "", leaves))
         for index in step:
             strip = plan.strips[index]
+            plan.keys[title(strip)] = leaves
             lead(strip, leaves, plan.nodes[title(strip)].tail_frames)
     return plan
 
@@ -144,8 +152,9 @@ def _node(node: Node, plan: GraphPlan, cost: Cost, arrives: int, tail: int) -> N
     late = arrives
     places = []
     for insert in node.inserts:
-        key = plan.nodes[key_title(insert.key, plan)] if insert.key else None
-        key_late = late if key is None else key.leaves_frames
+        source = key_title(insert.key, plan)
+        key = plan.nodes[source] if insert.key else None
+        key_late = late if key is None else plan.keys[source]
         latency, rings = cost(title(node), insert, channels)
         leaves = max(late, key_late) + latency
         places.append(

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from dsp.bank import BankStrip, StripBank
 from dsp.delay import History
-from dsp.engine import BusProcessor, BusSettings, MixEngine, StripSettings
-from dsp.graph_chain import RunningInsert, run_chain
+from dsp.engine import Automation, BusProcessor, BusSettings, strip_sound
+from dsp.graph_chain import RunningInsert
 from dsp.graph_moves import ramp
 from dsp.graph_plan import GraphPlan, Step, title
 from dsp.graph_settings import MAIN, REVERB, STEREO, Feed, GraphBus, GraphStrip
-from dsp.processor import Block
+from dsp.processor import Block, Processor, Settings
 
 __all__ = ["CHUNK_FRAMES", "Bank", "Build", "BusStage", "Chunk", "Stage"]
 
@@ -38,12 +38,15 @@ class Chunk:
     position: int
     frames: int
     inputs: Sequence[NDArray[np.float32]]
-    pre: Sequence[NDArray[np.float32]]
+    pre: Sequence[NDArray[np.float32] | None]
     sums: dict[str, Planar]
-    wanted_keys: Collection[str]
+    wanted_keys: Collection[str] = ()
     keys: dict[str, Block] = field(default_factory=dict)
     stems: dict[str, NDArray[np.float64]] = field(default_factory=dict)
     outputs: dict[str, NDArray[np.float64]] = field(default_factory=dict)
+
+
+NOTHING = Chunk(0, 0, (), (), {})
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,9 @@ class Build:
     start_frame: int
     threads: int
     latency_frames: int
+    pre: Collection[str]
     stems: Collection[str]
+    keys: Collection[str]
     with_busses: bool
 
 
@@ -68,7 +73,6 @@ class Stage:
         self._leaves_frames = step.leaves_frames
         self._leave_frames = max(0, build.latency_frames - step.leaves_frames)
         self._song = build.start_frame - step.leaves_frames
-        self._ways: dict[str, list[tuple[int, Feed]]] = {}
         self._waits: dict[str, History] = {}
         self._product = np.zeros(CHUNK_FRAMES)
         self._part: Planar = np.zeros((2, CHUNK_FRAMES))
@@ -80,21 +84,15 @@ class Stage:
     def close(self) -> None:
         """End what runs beside."""
 
-    def _lead(self, number: int, ways: Iterable[Feed], plan: GraphPlan) -> None:
-        """Lead signal ``number`` to its busses."""
-        for way in ways:
-            if way.to:
-                self._ways.setdefault(way.to, []).append((number, way))
-                wait = plan.nodes[f"bus {way.to}"].arrives_frames - self._leaves_frames
-                self._waits.setdefault(way.to, History(wait, 2, np.float64))
+    def _lead(self, busses: Iterable[str], plan: GraphPlan) -> None:
+        """Get ready for leading signals to these busses."""
+        for bus in busses:
+            wait = plan.nodes[f"bus {bus}"].arrives_frames - self._leaves_frames
+            self._waits[bus] = History(wait, 2, np.float64)
 
-    def _hand_on(self, chunk: Chunk, signals: Sequence[NDArray[np.floating[Any]]]) -> None:
-        """Sum the signals (frames, channels) bus by bus."""
-        for bus, ways in self._ways.items():
-            total: Planar = np.zeros((2, chunk.frames))
-            for number, way in ways:
-                total += self._fed(signals[number], way, chunk.position)
-            chunk.sums[bus] += self._waits[bus].late(total.T).T
+    def _hand_on(self, chunk: Chunk, bus: str, signal: Planar) -> None:
+        """Add a signal (2, frames) to a bus's sum."""
+        chunk.sums[bus] += self._waits[bus].late(signal.T).T
 
     def _fed(self, signal: NDArray[np.floating[Any]], feed: Feed, position: int) -> Planar:
         """Return what ``feed`` makes of ``signal`` (frames, channels), (2, frames); good until the next call."""
@@ -104,80 +102,146 @@ class Stage:
         if feed.automation is not None:
             gains = ramp(feed.automation, position + self._song, frames, self._rate_hz)
         for side in range(2):
-            part[side] = 0.0
+            out = part[side]
             for channel, pair in enumerate(feed.gains):
                 if gains is not None or pair[side] != 0.0:
                     gain = pair[side] if gains is None else gains[:, channel, side]
-                    np.multiply(signal[:, channel], gain, out=product, dtype=np.float64)
-                    part[side] += product
+                    np.multiply(signal[:, channel], gain, out=out, dtype=np.float64)
+                    if out is product:
+                        part[side] += product
+                    out = product
+            if out is not product:
+                out[:] = 0.0
         return part
 
 
-class _Seat:
-    """One strip of a bank: what surrounds its filters and compressor."""
+class _Part:
+    """A piece of a strip's way that the bank runs: it stands where the graph has put it."""
 
-    def __init__(self, index: int, strip: GraphStrip, bank_frames: int, leave_frames: int, build: Build) -> None:
-        self.index = index
-        self.strip = strip
-        chain = build.chains.get(title(strip), [])
-        self._pre, self._post = chain[: len(strip.pre)], chain[len(strip.pre) :]
-        self._gain = np.float32((-1.0 if strip.polarity_inverted else 1.0) * 10.0 ** (strip.trim_db / 20.0))
-        self._wait = History(bank_frames - build.plan.nodes[title(strip)].leaves_frames, strip.channels)
-        self.leave = History(leave_frames, strip.channels)
+    latency_frames = tail_frames = 0
 
-    @property
-    def core(self) -> StripSettings:
-        """What the engine does of the strip: no sums, and no trim where inserts stand behind it."""
-        core = replace(self.strip, on_bus=False, send=0.0, automation=None)
-        return replace(core, trim_db=0.0, polarity_inverted=False) if self._pre else core
+    def change(self, settings: Settings, frames: int) -> None:
+        """Change nothing: the song does."""
 
-    def before(self, chunk: Chunk) -> NDArray[np.float32]:
-        """Return the stem, trimmed and through the inserts in front where there are any."""
-        stem = chunk.inputs[self.index]
-        if not self._pre:
-            return stem
-        block: NDArray[np.float32] = np.multiply(stem, self._gain, order="C")
-        run_chain(self._pre, block, chunk.position, chunk.keys)
-        return block
+    def reset(self) -> None:
+        """Forget nothing: a graph begins once."""
 
-    def after(self, chunk: Chunk, block: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Run the inserts behind in ``block``; return it as late as the whole bank."""
-        run_chain(self._post, block, chunk.position, chunk.keys)
-        late: NDArray[np.float32] = self._wait.late(block)
-        return late
+
+class _InBank(_Part):
+    """An insert on pieces of the chunk that passes through its bank."""
+
+    def __init__(self, running: RunningInsert, bank: Bank) -> None:
+        self._running = running
+        self._bank = bank
+
+    def process(self, block: Block, key: Block | None = None) -> None:
+        """Process the next piece in place."""
+        chunk = self._bank.chunk
+        self._running.process(block, chunk.position, chunk.keys)
+
+
+class _Wait(_Part):
+    """What a strip waits for the others of its bank."""
+
+    def __init__(self, frames: int, channels: int) -> None:
+        self._history = History(frames, channels)
+
+    def process(self, block: Block, key: Block | None = None) -> None:
+        """Delay the next piece in place."""
+        block[:] = self._history.late(block)
 
 
 class Bank(Stage):
     """Strips that wait for the same stages before them; all leave it equally late."""
 
-    def __init__(self, step: Step, build: Build, pool: ThreadPoolExecutor | None) -> None:
+    def __init__(self, step: Step, build: Build) -> None:
         super().__init__(step, build)
-        self._pool = pool
-        strips = [(index, build.plan.strips[index]) for index in step.strips]
-        self._seats = [_Seat(i, strip, step.leaves_frames, self._leave_frames, build) for i, strip in strips]
-        self._engine = MixEngine([seat.core for seat in self._seats], rate_hz=build.rate_hz, threads=build.threads)
+        self.chunk = NOTHING
+        self._indices = step.strips
+        self._strips = [build.plan.strips[index] for index in step.strips]
+        ways = [strip.ways(reverb=REVERB in build.plan.busses) for strip in self._strips]
+        self._busses = list(dict.fromkeys(way.to for some in ways for way in some if way.to))
         self._stems: dict[str, tuple[int, Feed, History]] = {}
-        for number, (_, strip) in enumerate(strips):
-            ways = strip.ways(reverb=REVERB in build.plan.busses)
-            self._lead(number, ways, build.plan)
+        self._inputs: list[History] = []
+        self._leaves = [History(self._leave_frames, strip.channels) for strip in self._strips]
+        self._lead(self._busses, build.plan)
+        seats = []
+        for number, (strip, some) in enumerate(zip(self._strips, ways, strict=True)):
             if strip.name in build.stems and strip.on_bus:
-                self._stems[strip.name] = number, ways[0], History(self._leave_frames, 2, np.float64)
+                self._stems[strip.name] = number, some[0], History(self._leave_frames, 2, np.float64)
+            seats.append(self._seat(strip, some, build))
+        destinations = 2 * max(1, len(self._busses))
+        self._bank = StripBank(seats, destinations, build.rate_hz, build.threads)
+
+    def _seat(self, strip: GraphStrip, ways: Sequence[Feed], build: Build) -> BankStrip:
+        chain: list[Processor] = [_InBank(running, self) for running in build.chains.get(title(strip), [])]
+        pre, post = chain[: len(strip.pre)], chain[len(strip.pre) :]
+        wait = self._leaves_frames - build.plan.nodes[title(strip)].leaves_frames
+        # A strip without inserts waits in front of the bank: it then stays among the lanes that nothing interrupts.
+        self._inputs.append(History(0 if chain else wait, strip.channels))
+        if chain and wait:
+            (post or pre).append(_Wait(wait, strip.channels))
+        moving = any(way.automation is not None for way in ways)
+        wants = (build.pre, build.stems, build.keys)
+        return BankStrip(
+            strip.name,
+            tuple(map(tuple, self._gains(ways, strip.channels))),
+            strip.channels,
+            strip_sound(strip, build.rate_hz),
+            self._automation(ways, strip.channels) if moving else None,
+            tuple(pre),
+            tuple(post),
+            wants_pre=any(strip.name in names for names in wants),
+        )
+
+    def _gains(self, ways: Sequence[Feed], channels: int) -> list[list[float]]:
+        """Return the gains from each channel to each destination."""
+        gains = np.zeros((channels, 2 * max(1, len(self._busses))))
+        for way in ways:
+            if way.to:
+                side = 2 * self._busses.index(way.to)
+                gains[:, side : side + 2] += way.gains
+        found: list[list[float]] = gains.tolist()
+        return found
+
+    def _automation(self, ways: Sequence[Feed], channels: int) -> Automation:
+        places = [(2 * self._busses.index(way.to), way) for way in ways if way.to]
+        rate_hz, song, width = self._rate_hz, self._song, 2 * len(self._busses)
+
+        def gains(at_s: NDArray[np.float64]) -> NDArray[np.float64]:
+            song_s = (np.rint(at_s * rate_hz) + song) / rate_hz
+            found = np.zeros((len(at_s), channels, width))
+            for side, way in places:
+                found[:, :, side : side + 2] += way.gains if way.automation is None else way.automation(song_s)
+            return found
+
+        return gains
 
     def run(self, chunk: Chunk) -> None:
-        """Run every strip, then sum them bus by bus."""
-        each: Callable[..., Iterable[Any]] = map if self._pool is None else self._pool.map
-        blocks = self._engine.process(list(each(lambda seat: seat.before(chunk), self._seats))).pre
-        signals = list(each(lambda seat, block: seat.after(chunk, block), self._seats, blocks))
-        for seat, block, signal in zip(self._seats, blocks, signals, strict=True):
-            chunk.keys[seat.strip.name] = block
-            chunk.pre[seat.index][:] = seat.leave.late(signal)
-        self._hand_on(chunk, signals)
+        """Run every strip, and sum them bus by bus."""
+        self.chunk = chunk
+        inputs = [wait.late(chunk.inputs[i]) for i, wait in zip(self._indices, self._inputs, strict=True)]
+        sums, signals = self._bank.process(inputs)
+        for number, index in enumerate(self._indices):
+            signal, out = signals[number], chunk.pre[index]
+            if signal is not None:
+                chunk.keys[self._strips[number].name] = signal
+                if out is not None:
+                    out[:] = self._leaves[number].late(signal)
+        for number, bus in enumerate(self._busses):
+            self._hand_on(chunk, bus, sums[2 * number : 2 * number + 2])
         for name, (number, way, leave) in self._stems.items():
-            chunk.stems[name] = leave.late(self._fed(signals[number], way, chunk.position).T).copy()
+            signal = signals[number]
+            if signal is not None:
+                chunk.stems[name] = leave.late(self._fed(signal, way, chunk.position).T).copy()
+
+    def peaks(self) -> list[tuple[int, NDArray[np.float32]]]:
+        """Return each strip's index and the peaks of its channels before its gains, since this was last asked."""
+        return list(zip(self._indices, self._bank.peaks(), strict=True))
 
     def close(self) -> None:
-        """End the engine's threads."""
-        self._engine.close()
+        """End the bank's threads."""
+        self._bank.close()
 
 
 class BusStage(Stage):
@@ -191,7 +255,9 @@ class BusStage(Stage):
         self._pre, self._post = chain[: len(bus.pre)], chain[len(bus.pre) :]
         plain = BusSettings(bus.bands, bus.compressor)
         self._middle = BusProcessor(plain, build.rate_hz) if bus.bands or bus.compressor else None
-        self._lead(0, bus.feeds, build.plan)
+        self._busses = list(dict.fromkeys(way.to for way in bus.feeds if way.to))
+        self._feeds = bus.feeds
+        self._lead(self._busses, build.plan)
         ways = (_fader(bus),) if bus.name == MAIN else bus.feeds if build.with_busses else ()
         self._leaves = ways[:1]
         self._leave = History(self._leave_frames, 2, np.float64)
@@ -201,15 +267,22 @@ class BusStage(Stage):
         signal: NDArray[np.floating[Any]] = np.ascontiguousarray(chunk.sums[self._name].T)
         if self._pre:
             signal = signal.astype(np.float32)
-            run_chain(self._pre, signal, chunk.position, chunk.keys)
+            for insert in self._pre:
+                insert.process(signal, chunk.position, chunk.keys)
         if self._middle is not None:
             signal = self._middle.process(signal)
         if self._post:
             signal = signal.astype(np.float32)
-            run_chain(self._post, signal, chunk.position, chunk.keys)
+            for insert in self._post:
+                insert.process(signal, chunk.position, chunk.keys)
         if self._name in chunk.wanted_keys:
             chunk.keys[self._name] = signal.astype(np.float32)
-        self._hand_on(chunk, [signal])
+        for to in self._busses:
+            total: Planar = np.zeros((2, chunk.frames))
+            for way in self._feeds:
+                if way.to == to:
+                    total += self._fed(signal, way, chunk.position)
+            self._hand_on(chunk, to, total)
         for way in self._leaves:
             chunk.outputs[self._name] = self._leave.late(self._fed(signal, way, chunk.position).T).copy()
 

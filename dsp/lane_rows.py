@@ -23,10 +23,13 @@ _COMPRESSOR_WORDS, _SECTION_WORDS = 8, 6
 WORDS = _COMPRESSOR_WORDS + MOST_SECTIONS * _SECTION_WORDS
 """Rows of a lane: the compressor's, then every section's, in the order ``dsp.kernels.strip`` reads them."""
 
-_FIRST_SECTION, _SECTION_NUMBERS = 7, 5
+_FIRST_SECTION, _SECTION_NUMBERS = 8, 5
 NUMBERS = _FIRST_SECTION + MOST_SECTIONS * _SECTION_NUMBERS
 """Numbers of a sound: gain; threshold, slope, knee, ln(1 − attack pole), ln(1 − release pole), make-up (levels in
-octaves); then ln g, k, m0, m1, m2 of every section. They may go straight from one sound to another at any speed."""
+octaves), how much of the gain reduction counts; then ln g, k, m0, m1, m2 of every section. They may go straight from
+one sound to another at any speed."""
+
+_CURVE, _AMOUNT = slice(1, 6), 7
 
 _DB_PER_OCTAVE = 20.0 * math.log10(2.0)
 _STILL = (-200.0, 1.0, 1.0, 0.0, 0.0)
@@ -83,6 +86,7 @@ def sound_numbers(
             math.log1p(-one_pole(c.attack_ms, rate_hz)),
             math.log1p(-one_pole(c.release_ms, rate_hz)),
             c.makeup_db / _DB_PER_OCTAVE,
+            1.0,
         )
     table = numbers[_FIRST_SECTION:].reshape(MOST_SECTIONS, _SECTION_NUMBERS)
     table[:] = _STILL
@@ -96,36 +100,38 @@ def sound_numbers(
 def led_by(numbers: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return ``numbers`` so that what does nothing in it already stands where ``other`` wants it.
 
-    A filter that comes or goes then changes its share of the sound and not its frequency, a compressor its slope.
+    What comes or goes then changes its share of the sound, and not its frequency or threshold.
     """
     made = numbers.copy()
     here, there = (n[_FIRST_SECTION:].reshape(MOST_SECTIONS, _SECTION_NUMBERS) for n in (made, other))
     still = here[:, 0] == _STILL[0]
     here[still, :2] = there[still, :2]
-    if made[2] == 0.0 and made[6] == 0.0:
-        made[[1, 3, 4, 5]] = other[[1, 3, 4, 5]]
+    if made[_AMOUNT] == 0.0:
+        made[_CURVE] = other[_CURVE]
     return made
 
 
-def rows_of(numbers: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the rows (K, WORDS) for ``numbers`` (K, NUMBERS)."""
-    rows = np.empty((len(numbers), WORDS))
-    gain, threshold, slope, knee, attack, release, makeup = numbers[:, :_FIRST_SECTION].T
+def rows_of(numbers: NDArray[np.float64], sections: int = MOST_SECTIONS) -> NDArray[np.float64]:
+    """Return the rows (K, words) for ``numbers`` (K, NUMBERS), up to as many sections."""
+    rows = np.empty((len(numbers), _COMPRESSOR_WORDS + sections * _SECTION_WORDS))
+    gain, threshold, slope, knee, attack, release, makeup, amount = numbers[:, :_FIRST_SECTION].T
     soft = knee * _DB_PER_OCTAVE > NARROWEST_KNEE_DB
     in_knee = np.where(soft, slope / np.where(soft, 2.0 * knee, 1.0), 0.0)
     rows[:, :_COMPRESSOR_WORDS] = np.stack(
-        [threshold, slope, 0.5 * knee, knee, in_knee, np.exp(attack), np.exp(release), makeup], axis=1
+        [threshold - 0.5 * knee, slope, knee, in_knee, np.exp(attack), np.exp(release), makeup, amount],
+        axis=1,
     )
-    ln_g, k, m0, m1, m2 = np.moveaxis(numbers[:, _FIRST_SECTION:].reshape(-1, MOST_SECTIONS, _SECTION_NUMBERS), 2, 0)
+    used = numbers[:, _FIRST_SECTION : _FIRST_SECTION + sections * _SECTION_NUMBERS]
+    ln_g, k, m0, m1, m2 = np.moveaxis(used.reshape(-1, sections, _SECTION_NUMBERS), 2, 0)
     g = np.exp(ln_g)
     u1 = 1.0 / (1.0 + g * (g + k))
     u2 = g * u1
     u3 = g * u2
     # y = m0 x + m1 v1 + m2 v2 with s2 = x − v, where v is what the loop has at hand; e = 2 u1 − 2 without cancelling.
     words = [-2.0 * g * (g + k) * u1, 2.0 * u2, 2.0 * u3, m0 + m2, m1 * u1 + m2 * u2, m1 * u2 - m2 * (1.0 - u3)]
-    table = rows[:, _COMPRESSOR_WORDS:].reshape(-1, MOST_SECTIONS, _SECTION_WORDS)
+    table = rows[:, _COMPRESSOR_WORDS:].reshape(-1, sections, _SECTION_WORDS)
     table[:] = np.stack(words, axis=2)
-    table[:, 0, 3:] *= gain[:, None]
+    table[:, :1, 3:] *= gain[:, None, None]
     return rows
 
 

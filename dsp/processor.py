@@ -136,7 +136,9 @@ class Declared:
     @classmethod
     def parameters(cls) -> tuple[Parameter, ...]:
         """Return what can be set, in order."""
-        return tuple(Parameter(f.name, f.default, **f.metadata) for f in fields(cls))
+        if cls not in _DECLARED:
+            _DECLARED[cls] = tuple(Parameter(f.name, f.default, **f.metadata) for f in fields(cls))
+        return _DECLARED[cls]
 
     def towards(self, other: Self, share: float) -> Self:
         """Return the settings ``share`` (0..1) of the way to ``other``."""
@@ -190,6 +192,10 @@ class Declared:
         known = self.addresses()
         if address not in known:
             raise DspError(f"there is no {address!r} to be set here", hint=f"use one of {', '.join(known)}")
+
+
+_DECLARED: dict[type[Declared], tuple[Parameter, ...]] = {}
+"""What each class declares, found once: automation makes settings by the thousand."""
 
 
 @dataclass(frozen=True)
@@ -264,10 +270,10 @@ class Glide:
         return self._at(self._done)
 
     def to(self, row: NDArray[np.float64], frames: int) -> None:
-        """Go to ``row`` over the next ``frames`` frames, at least one step; from wherever it stands."""
+        """Go to ``row`` over the next ``frames`` frames, rounded up to whole steps; from wherever it stands."""
         self._from = self.now
         self._to = np.asarray(row, dtype=np.float64)
-        self._frames, self._done = max(STEP_FRAMES, frames), 0
+        self._frames, self._done = max(STEP_FRAMES, -(-frames // STEP_FRAMES) * STEP_FRAMES), 0
 
     def _at(self, frame: int) -> NDArray[np.float64]:
         if self._done >= self._frames:

@@ -18,6 +18,12 @@ KINDS: dict[str, str] = {
     "compressor": "compressor:Compressor",
     "deesser": "deesser:DeEsser",
     "eq": "equaliser:Equaliser",
+    "autofilter": "autofilter:AutoFilter",
+    "dynamic_eq": "dynamic_eq:DynamicEqualiser",
+    "linear_phase": "linear_phase:LinearPhase",
+    "convolution": "convolution:Convolution",
+    "reverb": "reverb:Reverb",
+    "saturation": "saturation:Saturation",
 }
 """Kind → ``module:Class``, the module in ``dsp.processors``."""
 

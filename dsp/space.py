@@ -1,7 +1,10 @@
-"""The reverb: an eight-line feedback delay network with frequency-dependent decay.
+"""The reverb: first reflections and a sixteen-line feedback delay network whose decay is set band by band.
 
 J.-M. Jot and A. Chaigne, "Digital delay networks for designing artificial reverberators", AES 90th Convention, 1991:
-a lossless (orthonormal) feedback matrix, and in every line a gain and a low-pass that make all lines die at one rate.
+a lossless feedback matrix, here Hadamard's after slow rotations of pairs of lines, and in every line a filter that
+makes all lines die at one rate. Rotations that change with time keep the energy and break up the modes that would ring
+(S. J. Schlecht and E. A. P. Habets, "Time-varying feedback matrices in feedback delay networks and their application
+in artificial reverberation", JASA 138, 2015). ``dsp.room`` holds the design, ``dsp.kernels.reverb`` the loop.
 """
 
 from __future__ import annotations
@@ -13,22 +16,224 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dsp.errors import DspError, ShapeError
+from dsp.fade import Fade
+from dsp.kernels.compiled import library
+from dsp.processor import STEP_FRAMES, Glide
+from dsp.room import (
+    LINES,
+    LONGEST_S,
+    PAIRS,
+    REFLECTIONS,
+    Room,
+    diffuser_frames,
+    filter_rows,
+    line_frames,
+    lone_return,
+    reflections,
+)
 
-__all__ = ["Reverb", "ReverbSettings"]
+__all__ = ["Network", "Reverb", "ReverbSettings"]
 
-_LINES_MS = (29.7, 33.9, 37.1, 41.3, 45.7, 49.9, 54.1, 59.3)
-"""Lengths of the lines before rounding to primes: spread over one octave, no two in a simple ratio."""
+_F32 = NDArray[np.float32]
+_F64 = NDArray[np.float64]
 
-_DIFFUSERS_MS = (4.71, 8.37, 5.13, 7.79)
-"""All-pass lengths, two a side; different sides, so that the two channels' echoes do not coincide."""
+_LONGEST_PREDELAY_S = 0.5
 
-_DIFFUSION = 0.6
-"""All-pass coefficient; M. R. Schroeder's 0.7 (JAES 10, 1962) a little softened, which rings less on drums."""
+_ALL_PASS = 0.8
+"""Coefficient of the diffusers at full diffusion; M. R. Schroeder took 0.7 (JAES 10, 1962)."""
+
+_FARTHEST = 1.5
+"""Tangent of half the angle of the lines' rotation at full modulation."""
+
+_MODULATION_FRAMES = 256
+"""Frames between two looks at the slow oscillators; the rotation goes straight between them."""
+
+_SPREAD = 0.35
+"""The slow oscillators run this much apart in octaves, so that they never fall in step."""
+
+_ORDER = tuple((5 * k + 3) % LINES for k in range(LINES))
+"""Where the k-th output of the matrix goes: the way from line i to j must not mirror that from j to i."""
+
+_INTO_LEFT, _INTO_RIGHT = 0b0110_0010_1011_1001, 0b1100_0101_0111_0010
+"""Signs with which the two sides enter the lines, one bit a line."""
+
+_GAINS = 2 * PAIRS
+"""Where the gains begin in the kernel's row."""
+
+_FILTER_WORDS = 2 * 9 * LINES
+_STATE_WORDS = 2 * 2 * LINES
+
+_GLIDE_S = 0.03
+"""Shortest way from one room to another: what it adds to a low sine above ten times its frequency is below −60 dB."""
+
+
+def _signs(bits: int) -> _F64:
+    return np.array([1.0 if bits >> k & 1 else -1.0 for k in range(LINES)])
+
+
+def _one_pole(freq_hz: float, rate_hz: float) -> float:
+    """Return a of y += a · (x − y), a low-pass with −3 dB at ``freq_hz``: |H|² = a² / (1 + (1−a)² − 2 (1−a) cos ω)."""
+    c = math.cos(2.0 * math.pi * min(freq_hz / rate_hz, 0.5))
+    return c - 1.0 + math.sqrt(c * c - 4.0 * c + 3.0)
+
+
+def _rings(rows: int, longest: float) -> _F32:
+    """Rows of a power of two frames and one step more, which repeats the first."""
+    return np.zeros((rows, (1 << int(longest + 2 * STEP_FRAMES).bit_length()) + STEP_FRAMES), dtype=np.float32)
+
+
+class Network:
+    """A running room at ``rate_hz``; deterministic, and the same samples for any cut into blocks."""
+
+    def __init__(self, room: Room, rate_hz: float) -> None:
+        self._rate_hz = rate_hz
+        self.room = room
+        self._run = library("reverb").reverberate
+        self._glide = Glide(self._row(room))
+        self._shape = Fade(room.shape)
+        self._box = np.zeros((4, STEP_FRAMES), dtype=np.float32)
+        self._predelays = _rings(2, _LONGEST_PREDELAY_S * rate_hz)
+        self._diffusers = _rings(2 * 4, float(np.max(diffuser_frames(rate_hz))))
+        self._earlies = _rings(2, LONGEST_S * rate_hz)
+        self._lines = _rings(LINES, LONGEST_S * rate_hz)
+        self._position = np.zeros(1, dtype=np.int64)
+        self._delays = np.zeros((2, 48 + 2 * LINES), dtype=np.int64)
+        self._gains = np.zeros((4, 2 * REFLECTIONS), dtype=np.float32)
+        self._gains[:2] = reflections(room.size_m, rate_hz)[1]
+        self._gains[2, :LINES] = 0.25 * _signs(_INTO_LEFT)
+        self._gains[3, :LINES] = 0.25 * _signs(_INTO_RIGHT)
+        self._row_now = np.zeros(self._glide.target.shape, dtype=np.float32)
+        self._filters = np.zeros(2 * (_FILTER_WORDS + _STATE_WORDS), dtype=np.float32)
+        self._state = np.zeros(80, dtype=np.float32)
+        self._work = np.zeros(896, dtype=np.float32)
+        self._work[512:528] = np.arange(STEP_FRAMES) / STEP_FRAMES
+        self.reset()
+
+    @property
+    def tail_frames(self) -> int:
+        """Frames in which the slowest band falls by 120 dB, after the predelay, the diffusers and the first lines."""
+        room = self.room
+        seconds = 2.0 * max(room.low_s, room.mid_s, room.high_s) + room.predelay_ms / 1000.0
+        around = int(np.max(line_frames(room.size_m, self._rate_hz)) + 4 * np.max(diffuser_frames(self._rate_hz)))
+        return math.ceil(seconds * self._rate_hz) + around + 4 * STEP_FRAMES
+
+    @property
+    def is_bare(self) -> bool:
+        """Whether nothing of the room is heard, and the dry sound as it came."""
+        gains = (self._glide.target[_GAINS + 1 :], self._row_now[_GAINS + 1 :], self._state[17:])
+        return all(tuple(g[:5]) == (0.0, 0.0, 0.0, 0.0, 1.0) for g in gains)
+
+    def _row(self, room: Room) -> _F64:
+        """Return the kernel's row: slow oscillators, gains."""
+        rate_hz = self._rate_hz
+        turn_hz = room.modulation_hz * 2.0 ** (_SPREAD * (np.arange(PAIRS) - PAIRS / 2.0))
+        turn = 2.0 * math.pi * turn_hz * (_MODULATION_FRAMES / rate_hz)
+        # What the lines take in sets the level, not what is heard of them: then no change of decay lifts an old tail.
+        into = 1.0 / math.sqrt(lone_return(room, rate_hz))
+        same, other = 0.5 * (1.0 + room.width), 0.5 * (1.0 - room.width)
+        power = math.hypot(same, other)
+        same, other = same / power, other / power
+        gains = np.zeros(16)
+        gains[:10] = (
+            _ALL_PASS * room.diffusion,
+            room.early_gain * same,
+            room.early_gain * other,
+            room.late_gain * same,
+            room.late_gain * other,
+            room.dry_gain,
+            _FARTHEST * room.modulation,
+            1.0 if room.high_cut_hz is None else _one_pole(room.high_cut_hz, rate_hz),
+            0.0 if room.low_cut_hz is None else _one_pole(room.low_cut_hz, rate_hz),
+            into,
+        )
+        return np.concatenate([np.cos(turn), np.sin(turn), gains])
+
+    def _set_rooms(self) -> None:
+        """Lay out delays and filters of what is heard and, while that is faded, of what is faded to."""
+        for side, room in enumerate((self._shape.here, self._shape.there)):
+            delays = self._delays[side]
+            delays[0] = STEP_FRAMES + round(room.predelay_ms * self._rate_hz / 1000.0)
+            delays[1:9] = diffuser_frames(self._rate_hz)
+            delays[16 : 16 + 2 * REFLECTIONS] = reflections(room.size_m, self._rate_hz)[0]
+            delays[48 : 48 + LINES] = line_frames(room.size_m, self._rate_hz)
+            delays[48 + LINES :] = np.array(_ORDER) * self._lines.shape[1]
+            filters = filter_rows(room, self._rate_hz)
+            filters[:3] *= 0.25  # 1/√16 makes the Hadamard matrix orthonormal
+            self._filters[side * _FILTER_WORDS : (side + 1) * _FILTER_WORDS] = filters.ravel()
+
+    def _fade(self, steps: int) -> None:
+        """Pass ``steps`` of a fade; at its end the room that was faded to is the one that is heard."""
+        self._shape.advance(steps)
+        if self._shape.done == 0:
+            states = self._filters[2 * _FILTER_WORDS :]
+            states[:_STATE_WORDS] = states[_STATE_WORDS:]
+            states[_STATE_WORDS:] = 0.0
+            self._set_rooms()
+
+    def add(self, wet: _F64, bus: _F64, frames: int) -> None:
+        """Replace ``bus`` by itself times the dry gain plus the room's answer to ``wet``, both (2, ≥ frames)."""
+        start = 0
+        while start < frames:
+            m = frames - start
+            to_step = -int(self._position[0]) % STEP_FRAMES
+            if self._shape.frames:
+                m = min(m, to_step + STEP_FRAMES * (self._shape.frames - self._shape.done))
+            knots, first = self._glide.knots(m)
+            self._run(
+                wet,
+                bus,
+                start,
+                start + m,
+                self._box,
+                self._predelays,
+                self._diffusers,
+                self._earlies,
+                self._lines,
+                self._position,
+                self._delays,
+                self._gains,
+                self._shape.done,
+                self._shape.frames,
+                knots,
+                first,
+                self._row_now,
+                self._filters,
+                self._state,
+                self._work,
+            )
+            if self._shape.frames and m > to_step:
+                self._fade(-(-(m - to_step) // STEP_FRAMES))
+            start += m
+
+    def change(self, room: Room, frames: int) -> None:
+        """Go to ``room`` over ``frames`` frames, at least 30 ms; another size, predelay or decay is cross-faded."""
+        self.room = room
+        # In whole steps: the rows are looked at where a step begins.
+        steps = -(-max(frames, round(_GLIDE_S * self._rate_hz)) // STEP_FRAMES)
+        self._glide.to(self._row(room), steps * STEP_FRAMES)
+        self._shape.to(room.shape, steps)
+        self._set_rooms()
+
+    def reset(self) -> None:
+        """Forget all that was heard."""
+        self._glide = Glide(self._glide.target)
+        self._shape.finish()
+        for memory in (self._box, self._predelays, self._diffusers, self._earlies, self._lines, self._state):
+            memory[:] = 0.0
+        self._filters[:] = 0.0
+        self._set_rooms()
+        self._row_now[:] = self._glide.target
+        self._state[16:32] = self._row_now[_GAINS:]
+        self._position[0] = 0
+        # The slow oscillators start spread around their circle, the rotations at rest.
+        phase = 2.0 * math.pi * (np.arange(PAIRS) * 0.618034 % 1.0)
+        self._state[:8], self._state[8:16] = np.cos(phase), np.sin(phase)
+        self._state[32:40] = 1.0
 
 
 @dataclass(frozen=True)
 class ReverbSettings:
-    """Settings of the reverb.
+    """Settings of the mix's reverb.
 
     ``decay_s`` 0.1..60: time to −60 dB at low frequencies; ``predelay_ms`` 0..500; ``damping_hz`` ≥ 100: where the
     tail dies twice as fast; ``return_db`` −∞..+24: the level at which a steady noise well below
@@ -51,85 +256,41 @@ class ReverbSettings:
             if not low <= value <= high:
                 raise DspError(f"reverb {name} {value:g}{unit} is outside {low:g}..{high:g}{unit}")
 
-
-def _prime_at_least(n: int) -> int:
-    while any(n % d == 0 for d in range(2, math.isqrt(n) + 1)):
-        n += 1
-    return n
-
-
-def _primes(lengths_ms: tuple[float, ...], rate_hz: float) -> NDArray[np.int64]:
-    """Return distinct primes near the lengths: lines without a common divisor share no echo."""
-    found: list[int] = []
-    for ms in lengths_ms:
-        n = _prime_at_least(max(2, round(ms * rate_hz / 1000.0)))
-        while n in found:
-            n = _prime_at_least(n + 1)
-        found.append(n)
-    return np.array(found, dtype=np.int64)
-
-
-def _ring(rows: int, longest: int) -> NDArray[np.float64]:
-    return np.zeros((rows, 1 << int(longest + 1).bit_length()))
+    def room(self, rate_hz: float) -> Room:
+        """Return the room they ask for; a longer decay is that of a larger room."""
+        gain = 10.0 ** (self.return_db / 20.0)
+        damped = self.damping_hz < 0.45 * rate_hz
+        return Room(
+            size_m=min(max(15.0 * self.decay_s**0.5, 4.0), 40.0),
+            predelay_ms=self.predelay_ms,
+            low_s=self.decay_s,
+            mid_s=self.decay_s,
+            # Half-way to three times the rate is twice the rate.
+            high_s=self.decay_s / 3.0 if damped else self.decay_s,
+            low_hz=200.0,
+            high_hz=min(self.damping_hz, 0.45 * rate_hz),
+            early_gain=gain * math.sqrt(_EARLY),
+            late_gain=gain * math.sqrt(1.0 - _EARLY),
+        )
 
 
-def _line_filters(
-    settings: ReverbSettings, delays: NDArray[np.int64], rate_hz: float
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return input gain and pole of every line's low-pass y = gain·x + pole·y.
-
-    At DC a line of d frames loses 60·d/(fs·decay) dB, at ``damping_hz`` twice that. With g the DC gain, the second
-    condition (1 − p)² = g²·|1 − p·e^(−jω)|² is quadratic in the pole p; the root inside the unit circle is taken.
-    """
-    dc = 10.0 ** (-3.0 * delays / (rate_hz * settings.decay_s))
-    w = 2.0 * math.pi * min(settings.damping_hz / rate_hz, 0.5)
-    b, c = 1.0 - dc**2 * math.cos(w), 1.0 - dc**2
-    poles = c / (b + np.sqrt(np.maximum(b * b - c * c, 0.0)))
-    return dc * (1.0 - poles), poles
+_EARLY = 0.15
+"""The first reflections' share of the returned power."""
 
 
 class Reverb:
-    """A running reverb at ``rate_hz``; deterministic, and the same samples for any block size."""
+    """A running reverb at ``rate_hz``, without the dry sound; the same samples for any block size."""
 
     def __init__(self, settings: ReverbSettings, rate_hz: float) -> None:
         self.settings = settings
-        self._delays = _primes(_LINES_MS, rate_hz)
-        self._gains, self._poles = _line_filters(settings, self._delays, rate_hz)
-        self._rings = _ring(8, int(self._delays.max()))
-        self._diffuser_delays = _primes(_DIFFUSERS_MS, rate_hz)
-        self._diffuser_rings = _ring(4, int(self._diffuser_delays.max()))
-        self._predelay = round(settings.predelay_ms * rate_hz / 1000.0)
-        self._predelay_ring = _ring(2, self._predelay)
-        self._lows = np.zeros(8)
-        self._positions = np.zeros(1, dtype=np.int64)
-        loss = 10.0 ** (-6.0 * float(np.mean(self._delays)) / (rate_hz * settings.decay_s))
-        # Energy one channel puts into the lossless loop comes out, summed over all passes, loss / (1 − loss) times.
-        self._output_gain = 10.0 ** (settings.return_db / 20.0) * math.sqrt((1.0 - loss) / loss)
-        self.tail_frames = self._predelay + math.ceil(settings.decay_s * rate_hz)
+        self._network = Network(settings.room(rate_hz), rate_hz)
+        self.tail_frames = math.ceil((settings.predelay_ms / 1000.0 + settings.decay_s) * rate_hz)
 
-    def add(self, wet: NDArray[np.float64], bus: NDArray[np.float64], frames: int) -> None:
+    def add(self, wet: _F64, bus: _F64, frames: int) -> None:
         """Add the reverb of ``wet`` to ``bus``, both (2, ≥ frames) float64."""
-        from dsp.kernels.reverb import run_network
+        self._network.add(wet, bus, frames)
 
-        run_network(
-            wet,
-            frames,
-            bus,
-            self._predelay_ring,
-            self._predelay,
-            self._diffuser_rings,
-            self._diffuser_delays,
-            _DIFFUSION,
-            self._rings,
-            self._delays,
-            self._gains,
-            self._poles,
-            self._lows,
-            self._positions,
-            self._output_gain,
-        )
-
-    def process(self, block: NDArray[np.float64]) -> NDArray[np.float64]:
+    def process(self, block: _F64) -> _F64:
         """Return the reverb alone of ``block`` (n, 2), as (n, 2) float64. Raises ShapeError for another shape."""
         if block.ndim != 2 or block.shape[1] != 2:
             raise ShapeError(f"the reverb takes (frames, 2), not {block.shape}")

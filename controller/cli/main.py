@@ -30,6 +30,7 @@ COMMANDS: dict[str, str] = {
     "loops": "what is known of the loops: history, dBu, trims, report",
     "recall": "bring the rig to a mix: plan, send, resume, verify, hands, sheet",
     "moves": "record the moves made on the desk into a new mix",
+    "effects": "what a mix can insert, and what can be set there",
     "print": "render a mix through the desk, in the box, or both",
     "null": "align two prints or files, subtract, explain",
     "report": "one HTML page of calibration, recall, prints and nulls",

@@ -1,374 +1,313 @@
-"""Sixteen channels in one vector: a float32 value type for kernels, LLVM's ``<16 x float>``.
+"""Values of several channels in one vector, and loops over them, put straight into LLVM's code.
 
 A recursive filter or a compressor has to go through time one frame after the other. Its channels do not wait for each
-other, so one vector holds one frame of sixteen channels. LLVM splits the vector where a machine's registers are
-narrower.
+other, so one vector holds one frame of sixteen channels (float32) or of two (float64). LLVM splits a vector where a
+machine's registers are narrower.
+
+Numba does not find such code by itself. So a kernel's inner loops are *stages*: functions that run once, when the
+kernel is compiled, and write down with ``Lanes``, ``Place`` and ``Code`` what is to be computed. A stage may leave out
+what a variant does not need, and compiles in a fraction of the time that numba needs for such a loop.
 
 Every operation is one IEEE operation in the order it is written. The only fused one is ``multiply_add``, which is fused
 wherever the machine is quick at it and nowhere else, however a loop was unrolled. So a lane's bits depend on its own
-samples and numbers alone.
-
-Places in memory are counted in float32 from the start of a C-contiguous array, or from an address.
+samples and numbers alone. NaN is nothing that lanes are made for.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+import inspect
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Self
 
 from llvmlite import ir  # type: ignore[import-untyped]
 from numba import types
 from numba.core import cgutils
-from numba.extending import intrinsic, models, register_model
+from numba.extending import intrinsic
 
 __all__ = [
-    "LANES",
-    "add",
-    "doubled",
-    "exponent",
-    "join_pair",
-    "keep",
+    "STEREO",
+    "STRIPS",
+    "Cell",
+    "Code",
+    "Kind",
+    "Lanes",
+    "Place",
+    "Stage",
     "larger",
-    "load",
-    "magnitude",
-    "mantissa",
-    "multiply",
     "multiply_add",
-    "nearest",
-    "peek",
-    "poke",
-    "read",
     "smaller",
-    "splat",
-    "split_pair",
-    "store",
-    "subtract",
-    "sum_four",
-    "swap_neighbours",
-    "transpose",
+    "stage",
     "where_below",
-    "write",
 ]
 
-LANES = 16
-
-_F32, _I32 = ir.FloatType(), ir.IntType(32)
-_FLOATS, _INTS = ir.VectorType(_F32, LANES), ir.VectorType(_I32, LANES)
-_QUAD = ir.VectorType(_F32, 4)
-_BYTES = 4
+_I32, _I64 = ir.IntType(32), ir.IntType(64)
 
 
-class LanesType(types.Type):  # type: ignore[misc]
-    """The vector's type in numba."""
+class Kind:
+    """What a vector is made of: ``count`` channels in floating-point numbers of ``bits`` bits."""
 
-    def __init__(self) -> None:
-        super().__init__("Lanes16")
-
-
-lanes = LanesType()
-
-
-@register_model(LanesType)
-class _LanesModel(models.PrimitiveModel):  # type: ignore[misc]
-    def __init__(self, manager: Any, front_end: Any) -> None:
-        super().__init__(manager, front_end, _FLOATS)
-
-
-Generate = Callable[..., Any]
-"""(builder, values …) → the resulting value."""
+    def __init__(self, bits: int, count: int) -> None:
+        self.count = count
+        self.element = ir.FloatType() if bits == 32 else ir.DoubleType()
+        self.whole = ir.IntType(bits)
+        self.bytes = bits // 8
+        self.fraction_bits = 23 if bits == 32 else 52
+        self.bias = 127 if bits == 32 else 1023
+        self.floats = ir.VectorType(self.element, count)
+        self.wholes = ir.VectorType(self.whole, count)
+        self.suffix = f"v{count}f{bits}"
 
 
-def _lowered(generate: Generate) -> Callable[..., Any]:
-    def lower(context: Any, builder: Any, signature: Any, values: Sequence[Any]) -> Any:
-        return generate(builder, *values)
+STRIPS = Kind(32, 16)
+"""Sixteen strips' channels in float32."""
 
-    return lower
-
-
-def _one(generate: Generate) -> Any:
-    """Declare an operation lane → lane."""
-
-    def operation(typing_context: Any, a: Any) -> Any:
-        return lanes(lanes), _lowered(generate)
-
-    return intrinsic(operation)
+STEREO = Kind(64, 2)
+"""The two sides of a bus in float64."""
 
 
-def _two(generate: Generate) -> Any:
-    """Declare an operation (lane, lane) → lane."""
+class Code:
+    """Where a stage writes down what is to be computed, with vectors of one kind."""
 
-    def operation(typing_context: Any, a: Any, b: Any) -> Any:
-        return lanes(lanes, lanes), _lowered(generate)
+    def __init__(self, builder: Any, kind: Kind) -> None:
+        self.builder = builder
+        self.kind = kind
 
-    return intrinsic(operation)
+    def whole(self, number: int) -> Any:
+        """Return a number that counts or says a place."""
+        return ir.Constant(_I64, number)
 
+    def all(self, number: float) -> Lanes:
+        """Return a vector of one constant."""
+        return Lanes(self, ir.Constant(self.kind.floats, [number] * self.kind.count))
 
-def _integers(value: int) -> Any:
-    return ir.Constant(_INTS, [value] * LANES)
+    def spread(self, value: Any) -> Lanes:
+        """Return a vector that holds one scalar in every lane."""
+        nothing = ir.Constant(self.kind.floats, ir.Undefined)
+        first = self.builder.insert_element(nothing, value, ir.Constant(_I32, 0))
+        return Lanes(self, first).pick(range(0, 1), self.kind.count)
 
+    def of(self, value: Lanes) -> Lanes:
+        """Return a vector of another kind that is one of this kind."""
+        return Lanes(self, value.value)
 
-def _floats(value: float) -> Any:
-    return ir.Constant(_FLOATS, [value] * LANES)
+    def cell(self, value: Lanes) -> Cell:
+        """Return a variable that begins as ``value``."""
+        return Cell(self, value)
 
+    def plus(self, *values: Any) -> Any:
+        """Return a sum of whole numbers."""
+        total, *others = [self.whole(value) if isinstance(value, int) else value for value in values]
+        for value in others:
+            total = self.builder.add(total, value)
+        return total
 
-def _pick(builder: Any, a: Any, b: Any, places: Sequence[int]) -> Any:
-    """Return the lanes of ``a`` and ``b``, laid end to end, that stand at ``places``."""
-    return builder.shuffle_vector(a, b, ir.Constant(ir.VectorType(_I32, len(places)), list(places)))
+    def times(self, a: Any, b: Any) -> Any:
+        """Return a product of whole numbers."""
+        a, b = (self.whole(value) if isinstance(value, int) else value for value in (a, b))
+        return self.builder.mul(a, b)
 
+    @contextmanager
+    def each(self, count: Any) -> Iterator[Any]:
+        """Go through 0 … count − 1."""
+        count = self.whole(count) if isinstance(count, int) else count
+        with cgutils.for_range(self.builder, count, intp=_I64) as loop:
+            yield loop.index
 
-def _bits(builder: Any, a: Any) -> Any:
-    return builder.bitcast(a, _INTS)
-
-
-def _larger(builder: Any, a: Any, b: Any) -> Any:
-    return builder.select(builder.fcmp_ordered(">", a, b), a, b)
-
-
-def _smaller(builder: Any, a: Any, b: Any) -> Any:
-    return builder.select(builder.fcmp_ordered("<", a, b), a, b)
-
-
-def _magnitude(builder: Any, a: Any) -> Any:
-    return builder.bitcast(builder.and_(_bits(builder, a), _integers(0x7FFF_FFFF)), _FLOATS)
-
-
-def _exponent(builder: Any, a: Any) -> Any:
-    biased = builder.lshr(_bits(builder, a), _integers(23))
-    return builder.sitofp(builder.sub(biased, _integers(127)), _FLOATS)
-
-
-def _mantissa(builder: Any, a: Any) -> Any:
-    fraction = builder.and_(_bits(builder, a), _integers(0x007F_FFFF))
-    return builder.bitcast(builder.or_(fraction, _integers(0x3F80_0000)), _FLOATS)
-
-
-_ROUND = 12_582_912.0  # 1.5 · 2²³: adding it to a float32 below 2²² rounds that to the nearest whole number
-
-
-def _nearest(builder: Any, a: Any) -> Any:
-    return builder.fsub(builder.fadd(a, _floats(_ROUND)), _floats(_ROUND))
-
-
-def _doubled(builder: Any, a: Any, times: Any) -> Any:
-    # The low bits of a whole number plus _ROUND are that number; moved up to the exponent they multiply by 2^times.
-    whole = builder.shl(_bits(builder, builder.fadd(times, _floats(_ROUND))), _integers(23))
-    return builder.bitcast(builder.add(_bits(builder, a), whole), _FLOATS)
+    def call(self, name: str, *values: Lanes, flags: Sequence[str] = ()) -> Lanes:
+        """Call LLVM's own function ``name`` of vectors."""
+        wanted = ir.FunctionType(self.kind.floats, [self.kind.floats] * len(values))
+        function = cgutils.get_or_insert_function(self.builder.module, wanted, f"llvm.{name}.{self.kind.suffix}")
+        return Lanes(self, self.builder.call(function, [value.value for value in values], fastmath=flags))
 
 
-add = _two(lambda builder, a, b: builder.fadd(a, b))
-subtract = _two(lambda builder, a, b: builder.fsub(a, b))
-multiply = _two(lambda builder, a, b: builder.fmul(a, b))
-larger = _two(_larger)
-smaller = _two(_smaller)
-keep = _two(lambda b, a, mask: b.bitcast(b.and_(_bits(b, a), _bits(b, mask)), _FLOATS))
-"""``a`` where all bits of ``mask`` are set, 0 where none is."""
-magnitude = _one(_magnitude)
-exponent = _one(_exponent)
-"""⌊log2⌋ of positive normal numbers."""
-mantissa = _one(_mantissa)
-"""Positive normal numbers divided by 2^exponent: 1 ≤ m < 2."""
-nearest = _one(_nearest)
-"""The nearest whole number, for magnitudes below 2²²."""
-doubled = _two(_doubled)
-"""``a`` · 2^times for whole ``times``, as long as the result is a normal number."""
-swap_neighbours = _one(lambda builder, a: _pick(builder, a, a, [lane ^ 1 for lane in range(LANES)]))
+class Lanes:
+    """A vector while a stage is written down."""
+
+    def __init__(self, code: Code, value: Any) -> None:
+        self.code = code
+        self.value = value
+
+    def __add__(self, other: Lanes) -> Lanes:
+        return Lanes(self.code, self.code.builder.fadd(self.value, other.value))
+
+    def __sub__(self, other: Lanes) -> Lanes:
+        return Lanes(self.code, self.code.builder.fsub(self.value, other.value))
+
+    def __mul__(self, other: Lanes) -> Lanes:
+        return Lanes(self.code, self.code.builder.fmul(self.value, other.value))
+
+    def __truediv__(self, other: Lanes) -> Lanes:
+        return Lanes(self.code, self.code.builder.fdiv(self.value, other.value))
+
+    @property
+    def _bits(self) -> Any:
+        return self.code.builder.bitcast(self.value, self.code.kind.wholes)
+
+    def _wholes(self, number: int) -> Any:
+        return ir.Constant(self.code.kind.wholes, [number] * self.code.kind.count)
+
+    def _from(self, bits: Any) -> Lanes:
+        return Lanes(self.code, self.code.builder.bitcast(bits, self.code.kind.floats))
+
+    def magnitude(self) -> Lanes:
+        """Return |a|."""
+        return self.code.call("fabs", self)
+
+    def kept(self, mask: Lanes) -> Lanes:
+        """Return the value where all bits of ``mask`` are set, 0 where none is."""
+        return self._from(self.code.builder.and_(self._bits, mask._bits))
+
+    def exponent(self) -> Lanes:
+        """Return ⌊log2⌋ of positive normal numbers; smaller ones have the smallest."""
+        kind, builder = self.code.kind, self.code.builder
+        biased = builder.lshr(self._bits, self._wholes(kind.fraction_bits))
+        if kind is STEREO:
+            # There is no quick way from int64: a float64 of the size 2⁵² counts in ones.
+            size = (kind.bias + kind.fraction_bits) << kind.fraction_bits
+            counted = self._from(builder.or_(biased, self._wholes(size)))
+            return counted - self.code.all(float(2**kind.fraction_bits + kind.bias))
+        return Lanes(self.code, builder.sitofp(builder.sub(biased, self._wholes(kind.bias)), kind.floats))
+
+    def mantissa(self) -> Lanes:
+        """Return positive normal numbers divided by 2^exponent: 1 ≤ m < 2."""
+        kind, builder = self.code.kind, self.code.builder
+        fraction = builder.and_(self._bits, self._wholes((1 << kind.fraction_bits) - 1))
+        return self._from(builder.or_(fraction, self._wholes(kind.bias << kind.fraction_bits)))
+
+    def doubled(self, times: Lanes) -> Lanes:
+        """Return a · 2^times; ``times`` is a whole number plus 1.5 · 2^(bits of a fraction), so its low bits count."""
+        builder = self.code.builder
+        moved = builder.shl(times._bits, self._wholes(self.code.kind.fraction_bits))
+        return self._from(builder.add(self._bits, moved))
+
+    def swapped(self) -> Lanes:
+        """Return every pair of neighbours with its sides exchanged."""
+        return self.pick([lane ^ 1 for lane in range(self.code.kind.count)])
+
+    def pick(self, places: Sequence[int], repeat: int = 1, other: Lanes | None = None) -> Lanes:
+        """Return the lanes at ``places`` of this vector and the ``other``, laid end to end, ``repeat`` times."""
+        wanted = list(places) * repeat
+        mask = ir.Constant(ir.VectorType(_I32, len(wanted)), wanted)
+        second = self.value if other is None else other.value
+        return Lanes(self.code, self.code.builder.shuffle_vector(self.value, second, mask))
 
 
-@intrinsic
-def multiply_add(typing_context: Any, a: Any, b: Any, c: Any) -> Any:
+def multiply_add(a: Lanes, b: Lanes, c: Lanes) -> Lanes:
     """Return a · b + c."""
-
-    def generate(builder: Any, *values: Any) -> Any:
-        kind = ir.FunctionType(_FLOATS, [_FLOATS] * 3)
-        return builder.call(cgutils.get_or_insert_function(builder.module, kind, "llvm.fmuladd.v16f32"), values)
-
-    return lanes(lanes, lanes, lanes), _lowered(generate)
+    return a.code.call("fmuladd", a, b, c)
 
 
-@intrinsic
-def where_below(typing_context: Any, a: Any, b: Any, below: Any, otherwise: Any) -> Any:
+def larger(a: Lanes, b: Lanes) -> Lanes:
+    """Return the larger one, lane by lane."""
+    return a.code.call("maxnum", a, b, flags=("nnan", "nsz"))
+
+
+def smaller(a: Lanes, b: Lanes) -> Lanes:
+    """Return the smaller one, lane by lane."""
+    return a.code.call("minnum", a, b, flags=("nnan", "nsz"))
+
+
+def where_below(a: Lanes, b: Lanes, below: Lanes, otherwise: Lanes) -> Lanes:
     """Return ``below`` in the lanes where a < b, ``otherwise`` in the others."""
-
-    def generate(builder: Any, a: Any, b: Any, below: Any, otherwise: Any) -> Any:
-        return builder.select(builder.fcmp_ordered("<", a, b), below, otherwise)
-
-    return lanes(lanes, lanes, lanes, lanes), _lowered(generate)
+    builder = a.code.builder
+    return Lanes(a.code, builder.select(builder.fcmp_ordered("<", a.value, b.value), below.value, otherwise.value))
 
 
-@intrinsic
-def splat(typing_context: Any, a: Any) -> Any:
-    """Return a float32 in every lane."""
+class Cell:
+    """A vector that changes from frame to frame; LLVM keeps it in a register."""
 
-    def generate(builder: Any, a: Any) -> Any:
-        first = builder.insert_element(ir.Constant(_FLOATS, ir.Undefined), a, ir.Constant(_I32, 0))
-        return _pick(builder, first, first, [0] * LANES)
+    def __init__(self, code: Code, value: Lanes) -> None:
+        self._code = code
+        self._slot = cgutils.alloca_once(code.builder, code.kind.floats)
+        self.set(value)
 
-    return lanes(types.float32), _lowered(generate)
+    def get(self) -> Lanes:
+        """Return what it holds now."""
+        return Lanes(self._code, self._code.builder.load(self._slot))
 
-
-def _get(builder: Any, pointer: Any, kind: Any = _FLOATS) -> Any:
-    value = builder.load(builder.bitcast(pointer, kind.as_pointer()))
-    value.align = _BYTES
-    return value
-
-
-def _put(builder: Any, value: Any, pointer: Any) -> None:
-    builder.store(value, builder.bitcast(pointer, value.type.as_pointer())).align = _BYTES
+    def set(self, value: Lanes) -> None:
+        """Let it hold ``value``."""
+        self._code.builder.store(value.value, self._slot)
 
 
-def _place(context: Any, builder: Any, kind: Any, array: Any, at: Any) -> Any:
-    return builder.gep(context.make_array(kind)(context, builder, array).data, [at])
+class Place:
+    """A place in memory, counted in elements: of a C-contiguous array, or from an address."""
+
+    def __init__(self, code: Code, pointer: Any) -> None:
+        self.code = code
+        self.pointer = pointer
+
+    @classmethod
+    def of_address(cls, code: Code, address: Any) -> Self:
+        """Return the place that an integer says."""
+        return cls(code, code.builder.inttoptr(address, code.kind.element.as_pointer()))
+
+    def at(self, *offsets: Any) -> Place:
+        """Return the place that lies the sum of ``offsets`` elements further on."""
+        return Place(self.code, self.code.builder.gep(self.pointer, [self.code.plus(*offsets)]))
+
+    def load(self, *offsets: Any) -> Lanes:
+        """Return the vector there."""
+        builder, kind = self.code.builder, self.code.kind
+        loaded = builder.load(builder.bitcast(self.at(*offsets).pointer, kind.floats.as_pointer()))
+        loaded.align = kind.bytes
+        return Lanes(self.code, loaded)
+
+    def store(self, value: Lanes, *offsets: Any) -> None:
+        """Put a vector there, of whatever length."""
+        builder = self.code.builder
+        where = builder.bitcast(self.at(*offsets).pointer, value.value.type.as_pointer())
+        builder.store(value.value, where).align = self.code.kind.bytes
+
+    def copy(self, source: Place, count: Any) -> None:
+        """Put ``count`` elements from ``source`` there; the two do not overlap."""
+        cgutils.raw_memcpy(self.code.builder, self.pointer, source.pointer, count, self.code.kind.bytes)
+
+    def expect(self, *offsets: Any) -> None:
+        """Ask for the cache line there, which will be read soon; it does not matter whether there is any memory."""
+        b = self.code.builder
+        pointer = b.bitcast(self.at(*offsets).pointer, ir.IntType(8).as_pointer())
+        wanted = ir.FunctionType(ir.VoidType(), [pointer.type, _I32, _I32, _I32])
+        function = cgutils.get_or_insert_function(b.module, wanted, "llvm.prefetch.p0")
+        b.call(function, [pointer, *(ir.Constant(_I32, number) for number in (0, 2, 1))])
+
+    def clear(self, count: Any) -> None:
+        """Put ``count`` zeros there."""
+        size = self.code.times(count, self.code.kind.bytes)
+        cgutils.memset(self.code.builder, self.pointer, size, 0)
 
 
-def _address(builder: Any, address: Any, at: Any) -> Any:
-    return builder.gep(builder.inttoptr(address, _F32.as_pointer()), [at])
+Stage = Callable[..., None]
 
 
-@intrinsic
-def load(typing_context: Any, array: Any, at: Any) -> Any:
-    """Return the sixteen float32 of ``array`` from ``at`` on."""
+def stage(kind: Kind, *arguments: str) -> Callable[[Callable[..., None]], Stage]:
+    """Declare a stage on vectors of ``kind``, to be called from kernels.
 
-    def lower(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        return _get(builder, _place(context, builder, signature.args[0], *values))
+    ``arguments`` say what it is given, after the code: "place" (an array in the kernel, a ``Place`` in the stage),
+    "whole" (an integer) or "number" (a floating-point number of the kind's element).
+    """
+    wanted = {"whole": types.int64, "number": types.float32 if kind.bytes == 4 else types.float64}
 
-    return lanes(array, types.intp), lower
+    def declare(write: Callable[..., None]) -> Stage:
+        def lower(context: Any, builder: Any, signature: Any, values: Sequence[Any]) -> Any:
+            code = Code(builder, kind)
+            given = [
+                Place(code, context.make_array(found)(context, builder, value).data) if name == "place" else value
+                for name, found, value in zip(arguments, signature.args, values, strict=True)
+            ]
+            write(code, *given)
+            return context.get_dummy_value()
 
+        def typed(typing_context: Any, *given: Any) -> Any:
+            found = [wanted.get(name, one) for name, one in zip(arguments, given, strict=True)]
+            return types.none(*found), lower
 
-@intrinsic
-def store(typing_context: Any, array: Any, at: Any, a: Any) -> Any:
-    """Put sixteen float32 into ``array`` from ``at`` on."""
+        # What numba takes for the parameters: those of the stage, whatever kinds of arrays they are.
+        kept = [p for p in inspect.signature(write).parameters.values() if p.kind is p.POSITIONAL_OR_KEYWORD]
+        typed.__signature__ = inspect.Signature(kept)  # type: ignore[attr-defined]
+        typed.__name__ = write.__name__
+        made: Stage = intrinsic(typed)
+        return made
 
-    def lower(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        array, at, a = values
-        _put(builder, a, _place(context, builder, signature.args[0], array, at))
-        return context.get_dummy_value()
-
-    return types.none(array, types.intp, lanes), lower
-
-
-@intrinsic
-def peek(typing_context: Any, address: Any, at: Any) -> Any:
-    """Return the one float32 that lies ``at`` after ``address``."""
-
-    def generate(builder: Any, address: Any, at: Any) -> Any:
-        return _get(builder, _address(builder, address, at), _F32)
-
-    return types.float32(types.int64, types.intp), _lowered(generate)
-
-
-@intrinsic
-def poke(typing_context: Any, address: Any, at: Any, a: Any) -> Any:
-    """Put one float32 ``at`` after ``address``."""
-
-    def lower(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        address, at, a = values
-        _put(builder, a, _address(builder, address, at))
-        return context.get_dummy_value()
-
-    return types.none(types.int64, types.intp, types.float32), lower
-
-
-@intrinsic
-def read(typing_context: Any, address: Any, at: Any) -> Any:
-    """Return the sixteen float32 from ``at`` after ``address`` on."""
-
-    def generate(builder: Any, address: Any, at: Any) -> Any:
-        return _get(builder, _address(builder, address, at))
-
-    return lanes(types.int64, types.intp), _lowered(generate)
-
-
-@intrinsic
-def write(typing_context: Any, address: Any, at: Any, a: Any) -> Any:
-    """Put sixteen float32 from ``at`` after ``address`` on."""
-
-    def lower(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        address, at, a = values
-        _put(builder, a, _address(builder, address, at))
-        return context.get_dummy_value()
-
-    return types.none(types.int64, types.intp, lanes), lower
-
-
-@intrinsic
-def split_pair(typing_context: Any, address: Any, at: Any, array: Any, left: Any, right: Any) -> Any:
-    """Take sixteen stereo frames from ``at`` after ``address`` on apart, into ``array`` at ``left`` and ``right``."""
-
-    def lower(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        address, at, array, left, right = values
-        a = _get(builder, _address(builder, address, at))
-        b = _get(builder, _address(builder, address, builder.add(at, ir.Constant(at.type, LANES))))
-        for side, place in enumerate((left, right)):
-            taken = _pick(builder, a, b, range(side, 2 * LANES, 2))
-            _put(builder, taken, _place(context, builder, signature.args[2], array, place))
-        return context.get_dummy_value()
-
-    return types.none(types.int64, types.intp, array, types.intp, types.intp), lower
-
-
-@intrinsic
-def join_pair(typing_context: Any, array: Any, left: Any, right: Any, address: Any, at: Any) -> Any:
-    """Put sixteen stereo frames of ``array`` at ``left`` and ``right`` together, from ``at`` after ``address`` on."""
-
-    def lower(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        array, left, right, address, at = values
-        a, b = (_get(builder, _place(context, builder, signature.args[0], array, place)) for place in (left, right))
-        for half in range(2):
-            frames = range(half * LANES // 2, (half + 1) * LANES // 2)
-            joined = _pick(builder, a, b, [lane + side * LANES for lane in frames for side in range(2)])
-            _put(builder, joined, _address(builder, address, builder.add(at, ir.Constant(at.type, half * LANES))))
-        return context.get_dummy_value()
-
-    return types.none(array, types.intp, types.intp, types.int64, types.intp), lower
-
-
-@intrinsic
-def transpose(typing_context: Any, source: Any, at: Any, stride: Any, target: Any, to: Any, target_stride: Any) -> Any:
-    """Turn a tile of 16 × 16 over: rows ``stride`` apart in ``source`` become columns ``target_stride`` apart."""
-
-    def lower(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        source, at, stride, target, to, target_stride = values
-
-        def row(kind: Any, array: Any, start: Any, step: Any, k: int) -> Any:
-            return _place(
-                context, builder, kind, array, builder.add(start, builder.mul(step, ir.Constant(step.type, k)))
-            )
-
-        rows = [_get(builder, row(signature.args[0], source, at, stride, k)) for k in range(LANES)]
-        # Blocks of half, a quarter … of the tile change places across the diagonal.
-        for size in (8, 4, 2, 1):
-            low = [LANES + lane - size if lane & size else lane for lane in range(LANES)]
-            high = [LANES + lane if lane & size else lane + size for lane in range(LANES)]
-            for k in range(LANES):
-                if not k & size:
-                    a, b = rows[k], rows[k + size]
-                    rows[k], rows[k + size] = _pick(builder, a, b, low), _pick(builder, a, b, high)
-        for k in range(LANES):
-            _put(builder, rows[k], row(signature.args[3], target, to, target_stride, k))
-        return context.get_dummy_value()
-
-    place = types.intp
-    return types.none(source, place, place, target, place, place), lower
-
-
-@intrinsic
-def sum_four(typing_context: Any, array: Any, at: Any, a: Any, b: Any, c: Any, d: Any) -> Any:
-    """Put the sums over the lanes of ``a``, ``b``, ``c`` and ``d`` into ``array`` at ``at``; one fixed tree each."""
-
-    def lower(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        array, at, *addends = values
-
-        def halves(a: Any, b: Any, size: int) -> Any:
-            """Add the lanes of ``a`` that stand ``size`` apart, and those of ``b``; ``a``'s sums come first in both."""
-            count = a.type.count
-            places = [start + lane for start in range(0, 2 * count, 2 * size) for lane in range(size)]
-            return builder.fadd(_pick(builder, a, b, places), _pick(builder, a, b, [place + size for place in places]))
-
-        eights = [builder.fadd(_pick(builder, v, v, range(8)), _pick(builder, v, v, range(8, 16))) for v in addends]
-        fours = [halves(eights[0], eights[1], 4), halves(eights[2], eights[3], 4)]  # a a a a b b b b
-        twos = halves(fours[0], fours[1], 2)  # a a b b c c d d
-        ones = builder.fadd(_pick(builder, twos, twos, range(0, 8, 2)), _pick(builder, twos, twos, range(1, 8, 2)))
-        _put(builder, ones, _place(context, builder, signature.args[0], array, at))
-        return context.get_dummy_value()
-
-    return types.none(array, types.intp, lanes, lanes, lanes, lanes), lower
+    return declare

@@ -1,96 +1,339 @@
-"""Compiled loop of the eight-line feedback delay network."""
+"""Compiled loop of the reverb: early reflections and a sixteen-line feedback delay network, sixteen frames at a time.
+
+Where frames do not wait for each other (all-passes, taps, the mixing of the lines) a vector holds sixteen frames of one
+signal; in the lines' filters, where they do, it holds one frame of the sixteen lines.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
-from dsp.kernels.strip import TINY
+from dsp.kernels.compiled import kernel
+from dsp.kernels.lanes import STRIPS, Code, Lanes, Place, multiply_add, stage, where_below
 
+F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
 
-_HADAMARD = 0.35355339059327373  # 1/√8 makes the 8×8 Hadamard matrix orthonormal
+STEP = 16
+LINES = 16
+TAPS = 12
+TINY = 1e-20
+"""Below this (−400 dBFS) samples are set to zero, far above the denormals of float32."""
+
+_FILTERS = 2 * 9 * LINES
+_STATES = 2 * 2 * LINES
+_ROOM = 80
+_OUT = (5, 11)
+"""The two of the matrix's outputs that are heard."""
 
 
-@njit(nogil=True, cache=True, error_model="numpy", inline="always")
-def _quiet(x: float) -> float:
-    return x if abs(x) > TINY else 0.0
+def _quiet(a: Lanes) -> Lanes:
+    return where_below(a.magnitude(), a.code.all(TINY), a.code.all(0.0), a)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
-def run_network(
-    wet: F64,
-    n: int,
-    bus: F64,
-    predelay_ring: F64,
-    predelay: int,
-    diffuser_rings: F64,
-    diffuser_delays: I64,
-    diffusion: float,
-    rings: F64,
-    delays: I64,
-    gains: F64,
-    poles: F64,
-    lows: F64,
-    positions: I64,
-    output_gain: float,
+def _turned(rows: Sequence[Lanes]) -> list[Lanes]:
+    """Turn a tile of 16 × 16 over: blocks of half, a quarter … of it change places across the diagonal."""
+    tile = list(rows)
+    for size in (8, 4, 2, 1):
+        low = [STEP + lane - size if lane & size else lane for lane in range(STEP)]
+        high = [STEP + lane if lane & size else lane + size for lane in range(STEP)]
+        for k in range(STEP):
+            if not k & size:
+                a, b = tile[k], tile[k + size]
+                tile[k], tile[k + size] = a.pick(low, other=b), a.pick(high, other=b)
+    return tile
+
+
+class _Step:
+    """What a step is written down from."""
+
+    def __init__(self, code: Code, t: Any, delays: Place, fade: Any, share: Any, slope: Any, work: Place) -> None:
+        self.code = code
+        self.t = t
+        self.delays = delays
+        self.moving = code.builder.icmp_signed(">", fade, code.whole(0))
+        self.ramp = work.load(512)
+        self.along = multiply_add(self.ramp, code.spread(slope), code.spread(share))
+
+    def number(self, place: Place, *offsets: Any) -> Any:
+        """Return the one number there."""
+        return self.code.builder.load(place.at(*offsets).pointer)
+
+    def glide(self, now: Place, before: Place, word: int) -> Lanes:
+        """Return a gain on its way from what it was to what it is now."""
+        a = self.code.spread(self.number(before, word))
+        return multiply_add(self.ramp, self.code.spread(self.number(now, word)) - a, a)
+
+    def at(self, stride: Any, delay: Any = None) -> Any:
+        """Return where in a ring this step, or the one ``delay`` frames ago, stands."""
+        b = self.code.builder
+        return b.and_(self.t if delay is None else b.sub(self.t, delay), b.sub(stride, self.code.whole(STEP + 1)))
+
+    def between(self, here: Lanes, there: Lanes, share: Lanes) -> Lanes:
+        """Return what lies ``share`` of the way."""
+        return multiply_add(there - here, share, here)
+
+    def past(self, rings: Place, row: Any, stride: Any, word: Any) -> Lanes:
+        """Return what a ring held a delay ago; while delays are faded, on the way from one to the other."""
+        code = self.code
+        start = code.times(row, stride)
+        x = code.cell(rings.load(start, self.at(stride, self.number(self.delays, word))))
+        with code.builder.if_then(self.moving, likely=False):
+            other = rings.load(start, self.at(stride, self.number(self.delays, word, _ROOM)))
+            x.set(self.between(x.get(), other, self.along))
+        return x.get()
+
+
+@stage(STRIPS, *["place"] * 11, *["whole"] * 6, "number", "number")
+def _step(
+    code: Code,
+    box: Place,
+    predelays: Place,
+    diffusers: Place,
+    earlies: Place,
+    lines: Place,
+    delays: Place,
+    gains: Place,
+    row: Place,
+    filters: Place,
+    state: Place,
+    work: Place,
+    t: Any,
+    pre: Any,
+    dif: Any,
+    ear: Any,
+    lin: Any,
+    fade: Any,
+    share: Any,
+    slope: Any,
 ) -> None:
-    """Add the reverb of ``wet`` (2, ≥ n) to ``bus`` (2, ≥ n).
+    step = _Step(code, t, delays, fade, share, slope, work)
+    now, before = row.at(16), state.at(16)
+    heard = _enter(step, box, predelays, diffusers, earlies, gains, pre, dif, ear, step.glide(now, before, 0))
+    _through_lines(step, lines, filters, work, lin)
+    _mix(step, state, work)
+    late = [work.load(STEP * line) for line in _OUT]
+    into = step.glide(now, before, 9)
+    left, right = (earlies.load(code.times(side, ear), step.at(ear)) * into for side in range(2))
+    with code.each(LINES) as k:
+        x = work.load(code.times(k, STEP))
+        x = multiply_add(code.spread(step.number(gains, 6 * TAPS, k)), right, x)
+        x = multiply_add(code.spread(step.number(gains, 4 * TAPS, k)), left, x)
+        lines.store(_quiet(x), step.number(delays, 64, k), step.at(lin))
+    gliding = [step.glide(now, before, word) for word in (1, 2, 3, 4)]
+    for side in range(2):
+        x = code.all(0.0)
+        for gain, (same, other) in zip(gliding[::2], (heard, late), strict=True):
+            x = multiply_add(gain, (same, other)[side], x)
+        for gain, (same, other) in zip(gliding[1::2], (heard, late), strict=True):
+            x = multiply_add(gain, (other, same)[side], x)
+        box.store(_quiet(x), STEP * (2 + side))
+    # What stands at a ring's start is repeated behind its end.
+    for rings, rows, stride in ((predelays, 2, pre), (diffusers, 8, dif), (earlies, 2, ear), (lines, LINES, lin)):
+        with (
+            code.builder.if_then(code.builder.icmp_signed("==", step.at(stride), code.whole(0)), likely=False),
+            code.each(rows) as k,
+        ):
+            start = code.times(k, stride)
+            rings.store(rings.load(start), start, stride, -STEP)
 
-    Predelay → two Schroeder all-passes a side → eight delay lines, each with gain and one-pole low-pass, fed back
-    through a Hadamard matrix (J.-M. Jot and A. Chaigne, "Digital delay networks for designing artificial
-    reverberators", AES 90th Convention, 1991). Three plus signs and one minus at each output: the way from line i to j
-    is as long as that from j to i, and this way as many of these pairs add as cancel. Rings are powers of two long;
-    ``positions[0]`` is the frame number.
+
+def _enter(
+    step: _Step,
+    box: Place,
+    predelays: Place,
+    diffusers: Place,
+    earlies: Place,
+    gains: Place,
+    pre: Any,
+    dif: Any,
+    ear: Any,
+    diffusion: Lanes,
+) -> tuple[Lanes, Lanes]:
+    """Take the input through predelay and four all-passes a side; return the reflections to left and right."""
+    code = step.code
+    for side in range(2):
+        predelays.store(box.load(STEP * side), code.times(side, pre), step.at(pre))
+        x = step.past(predelays, side, pre, 0)
+        for k in range(4 * side, 4 * side + 4):
+            start = code.times(k, dif)
+            late = diffusers.load(start, step.at(dif, step.number(step.delays, 1 + k)))
+            inner = _quiet(x - diffusion * late)
+            diffusers.store(inner, start, step.at(dif))
+            x = multiply_add(diffusion, inner, late)
+        earlies.store(x, code.times(side, ear), step.at(ear))
+    left, right = code.cell(code.all(0.0)), code.cell(code.all(0.0))
+    for side in range(2):
+        with code.each(TAPS) as k:
+            x = step.past(earlies, side, ear, code.plus(16 + TAPS * side, k))
+            left.set(multiply_add(code.spread(step.number(gains, TAPS * side, k)), x, left.get()))
+            right.set(multiply_add(code.spread(step.number(gains, TAPS * (2 + side), k)), x, right.get()))
+    return left.get(), right.get()
+
+
+def _through_lines(step: _Step, lines: Place, filters: Place, work: Place, lin: Any) -> None:
+    """Put what comes out of the lines, filtered, into the first rows of ``work``, one row a line.
+
+    While a room is faded this is done for both, each with its own delays and filters.
     """
-    mask = rings.shape[1] - 1
-    all_pass_mask = diffuser_rings.shape[1] - 1
-    pre_mask = predelay_ring.shape[1] - 1
-    t = positions[0]
-    l0, l1, l2, l3, l4, l5, l6, l7 = lows[0], lows[1], lows[2], lows[3], lows[4], lows[5], lows[6], lows[7]
-    g0, g1, g2, g3, g4, g5, g6, g7 = gains[0], gains[1], gains[2], gains[3], gains[4], gains[5], gains[6], gains[7]
-    p0, p1, p2, p3, p4, p5, p6, p7 = poles[0], poles[1], poles[2], poles[3], poles[4], poles[5], poles[6], poles[7]
-    d0, d1, d2, d3 = delays[0], delays[1], delays[2], delays[3]
-    d4, d5, d6, d7 = delays[4], delays[5], delays[6], delays[7]
-    for i in range(n):
+    code, b = step.code, step.code.builder
+    with code.each(b.select(step.moving, code.whole(2), code.whole(1))) as room:
+        with code.each(LINES) as k:
+            delay = step.number(step.delays, code.times(room, _ROOM), 48, k)
+            work.store(lines.load(code.times(k, lin), step.at(lin, delay)), code.times(k, STEP))
+        here = code.plus(256, code.times(room, 384))
+        for k, turned in enumerate(_turned([work.load(STEP * k) for k in range(LINES)])):
+            work.store(turned, here, STEP * k)
+        numbers = [filters.load(code.times(room, _FILTERS), LINES * k) for k in range(18)]
+        kept = filters.at(2 * _FILTERS, code.times(room, _STATES))
+        states = [code.cell(_quiet(kept.load(LINES * k))) for k in range(4)]
+        with code.each(STEP) as f:
+            at = code.plus(here, code.times(f, STEP))
+            x = work.load(at)
+            for section in range(2):
+                d, c1, c2, p11, p12, q1, p21, p22, q2 = numbers[9 * section : 9 * section + 9]
+                first, second = states[2 * section : 2 * section + 2]
+                s1, s2 = first.get(), second.get()
+                first.set(multiply_add(p11, s1, multiply_add(p12, s2, q1 * x)))
+                second.set(multiply_add(p22, s2, multiply_add(p21, s1, q2 * x)))
+                x = multiply_add(c1, s1, multiply_add(c2, s2, d * x))
+            work.store(x, at)
+        for k, cell in enumerate(states):
+            kept.store(cell.get(), LINES * k)
+    with b.if_then(step.moving, likely=False), code.each(STEP) as f:
+        # The f-th of the frames that ``along`` holds side by side.
+        share = code.spread(b.extract_element(step.along.value, b.trunc(f, STRIPS.whole)))
+        at = code.times(f, STEP)
+        work.store(step.between(work.load(at, 256), work.load(at, 640), share), at, 256)
+    for k, turned in enumerate(_turned([work.load(256 + STEP * k) for k in range(LINES)])):
+        work.store(turned, STEP * k)
+
+
+def _mix(step: _Step, state: Place, work: Place) -> None:
+    """Rotate pairs of lines slowly, then mix all by the Hadamard matrix: both keep the energy."""
+    code, b = step.code, step.code.builder
+    since = b.uitofp(b.and_(step.t, code.whole(255)), STRIPS.element)
+    since = multiply_add(step.ramp, code.all(1.0 / 16.0), code.spread(b.fmul(since, STRIPS.element(1.0 / 256.0))))
+    with code.each(LINES // 2) as k:
+        c, s = (
+            multiply_add(since, code.spread(step.number(state, word + 8, k)), code.spread(step.number(state, word, k)))
+            for word in (32, 48)
+        )
+        at = code.times(k, STEP)
+        x, y = work.load(at), work.load(at, 128)
+        work.store(c * x - s * y, at)
+        work.store(multiply_add(s, x, c * y), at, 128)
+    for near, far in ((STEP, 4 * STEP), (4 * STEP, STEP)):
+        for k in range(4):
+            q, r, u, v = (work.load(k * near + j * far) for j in range(4))
+            a, c, e, g = q + r, q - r, u + v, u - v
+            for j, y in enumerate((a + e, c + g, a - e, c - g)):
+                work.store(y, k * near + j * far)
+
+
+@kernel(
+    "f8[:,::1]", "f8[:,::1]", "i8", "i8", "f4[:,::1]", "f4[:,::1]", "f4[:,::1]", "f4[:,::1]", "f4[:,::1]", "i8[::1]",
+    "i8[:,::1]", "f4[:,::1]", "i8", "i8", "f8[:,::1]", "i8", "f4[::1]", "f4[::1]", "f4[::1]", "f4[::1]",
+)  # fmt: skip
+def reverberate(
+    wet: F64,
+    bus: F64,
+    start: int,
+    stop: int,
+    box: F32,
+    predelays: F32,
+    diffusers: F32,
+    earlies: F32,
+    lines: F32,
+    position: I64,
+    delays: I64,
+    gains: F32,
+    faded: int,
+    fade: int,
+    knots: F64,
+    first: int,
+    row: F32,
+    filters: F32,
+    state: F32,
+    work: F32,
+) -> None:
+    """Replace frames ``start``..``stop`` of ``bus`` (2, n) by themselves times the dry gain plus what ``wet`` becomes.
+
+    Whatever is heard is at least one step of sixteen frames old, so a whole step is worked out when it begins.
+
+    ``box`` (4, 16): the step that comes in (left, right), the one that goes out. Rings are powers of two long and
+    sixteen frames more, which repeat the first: ``predelays`` (2, …), ``diffusers`` (8, …), ``earlies`` (2, …),
+    ``lines`` (16, …). ``position[0]`` is the frame number.
+    ``delays`` (2, 80) in frames, those that are and those that are faded to: predelay, from 1 the diffusers', from 16
+    the reflections', from 48 the lines', none below 17; from 64 where in ``lines`` an output of the matrix goes. While
+    ``fade`` > 0, this is step ``faded`` of as many. ``gains`` (4, 24): reflections to left and right, inputs to lines.
+    ``knots`` (K, 32) stand sixteen frames apart, frame ``start`` being ``first`` frames after knot 0: cosine and sine
+    of the 8 slow oscillators' steps, from 16 diffusion, early gain to the same and to the other side, late gain
+    likewise, dry gain, tangent of half the greatest rotation, low-pass and high-pass of the input, gain into the lines.
+    ``row`` (32,) is where they stand.
+    ``filters`` (704,): 2 rooms × 2 sections × 9 numbers × 16 lines, then their states, 2 × 2 × 2 × 16.
+    ``state`` (80,): oscillators, from 16 the gains of the last step, from 32 rotations and their slopes, from 64 input
+    filters. ``work`` (896,) is scratch, with k / 16 at 512 + k.
+    """
+    t = position[0]
+    fresh = True
+    i = start
+    while i < stop:
+        phase = t & 15
+        if phase == 0:
+            # The row of this step; what is a gain goes there within the step.
+            for w in range(16):
+                state[16 + w] = row[16 + w]
+            if fresh or knots.shape[0] > 2:
+                k = min((first + i - start) >> 4, knots.shape[0] - 2)
+                share = (first + i - start - (k << 4)) / 16.0
+                for w in range(32):
+                    row[w] = knots[k, w] + (knots[k + 1, w] - knots[k, w]) * share
+                fresh = False
+            if t & 255 == 0:
+                for k in range(8):
+                    u = row[k] * state[k] - row[8 + k] * state[8 + k]
+                    v = row[8 + k] * state[k] + row[k] * state[8 + k]
+                    r = np.float32(1.5) - np.float32(0.5) * (u * u + v * v)
+                    state[k] = u * r
+                    state[8 + k] = v * r
+                    q = row[22] * v * r
+                    r = np.float32(1.0) / (np.float32(1.0) + q * q)
+                    state[32 + k] += state[40 + k]
+                    state[48 + k] += state[56 + k]
+                    state[40 + k] = (np.float32(1.0) - q * q) * r - state[32 + k]
+                    state[56 + k] = (q + q) * r - state[48 + k]
+            _step(
+                box, predelays, diffusers, earlies, lines, delays, gains, row, filters, state, work, t,
+                predelays.shape[1], diffusers.shape[1], earlies.shape[1], lines.shape[1], fade,
+                np.float32(faded / max(fade, 1)), np.float32(1.0 / max(fade, 1)),
+            )  # fmt: skip
+            faded += 1
+        m = min(16 - phase, stop - i)
+        dry = state[21]
+        slope = (row[21] - dry) / 16.0
         for side in range(2):
-            predelay_ring[side, t & pre_mask] = wet[side, i]
-        for side in range(2):
-            x = predelay_ring[side, (t - predelay) & pre_mask]
-            for k in range(2):
-                late = diffuser_rings[2 * side + k, (t - diffuser_delays[2 * side + k]) & all_pass_mask]
-                inner = _quiet(x - diffusion * late)
-                diffuser_rings[2 * side + k, t & all_pass_mask] = inner
-                x = late + diffusion * inner
-            if side == 0:
-                left = 0.5 * x
+            low, high = row[23], row[24]
+            if low == 1.0 and high == 0.0:
+                for j in range(m):
+                    box[side, phase + j] = wet[side, i + j]
             else:
-                right = 0.5 * x
-        l0 = _quiet(g0 * rings[0, (t - d0) & mask] + p0 * l0)
-        l1 = _quiet(g1 * rings[1, (t - d1) & mask] + p1 * l1)
-        l2 = _quiet(g2 * rings[2, (t - d2) & mask] + p2 * l2)
-        l3 = _quiet(g3 * rings[3, (t - d3) & mask] + p3 * l3)
-        l4 = _quiet(g4 * rings[4, (t - d4) & mask] + p4 * l4)
-        l5 = _quiet(g5 * rings[5, (t - d5) & mask] + p5 * l5)
-        l6 = _quiet(g6 * rings[6, (t - d6) & mask] + p6 * l6)
-        l7 = _quiet(g7 * rings[7, (t - d7) & mask] + p7 * l7)
-        bus[0, i] += output_gain * ((l0 + l2) + (l4 - l6))
-        bus[1, i] += output_gain * ((l1 + l3) + (l5 - l7))
-        a0, a1, a2, a3 = l0 + l1, l0 - l1, l2 + l3, l2 - l3
-        a4, a5, a6, a7 = l4 + l5, l4 - l5, l6 + l7, l6 - l7
-        b0, b1, b2, b3 = a0 + a2, a1 + a3, a0 - a2, a1 - a3
-        b4, b5, b6, b7 = a4 + a6, a5 + a7, a4 - a6, a5 - a7
-        w = t & mask
-        rings[0, w] = left + _HADAMARD * (b0 + b4)
-        rings[1, w] = right + _HADAMARD * (b1 + b5)
-        rings[2, w] = left + _HADAMARD * (b2 + b6)
-        rings[3, w] = right + _HADAMARD * (b3 + b7)
-        rings[4, w] = left + _HADAMARD * (b0 - b4)
-        rings[5, w] = right + _HADAMARD * (b1 - b5)
-        rings[6, w] = left + _HADAMARD * (b2 - b6)
-        rings[7, w] = right + _HADAMARD * (b3 - b7)
-        t += 1
-    lows[0], lows[1], lows[2], lows[3], lows[4], lows[5], lows[6], lows[7] = l0, l1, l2, l3, l4, l5, l6, l7
-    positions[0] = t
+                u, v = state[64 + 2 * side], state[65 + 2 * side]
+                for j in range(m):
+                    u += low * (np.float32(wet[side, i + j]) - u)
+                    v += high * (u - v)
+                    box[side, phase + j] = u - v
+                if phase + m == 16:
+                    u = u if abs(u) > TINY else np.float32(0.0)
+                    v = v if abs(v) > TINY else np.float32(0.0)
+                state[64 + 2 * side], state[65 + 2 * side] = u, v
+            for j in range(m):
+                bus[side, i + j] = (dry + slope * (phase + j)) * bus[side, i + j] + box[2 + side, phase + j]
+        i += m
+        t += m
+    position[0] = t

@@ -1,4 +1,4 @@
-"""Compiled cascades of trapezoidal state-variable filters whose numbers may move at every frame."""
+"""Compiled cascades of state-variable filters whose numbers may move at every frame, and the levels that move them."""
 
 from __future__ import annotations
 
@@ -13,6 +13,9 @@ F64 = NDArray[np.float64]
 
 CHUNK_FRAMES = 64
 """Frames worked on at once; states are cleaned of denormals whenever the frame number is a multiple of this."""
+
+FOLLOW_WORDS = 12
+"""Words of a follower: g, k, m0, m1, m2, the mean square's share, threshold, side, slope, most, attack, release."""
 
 _STEP_FRAMES = 16
 _TINY = 1e-30
@@ -133,3 +136,76 @@ def run_sections(block: NDArray[np.float32], knots: F64, first: int, position: i
             else:
                 block[start + i, 0] = x + ll * (left[i] - x)
         start += n
+
+
+@kernel("f4[:,::1]", "i8", "f8[:,::1]", "f8[:,:,::1]", "f8[::1]", "f8[:,::1]")
+def follow_levels(x: NDArray[np.float32], position: int, rows: F64, states: F64, reached: F64, followed: F64) -> None:
+    """Follow what a level asks for: one value to ``followed`` (B, ≥ steps) at the end of every 16th frame.
+
+    ``x`` (n, 1 or 2), its first frame the stream's frame ``position``. ``rows`` (B, FOLLOW_WORDS) each filter it (g, k,
+    m0, m1, m2), take the mean square by two one-poles (the share a new frame has) and the louder channel's level in dB
+    against a full-scale sine; what that lies above the threshold (below, for a side of −1), times the slope, within 0
+    to the most, is wanted; ``reached`` (B,) goes to it by the share of the way it covers in a step: attack away from
+    0, release towards it. ``states`` (B, 2, 4).
+    """
+    frames = x.shape[0]
+    stereo = x.shape[1] > 1
+    for band in range(rows.shape[0]):
+        row = rows[band]
+        u1 = 1.0 / (1.0 + row[0] * (row[0] + row[1]))
+        u2 = row[0] * u1
+        u3 = row[0] * u2
+        d = row[2] + row[3] * u2 + row[4] * u3
+        c1 = row[3] * u1 + row[4] * u2
+        c2 = row[4] * (1.0 - u3) - row[3] * u2
+        p1 = 2.0 * u1 - 1.0
+        p2 = 2.0 * u2
+        p3 = 2.0 * u3
+        p4 = 1.0 - p3
+        pole = row[5]
+        left = states[band, 0]
+        right = states[band, 1]
+        start = 0
+        step = 0
+        while start < frames:
+            n = _STEP_FRAMES - (position + start) % _STEP_FRAMES
+            ends = n <= frames - start
+            if not ends:
+                n = frames - start
+            for side in range(2):
+                state = left if side == 0 else right
+                if side == 0 or stereo:
+                    s1 = state[0]
+                    s2 = state[1]
+                    q1 = state[2]
+                    q2 = state[3]
+                    for i in range(start, start + n):
+                        v = x[i, side]
+                        w = d * v + (c1 * s1 + c2 * s2)
+                        t = (p2 * v - p2 * s2) + p1 * s1
+                        s2 = (p3 * v + p2 * s1) + p4 * s2
+                        s1 = t
+                        q1 += pole * (w * w - q1)
+                        q2 += pole * (q1 - q2)
+                    if ends:
+                        s1 = s1 if math.fabs(s1) > _TINY else 0.0
+                        s2 = s2 if math.fabs(s2) > _TINY else 0.0
+                        q1 = q1 if q1 > _TINY else 0.0
+                        q2 = q2 if q2 > _TINY else 0.0
+                    state[0] = s1
+                    state[1] = s2
+                    state[2] = q1
+                    state[3] = q2
+            if ends:
+                loudest = left[3] if left[3] > right[3] else right[3]
+                over = row[7] * (10.0 * math.log10(2.0 * loudest + _TINY) - row[6])
+                wanted = row[8] * over if over > 0.0 else 0.0
+                if math.fabs(wanted) > math.fabs(row[9]):
+                    wanted = row[9]
+                away = row[10] if math.fabs(wanted) > math.fabs(reached[band]) else row[11]
+                reached[band] += away * (wanted - reached[band])
+                if math.fabs(reached[band]) < 1e-6 and wanted == 0.0:
+                    reached[band] = 0.0
+                followed[band, step] = reached[band]
+                step += 1
+            start += n

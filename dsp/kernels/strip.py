@@ -1,4 +1,4 @@
-"""Compiled loops of the strips: sixteen channels at once through filters, compressor, gains and sum; and the bus.
+"""Compiled loops of the strips: sixteen channels at once through filters, compressor and gains, and their sum.
 
 Work is cut into slices at absolute frame numbers, each of which stays in the first-level cache while one stage after
 the other goes over it. Every stage takes frame after frame, so a stream gives the same bits however it is cut into
@@ -11,248 +11,194 @@ from typing import Any
 
 import numpy as np
 
-from dsp.kernels.compiled import kernel, part
-from dsp.kernels.lanes import (
-    add,
-    doubled,
-    exponent,
-    join_pair,
-    keep,
-    larger,
-    load,
-    magnitude,
-    mantissa,
-    multiply,
-    multiply_add,
-    nearest,
-    peek,
-    poke,
-    read,
-    smaller,
-    splat,
-    split_pair,
-    store,
-    subtract,
-    sum_four,
-    swap_neighbours,
-    transpose,
-    where_below,
-    write,
+from dsp.kernels.compiled import kernel
+from dsp.kernels.lanes import STRIPS, Code, Kind, Lanes, Place, Stage, larger, multiply_add, stage
+from dsp.kernels.stages import (
+    COMPRESSOR_WORDS,
+    SECTION_WORDS,
+    STEP_FRAMES,
+    filters,
+    numbers,
+    settle,
+    squeeze,
+    take,
+    targets,
 )
+
+LANES = 16
+EIGHTS, SINGLES, DOUBLES = Kind(32, 8), Kind(32, 4), Kind(64, 4)
 
 SLICE_FRAMES = 128
 """Frames worked on at once; states are cleaned of denormals whenever the frame number is a multiple of this."""
 
-STEP_FRAMES = 16
-"""Frames between two knots of numbers that move."""
+SCRATCH_FRAMES = 2 * SLICE_FRAMES + 2 * SLICE_FRAMES // LANES
+"""Vectors of scratch: a slice as rows, a slice as frames, and a slice of a stereo pair."""
 
 TINY = 1e-30
 """float64 states below this (−600 dBFS) are set to zero, far above the denormals that would slow the loops down."""
 
-SECTION_WORDS = 6
-"""Rows of a filter section: e, q, h, c0, c1, c2 of ``dsp.filters.lane_section``."""
-
-COMPRESSOR_WORDS = 8
-"""Rows of a compressor, levels in octaves: threshold, slope 1/R − 1, half knee, knee, slope / (2 knee), 1 − pole of
-attack, 1 − pole of release, make-up."""
-
 # Words of a group's plan.
 SECTIONS, COMPRESSES, MOVES, FADES, QUADS, WRITES, PLAN_WORDS = 0, 1, 2, 3, 4, 5, 6
 
-_F = np.float32
-_LANES = 16
-_FLOOR = _F(1e-15)  # −300 dBFS: the quietest level a compressor hears
-_TINY = _F(1e-20)  # −400 dBFS
-_LOWEST = _F(-126.0)  # the smallest gain, in octaves, that is a normal number
+_STEP = np.float32(1.0 / STEP_FRAMES)
 
-# log2(m) = t · L(t), t = m − 1, 1 ≤ m < 2: minimax fit, error below 3.1e-7 octaves (1.9e-6 dB)
-_L0, _L1, _L2, _L3 = _F(1.442667841911316), _F(-0.7205854654312134), _F(0.4735534191131592), _F(-0.32590198516845703)
-_L4, _L5, _L6 = _F(0.19429431855678558), _F(-0.07955773174762726), _F(0.015529917553067207)
-# 2^f = 1 + f · E(f), |f| ≤ 1/2: minimax fit, relative error below 9.2e-8 (8e-7 dB)
-_E0, _E1, _E2 = _F(0.6931470036506653), _F(0.24022242426872253), _F(0.05550733581185341)
-_E3, _E4 = _F(0.009671512991189957), _F(0.001326472731307149)
+_two_still, _two_moving = filters(STRIPS, 2, moving=False), filters(STRIPS, 2, moving=True)
+_one_still, _one_moving = filters(STRIPS, 1, moving=False), filters(STRIPS, 1, moving=True)
+_targets_still, _targets_moving = targets(STRIPS, moving=False), targets(STRIPS, moving=True)
+_squeeze_still, _squeeze_moving = squeeze(STRIPS, moving=False), squeeze(STRIPS, moving=True)
+_settle, _take = settle(STRIPS), take(STRIPS)
 
 
-@part
-def _octaves(a: Any) -> Any:
-    """log2 of positive normal numbers."""
-    t = subtract(mantissa(a), splat(_F(1.0)))
-    p = multiply_add(splat(_L6), t, splat(_L5))
-    p = multiply_add(p, t, splat(_L4))
-    p = multiply_add(p, t, splat(_L3))
-    p = multiply_add(p, t, splat(_L2))
-    p = multiply_add(p, t, splat(_L1))
-    p = multiply_add(p, t, splat(_L0))
-    return multiply_add(p, t, exponent(a))
+def _turned(rows: list[Lanes]) -> list[Lanes]:
+    """Turn 8 × 8 numbers over: blocks of half, a quarter … of them change places across the diagonal."""
+    for size in (4, 2, 1):
+        low = [8 + lane - size if lane & size else lane for lane in range(8)]
+        high = [8 + lane if lane & size else lane + size for lane in range(8)]
+        for k in range(8):
+            if not k & size:
+                a, b = rows[k], rows[k + size]
+                rows[k], rows[k + size] = a.pick(low, other=b), a.pick(high, other=b)
+    return rows
 
 
-@part
-def _power(octaves: Any) -> Any:
-    """2^octaves, exactly 1 for 0."""
-    x = larger(octaves, splat(_LOWEST))
-    whole = nearest(x)
-    f = subtract(x, whole)
-    p = multiply_add(splat(_E4), f, splat(_E3))
-    p = multiply_add(p, f, splat(_E2))
-    p = multiply_add(p, f, splat(_E1))
-    p = multiply_add(p, f, splat(_E0))
-    return doubled(multiply_add(p, f, splat(_F(1.0))), whole)
+@stage(EIGHTS, "place", "whole", "whole", "whole")
+def _turn(code: Code, scratch: Place, planar: Any, lanes: Any, tiles: Any) -> None:
+    """Put rows of SLICE_FRAMES frames at ``planar`` into frames of sixteen lanes at ``lanes``, eight by eight."""
+    with code.each(tiles) as tile, code.each(LANES // 8) as half:
+        frame, lane = code.times(tile, 8), code.times(half, 8)
+        source = scratch.at(planar, frame, code.times(lane, SLICE_FRAMES))
+        for k, row in enumerate(_turned([source.load(k * SLICE_FRAMES) for k in range(8)])):
+            scratch.store(row, lanes, code.times(frame, LANES), k * LANES, lane)
 
 
-@part
-def _settled(a: Any) -> Any:
-    """Return ``a``, and 0 where it is too small to matter."""
-    return where_below(magnitude(a), splat(_TINY), splat(_F(0.0)), a)
+@stage(EIGHTS, "place", "whole", "whole", "whole")
+def _turn_back(code: Code, scratch: Place, lanes: Any, planar: Any, tiles: Any) -> None:
+    """Put frames of sixteen lanes at ``lanes`` into rows of SLICE_FRAMES frames at ``planar``, eight by eight."""
+    with code.each(tiles) as tile, code.each(LANES // 8) as half:
+        frame, lane = code.times(tile, 8), code.times(half, 8)
+        source = scratch.at(lanes, code.times(frame, LANES), lane)
+        for k, row in enumerate(_turned([source.load(k * LANES) for k in range(8)])):
+            scratch.store(row, planar, frame, code.times(lane, SLICE_FRAMES), k * SLICE_FRAMES)
 
 
-@part
-def _filter_two(buffer: Any, at: int, m: int, rows: Any, row: int, states: Any, state: int) -> None:
-    """Two sections in one loop: each waits for its own last state, so the processor works on both at once."""
-    e, q, h = load(rows, row), load(rows, row + 16), load(rows, row + 32)
-    c0, c1, c2 = load(rows, row + 48), load(rows, row + 64), load(rows, row + 80)
-    f, r, j = load(rows, row + 96), load(rows, row + 112), load(rows, row + 128)
-    d0, d1, d2 = load(rows, row + 144), load(rows, row + 160), load(rows, row + 176)
-    s1, s2 = load(states, state), load(states, state + 16)
-    z1, z2 = load(states, state + 32), load(states, state + 48)
-    for i in range(m):
-        x = load(buffer, at + 16 * i)
-        v = subtract(x, s2)
-        y = multiply_add(c2, v, multiply_add(c1, s1, multiply(c0, x)))
-        t = multiply_add(q, v, multiply_add(e, s1, s1))
-        s2 = multiply_add(h, v, multiply_add(q, s1, s2))
-        s1 = t
-        w = subtract(y, z2)
-        store(buffer, at + 16 * i, multiply_add(d2, w, multiply_add(d1, z1, multiply(d0, y))))
-        t = multiply_add(r, w, multiply_add(f, z1, z1))
-        z2 = multiply_add(j, w, multiply_add(r, z1, z2))
-        z1 = t
-    store(states, state, s1)
-    store(states, state + 16, s2)
-    store(states, state + 32, z1)
-    store(states, state + 48, z2)
+@stage(STRIPS, "place", "whole", "whole")
+def _silence(code: Code, scratch: Place, row: Any, frames: Any) -> None:
+    scratch.at(row).clear(frames)
 
 
-@part
-def _filter_one(buffer: Any, at: int, m: int, rows: Any, row: int, states: Any, state: int) -> None:
-    e, q, h = load(rows, row), load(rows, row + 16), load(rows, row + 32)
-    c0, c1, c2 = load(rows, row + 48), load(rows, row + 64), load(rows, row + 80)
-    s1, s2 = load(states, state), load(states, state + 16)
-    for i in range(m):
-        x = load(buffer, at + 16 * i)
-        v = subtract(x, s2)
-        store(buffer, at + 16 * i, multiply_add(c2, v, multiply_add(c1, s1, multiply(c0, x))))
-        t = multiply_add(q, v, multiply_add(e, s1, s1))
-        s2 = multiply_add(h, v, multiply_add(q, s1, s2))
-        s1 = t
-    store(states, state, s1)
-    store(states, state + 16, s2)
+def _expect_next(source: Place, channels: int) -> None:
+    """Ask for the next slice of a block: so many blocks side by side are more than a processor foresees by itself."""
+    slice_floats = SLICE_FRAMES * channels
+    for line in range(0, slice_floats, 16):
+        source.expect(slice_floats + line)
 
 
-@part
-def _compress(
-    buffer: Any, at: int, m: int, rows: Any, row: int, links: Any, link: int, states: Any, state: int
-) -> None:
-    """Feed-forward peak compressor (D. Giannoulis, M. Massberg and J. D. Reiss, JAES 60, 2012, eq. 4 and 16).
+@stage(STRIPS, "whole", "whole", "place", "whole", "whole")
+def _gather_mono(code: Code, address: Any, begin: Any, scratch: Place, row: Any, frames: Any) -> None:
+    source = Place.of_address(code, address).at(begin)
+    scratch.at(row).copy(source, frames)
+    _expect_next(source, 1)
 
-    The gain in octaves is smoothed by a branching one-pole whose rounding errors are carried along (W. Kahan, "Further
-    remarks on reducing truncation errors", CACM 8, 1965): in float32 a release of seconds would stop short otherwise.
-    """
-    threshold, slope, half_knee, knee = (
-        load(rows, row),
-        load(rows, row + 16),
-        load(rows, row + 32),
-        load(rows, row + 48),
+
+@stage(STRIPS, "place", "whole", "whole", "whole", "whole")
+def _scatter_mono(code: Code, scratch: Place, row: Any, address: Any, begin: Any, frames: Any) -> None:
+    Place.of_address(code, address).at(begin).copy(scratch.at(row), frames)
+
+
+@stage(STRIPS, "whole", "whole", "place", "whole", "whole", "whole")
+def _gather_stereo(code: Code, address: Any, begin: Any, scratch: Place, row: Any, frames: Any, pairs: Any) -> None:
+    """Take ``frames`` stereo frames apart into two rows; ``pairs`` is room for them side by side."""
+    source = Place.of_address(code, address).at(begin, begin)
+    scratch.at(pairs).copy(source, code.times(frames, 2))
+    _expect_next(source, 2)
+    with code.each(code.builder.udiv(code.plus(frames, LANES - 1), code.whole(LANES))) as tile:
+        start = code.times(tile, LANES)
+        a, b = scratch.load(pairs, start, start), scratch.load(pairs, start, start, LANES)
+        for side in range(2):
+            scratch.store(a.pick(range(side, 2 * LANES, 2), other=b), row, start, side * SLICE_FRAMES)
+
+
+@stage(STRIPS, "place", "whole", "whole", "whole", "whole", "whole")
+def _scatter_stereo(code: Code, scratch: Place, row: Any, address: Any, begin: Any, frames: Any, pairs: Any) -> None:
+    """Put two rows of ``frames`` frames together as stereo frames; ``pairs`` is room for them side by side."""
+    with code.each(code.builder.udiv(code.plus(frames, LANES - 1), code.whole(LANES))) as tile:
+        start = code.times(tile, LANES)
+        a, b = scratch.load(row, start), scratch.load(row, start, SLICE_FRAMES)
+        for half in range(2):
+            lanes = range(half * LANES // 2, (half + 1) * LANES // 2)
+            joined = a.pick([lane + side * LANES for lane in lanes for side in range(2)], other=b)
+            scratch.store(joined, pairs, start, start, half * LANES)
+    Place.of_address(code, address).at(begin, begin).copy(scratch.at(pairs), code.times(frames, 2))
+
+
+def _four_sums(x: Lanes, gains: list[Lanes]) -> Lanes:
+    """Return the sums over the lanes of x times each of four gains, each added as one fixed tree."""
+
+    def folded(a: Lanes, b: Lanes, size: int) -> Lanes:
+        """Add the lanes that stand ``size`` apart; those of ``a`` come first."""
+        places = [start + lane for start in range(0, 16, 2 * size) for lane in range(size)]
+        return a.pick(places, other=b) + a.pick([place + size for place in places], other=b)
+
+    low, high = range(8), range(8, 16)
+    eights = Code(x.code.builder, EIGHTS)
+    a, b, c, d = (
+        multiply_add(eights.of(x.pick(low)), eights.of(g.pick(low)), eights.of(x.pick(high)) * eights.of(g.pick(high)))
+        for g in gains
     )
-    in_knee, attack, release = load(rows, row + 64), load(rows, row + 80), load(rows, row + 96)
-    makeup = load(rows, row + 112)
-    linked = load(links, link)
-    s, rest = load(states, state), load(states, state + 16)
-    zero = splat(_F(0.0))
-    for i in range(m):
-        x = load(buffer, at + 16 * i)
-        level = magnitude(x)
-        level = larger(level, keep(swap_neighbours(level), linked))
-        over = subtract(_octaves(larger(level, splat(_FLOOR))), threshold)
-        t = smaller(larger(add(over, half_knee), zero), knee)
-        target = multiply_add(multiply(in_knee, t), t, multiply(slope, larger(subtract(over, half_knee), zero)))
-        step = multiply_add(where_below(target, s, attack, release), subtract(target, s), rest)
-        new = add(s, step)
-        rest = subtract(step, subtract(new, s))
-        s = new
-        store(buffer, at + 16 * i, multiply(x, _power(add(s, makeup))))
-    store(states, state, s)
-    store(states, state + 16, rest)
+    twos = folded(folded(a, b, 4), folded(c, d, 4), 2)
+    return twos.pick(range(0, 8, 2)) + twos.pick(range(1, 8, 2))
 
 
-@part
-def _sum(buffer: Any, at: int, m: int, gains: Any, gain: int, sums: Any, to: int, peaks: Any, peak: int) -> None:
-    """Sum the lanes into four destinations, and keep the largest magnitude of each lane."""
-    a, b, c, d = load(gains, gain), load(gains, gain + 16), load(gains, gain + 32), load(gains, gain + 48)
-    largest = load(peaks, peak)
-    for i in range(m):
-        x = load(buffer, at + 16 * i)
-        largest = larger(magnitude(x), largest)
-        sum_four(sums, to + 4 * i, multiply(x, a), multiply(x, b), multiply(x, c), multiply(x, d))
-    store(peaks, peak, largest)
+def _sum(*, moving: bool) -> Stage:
+    """Return the stage that sums the lanes into four destinations, and keeps the largest magnitude of each lane."""
+
+    @stage(STRIPS, "place", "whole", "whole", "whole", "whole", "number", "place", "whole", "place", "whole")
+    def write(
+        code: Code,
+        scratch: Place,
+        buffer: Any,
+        frames: Any,
+        row: Any,
+        deltas: Any,
+        share: Any,
+        sums: Place,
+        to: Any,
+        peaks: Place,
+        peak: Any,
+    ) -> None:
+        now = numbers(code, 4, scratch.at(row), scratch.at(deltas), share, moving=moving)
+        largest = code.cell(peaks.load(peak))
+        with code.each(frames) as i:
+            x = scratch.load(buffer, code.times(i, LANES))
+            largest.set(larger(largest.get(), x.magnitude()))
+            sums.store(_four_sums(x, now()), to, code.times(i, 4))
+        peaks.store(largest.get(), peak)
+
+    return write
 
 
-@part
-def _copy(knots: Any, at: int, words: int, row: Any, to: int) -> None:
-    for word in range(words):
-        store(row, to + 16 * word, load(knots, at + 16 * word))
+_sum_still, _sum_moving = _sum(moving=False), _sum(moving=True)
 
 
-@part
-def _between(knots: Any, at: int, step: int, words: int, share: Any, row: Any, to: int) -> None:
-    """Put the numbers ``share`` of the way from one knot to the next, ``step`` words later, into ``row``."""
-    for word in range(words):
-        here = load(knots, at + 16 * word)
-        there = load(knots, at + 16 * (step + word))
-        store(row, to + 16 * word, multiply_add(subtract(there, here), share, here))
+@stage(STRIPS, "place", "whole", "whole", "whole", "place", "whole")
+def _look(code: Code, objects: Place, owner: Any, place: Any, offset: Any, sources: Place, to: Any) -> None:
+    """Read in an array object where its data is."""
+    b = code.builder
+    word = b.add(b.load(b.gep(objects.pointer, [owner])), place)
+    address = b.load(b.inttoptr(word, objects.pointer.type))
+    b.store(b.add(address, offset), b.gep(sources.pointer, [to]))
 
 
-@part
-def _gather(sources: Any, g: int, begin: int, m: int, scratch: Any, thread: int, planar: int) -> None:
-    """Bring ``m`` frames from ``begin`` on of a group's blocks into rows at ``planar`` of a thread's scratch."""
-    base = thread * scratch.shape[1] + planar
-    whole = m // 16
-    for lane in range(16):
-        address, stride = sources[g, lane, 0], sources[g, lane, 1]
-        at = lane * SLICE_FRAMES
-        if stride == 0:
-            for i in range((m + 15) // 16):
-                store(scratch, base + at + 16 * i, splat(_F(0.0)))
-            continue
-        if stride == 1:
-            for i in range(whole):
-                store(scratch, base + at + 16 * i, read(address, begin + 16 * i))
-        elif lane % 2 == 0:
-            for i in range(whole):
-                split_pair(
-                    address, 2 * (begin + 16 * i), scratch, base + at + 16 * i, base + at + SLICE_FRAMES + 16 * i
-                )
-        for i in range(16 * whole, m):
-            scratch[thread, planar + at + i] = peek(address, stride * (begin + i))
+@kernel("i8[::1]", "i8", "i8[:,::1]", "i8[:,:,::1]")
+def point(objects: Any, place: int, lanes: Any, sources: Any) -> None:
+    """Write the addresses of all lanes' samples into ``sources`` (G, 16, 2).
 
-
-@part
-def _scatter(scratch: Any, thread: int, planar: int, outs: Any, g: int, begin: int, m: int) -> None:
-    """Bring ``m`` frames of the rows at ``planar`` back into a group's blocks from ``begin`` on."""
-    base = thread * scratch.shape[1] + planar
-    whole = m // 16
-    for lane in range(16):
-        address, stride = outs[g, lane, 0], outs[g, lane, 1]
-        at = lane * SLICE_FRAMES
-        if stride == 0:
-            continue
-        if stride == 1:
-            for i in range(whole):
-                write(address, begin + 16 * i, load(scratch, base + at + 16 * i))
-        elif lane % 2 == 0:
-            for i in range(whole):
-                join_pair(scratch, base + at + 16 * i, base + at + SLICE_FRAMES + 16 * i, address, 2 * (begin + 16 * i))
-        for i in range(16 * whole, m):
-            poke(address, stride * (begin + i), scratch[thread, planar + at + i])
+    ``objects``: addresses of array objects, ``place``: where in such an object the address of its data stands [bytes].
+    ``lanes`` (≤ G · 16, 2): which object a lane's samples are in, negative for none, and how far into its data [bytes].
+    """
+    for lane in range(lanes.shape[0]):
+        if lanes[lane, 0] >= 0:
+            _look(objects, lanes[lane, 0], place, lanes[lane, 1], sources, 2 * lane)
 
 
 @kernel(
@@ -281,97 +227,125 @@ def run_groups(
 
     ``position`` is the number of the first of these frames since the start. ``plan`` (G, PLAN_WORDS). ``sources`` and
     ``outs`` (G, 16, 2): address and stride in float32 of each lane's samples, stride 0 for none; two lanes of stride 2
-    are the sides of one stereo block. ``rows`` (G, knots, words, 16): the compressor's numbers, then every
-    section's; ``gains`` (G, knots, destinations, 16); knots stand ``STEP_FRAMES`` apart on absolute frame numbers, only
-    the first counts where nothing moves. ``links`` (G, 16): all bits set where a lane's neighbour is its other side.
-    ``states`` (G, 2 + 2·sections, 16), the compressor's first. ``peaks`` (G, 16). ``scratch`` (threads, words) of
-    SLICE_FRAMES·32 + 16·(words + destinations) float32. ``sums`` (G, destinations / 4, ≥ n, 4) is written where the
-    plan's QUADS have their bit set.
+    are the sides of one stereo block. ``rows`` (G, knots, words, 16): the compressor's numbers, then every section's;
+    ``gains`` (G, knots, destinations, 16); knots stand ``STEP_FRAMES`` apart at absolute frame numbers, and there are
+    two at least. ``links`` (G, 16): all bits set where a lane's neighbour is its other side. ``states`` (G, 2 + 2 ·
+    sections, 16), the compressor's first. ``peaks`` (G, 16). ``scratch`` (threads, SCRATCH_FRAMES + 2 · words + 2 ·
+    destinations vectors).
+    ``sums`` (G, destinations / 4, ≥ n, 4) is written where the plan's QUADS have their bit set.
     """
-    knots, words = rows.shape[1], rows.shape[2]
-    destinations = gains.shape[2]
-    planar, row = 16 * SLICE_FRAMES, 32 * SLICE_FRAMES
-    lanes_at = thread * scratch.shape[1]
-    planar_at, row_at = lanes_at + planar, lanes_at + row
-    sections_at, gain_at = row_at + 16 * COMPRESSOR_WORDS, row_at + 16 * words
-    most = sums.shape[2]
+    knots, words, destinations, most = rows.shape[1], rows.shape[2], gains.shape[2], sums.shape[2]
+    lanes = thread * scratch.shape[1]
+    planar = lanes + LANES * SLICE_FRAMES
+    row = planar + LANES * SLICE_FRAMES
+    deltas = row + LANES * words
+    gain = deltas + LANES * words
+    gain_deltas = gain + LANES * destinations
+    pairs = gain_deltas + LANES * destinations
     for g in range(first, last):
-        sections = plan[g, SECTIONS]
-        compresses = plan[g, COMPRESSES] != 0
+        sections, quads = plan[g, SECTIONS], plan[g, QUADS]
+        compresses, writes = plan[g, COMPRESSES] != 0, plan[g, WRITES] != 0
         moves, fades = plan[g, MOVES] != 0, plan[g, FADES] != 0
-        quads = plan[g, QUADS]
-        writes = plan[g, WRITES] != 0
-        rows_at, gains_at = 16 * g * knots * words, 16 * g * knots * destinations
-        state_at = 16 * g * states.shape[1]
+        rows_at, gains_at = LANES * g * knots * words, LANES * g * gains.shape[1] * destinations
+        state = LANES * g * states.shape[1]
         used = COMPRESSOR_WORDS + SECTION_WORDS * sections
-        _copy(rows, rows_at, used, scratch, row_at)
-        _copy(gains, gains_at, destinations, scratch, gain_at)
+        _take(rows, rows_at, LANES * words, used, scratch, row, deltas)
+        _take(gains, gains_at, LANES * destinations, destinations, scratch, gain, gain_deltas)
         start = 0
         while start < n:
             now = position + start
             m = min(n - start, SLICE_FRAMES - now % SLICE_FRAMES)
-            tiles = (m + 15) // 16
-            _gather(sources, g, offset + start, m, scratch, thread, planar)
-            for i in range(tiles):
-                transpose(scratch, planar_at + 16 * i, SLICE_FRAMES, scratch, lanes_at + 256 * i, 16)
+            for lane in range(LANES):
+                address, stride = sources[g, lane, 0], sources[g, lane, 1]
+                if stride == 1:
+                    _gather_mono(address, offset + start, scratch, planar + lane * SLICE_FRAMES, m)
+                elif stride == 0:
+                    _silence(scratch, planar + lane * SLICE_FRAMES, m)
+                elif lane % 2 == 0:
+                    _gather_stereo(address, offset + start, scratch, planar + lane * SLICE_FRAMES, m, pairs)
+            _turn(scratch, planar, lanes, (m + 7) // 8)
             if now % SLICE_FRAMES == 0:
-                for k in range(2 + 2 * sections):
-                    store(states, state_at + 16 * k, _settled(load(states, state_at + 16 * k)))
-            # Numbers that move are others for every frame.
+                _settle(states, state, 2 + 2 * sections)
             done = 0
-            count = 1 if moves else m
             while done < m:
+                count, share = m - done, np.float32(0.0)
                 if moves:
+                    into = (now + done) % STEP_FRAMES
+                    count, share = min(count, STEP_FRAMES - into), np.float32(into) * _STEP
                     knot = (now + done) // STEP_FRAMES - position // STEP_FRAMES
-                    share = splat(_F((now + done) % STEP_FRAMES) * _F(1.0 / STEP_FRAMES))
-                    _between(rows, rows_at + 16 * knot * words, words, used, share, scratch, row_at)
-                at = lanes_at + 16 * done
-                for k in range(0, sections - 1, 2):
-                    _filter_two(scratch, at, count, scratch, sections_at + 96 * k, states, state_at + 32 * (k + 1))
-                if sections % 2 == 1:
-                    k = sections - 1
-                    _filter_one(scratch, at, count, scratch, sections_at + 96 * k, states, state_at + 32 * (k + 1))
+                    _take(rows, rows_at + LANES * knot * words, LANES * words, used, scratch, row, deltas)
+                at, to = lanes + LANES * done, planar + LANES * done
+                for k in range(0, sections, 2):
+                    section = LANES * (COMPRESSOR_WORDS + SECTION_WORDS * k)
+                    r, d, s = row + section, deltas + section, state + LANES * (2 + 2 * k)
+                    if k + 1 < sections:
+                        if moves:
+                            _two_moving(scratch, at, count, r, d, states, s, share)
+                        else:
+                            _two_still(scratch, at, count, r, d, states, s, share)
+                    elif moves:
+                        _one_moving(scratch, at, count, r, d, states, s, share)
+                    else:
+                        _one_still(scratch, at, count, r, d, states, s, share)
                 if compresses:
-                    _compress(scratch, at, count, scratch, row_at, links, 16 * g, states, state_at)
+                    if moves:
+                        _targets_moving(scratch, at, count, row, deltas, links, LANES * g, share, to)
+                        _squeeze_moving(scratch, at, count, row, deltas, states, state, share, to)
+                    else:
+                        _targets_still(scratch, at, count, row, deltas, links, LANES * g, share, to)
+                        _squeeze_still(scratch, at, count, row, deltas, states, state, share, to)
                 done += count
             if writes:
-                for i in range(tiles):
-                    transpose(scratch, lanes_at + 256 * i, 16, scratch, planar_at + 16 * i, SLICE_FRAMES)
-                _scatter(scratch, thread, planar, outs, g, offset + start, m)
+                _turn_back(scratch, lanes, planar, (m + 7) // 8)
+                for lane in range(LANES):
+                    address, stride = outs[g, lane, 0], outs[g, lane, 1]
+                    if stride == 1:
+                        _scatter_mono(scratch, planar + lane * SLICE_FRAMES, address, offset + start, m)
+                    elif stride == 2 and lane % 2 == 0:
+                        _scatter_stereo(scratch, planar + lane * SLICE_FRAMES, address, offset + start, m, pairs)
             done = 0
-            count = 1 if fades else m
             while done < m and quads != 0:
+                count, share = m - done, np.float32(0.0)
                 if fades:
+                    into = (now + done) % STEP_FRAMES
+                    count, share = min(count, STEP_FRAMES - into), np.float32(into) * _STEP
                     knot = (now + done) // STEP_FRAMES - position // STEP_FRAMES
-                    share = splat(_F((now + done) % STEP_FRAMES) * _F(1.0 / STEP_FRAMES))
-                    _between(
-                        gains, gains_at + 16 * knot * destinations, destinations, destinations, share, scratch, gain_at
-                    )
-                at = lanes_at + 16 * done
+                    at = gains_at + LANES * knot * destinations
+                    _take(gains, at, LANES * destinations, destinations, scratch, gain, gain_deltas)
                 for quad in range(destinations // 4):
                     if (quads >> quad) & 1 == 1:
-                        to = 4 * ((g * (destinations // 4) + quad) * most + start + done)
-                        _sum(scratch, at, count, scratch, gain_at + 64 * quad, sums, to, peaks, 16 * g)
+                        at, to = lanes + LANES * done, 4 * ((g * (destinations // 4) + quad) * most + start + done)
+                        r, d = gain + 4 * LANES * quad, gain_deltas + 4 * LANES * quad
+                        if fades:
+                            _sum_moving(scratch, at, count, r, d, share, sums, to, peaks, LANES * g)
+                        else:
+                            _sum_still(scratch, at, count, r, d, share, sums, to, peaks, LANES * g)
                 done += count
             start += m
 
 
-@kernel("i8[:,::1]", "f4[:,:,:,::1]", "i8", "i8", "f8[:,::1]")
-def add_groups(plan: Any, sums: Any, n: int, offset: int, total: Any) -> None:
+@stage(DOUBLES, "place", "whole", "whole", "whole", "place", "whole", "whole", "whole")
+def _add(
+    code: Code, sums: Place, at: Any, stride: Any, groups: Any, total: Place, to: Any, width: Any, frames: Any
+) -> None:
+    """Add four destinations of all groups up, ``stride`` apart, into four rows of ``width`` frames."""
+    singles = Code(code.builder, SINGLES)
+    with code.each(frames) as i:
+        four = code.cell(code.all(0.0))
+        with code.each(groups) as g:
+            added = Place(singles, sums.pointer).load(at, code.times(g, stride), code.times(i, 4))
+            four.set(four.get() + Lanes(code, code.builder.fpext(added.value, code.kind.floats)))
+        for k in range(4):
+            total.store(four.get().pick([k]), to, i, code.times(width, k))
+
+
+@kernel("f4[:,:,:,::1]", "i8", "i8", "f8[:,::1]")
+def add_groups(sums: Any, n: int, offset: int, total: Any) -> None:
     """Add the groups' ``sums`` (G, destinations / 4, ≥ n, 4) up in float64, one group after the other.
 
     ``total`` (destinations, ≥ offset + n) is written from ``offset`` on.
     """
-    for quad in range(sums.shape[1]):
-        for i in range(n):
-            a = b = c = d = 0.0
-            for g in range(sums.shape[0]):
-                if (plan[g, QUADS] >> quad) & 1 == 1:
-                    a += sums[g, quad, i, 0]
-                    b += sums[g, quad, i, 1]
-                    c += sums[g, quad, i, 2]
-                    d += sums[g, quad, i, 3]
-            total[4 * quad, offset + i] = a
-            total[4 * quad + 1, offset + i] = b
-            total[4 * quad + 2, offset + i] = c
-            total[4 * quad + 3, offset + i] = d
+    groups, quads, most = sums.shape[0], sums.shape[1], sums.shape[2]
+    width = total.shape[1]
+    for quad in range(quads):
+        _add(sums, 4 * quad * most, 4 * quads * most, groups, total, 4 * quad * width + offset, width, n)

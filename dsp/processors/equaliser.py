@@ -14,7 +14,7 @@ from dsp.filters import Band, sections, svf
 from dsp.kernels.compiled import library
 from dsp.processor import Block, Glide, Settings, choice, several
 
-__all__ = ["CHUNK_FRAMES", "Equaliser", "RunningEqualiser", "decay_frames"]
+__all__ = ["CHUNK_FRAMES", "Equaliser", "RunningEqualiser", "decay_frames", "silent"]
 
 CHUNK_FRAMES = 64
 """Frames that ``dsp.kernels.sections`` works on at once."""
@@ -109,7 +109,7 @@ class RunningEqualiser:
             kept = self._states[at : at + len(old)]
             at += len(old)
             new = there[index] if index < len(there) else here[:0]
-            if not len(new) and np.array_equal(old, _silent(old)):
+            if not len(new) and np.array_equal(old, silent(old)):
                 continue
             count = max(len(old), len(new))
             start.append(_padded(old, new, count))
@@ -145,7 +145,7 @@ class RunningEqualiser:
         return decay_frames(self._rows_of(self._glide.target))
 
 
-def _silent(rows: NDArray[np.float64]) -> NDArray[np.float64]:
+def silent(rows: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the sections as they stand, doing nothing."""
     made = rows.copy()
     made[:, 2:] = 1.0, 0.0, 0.0
@@ -154,4 +154,4 @@ def _silent(rows: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _padded(rows: NDArray[np.float64], other: NDArray[np.float64], count: int) -> NDArray[np.float64]:
     """Return ``rows`` and, up to ``count``, those of ``other`` in the places it lacks, doing nothing."""
-    return np.concatenate([rows, _silent(other[len(rows) : count])])
+    return np.concatenate([rows, silent(other[len(rows) : count])])

@@ -94,3 +94,22 @@ def test_the_compiled_loop_agrees_with_the_formulas_in_numpy(seed, threshold, ra
 def test_a_compressor_that_makes_no_sense_is_refused(bad) -> None:
     with pytest.raises(DspError, match="compressor"):
         Compressor(**{"threshold_db": -20.0, "ratio": 2.0, "attack_ms": 1.0, "release_ms": 10.0, **bad})
+
+
+def test_level_and_gain_err_less_than_a_hundred_thousandth_of_a_db() -> None:
+    """A limiter without attack, release and knee turns every level above its threshold into its threshold."""
+    level_db = np.random.default_rng(1).uniform(-60.0, 0.0, 50_000)
+    out = compress((10.0 ** (level_db / 20.0))[:, None], Compressor(-60.0, math.inf, 0.0, 0.0, 0.0))
+    assert np.abs(20.0 * np.log10(out) + 60.0).max() < 1e-5
+
+
+@pytest.mark.parametrize("rate_hz", [48_000, 192_000])
+def test_ten_seconds_of_release_are_ten_seconds_in_float32_too(rate_hz) -> None:
+    """63 % of 20 dB, of which every frame covers a part that float32 alone would round away."""
+    x = np.full((11 * rate_hz, 1), 0.01, np.float32)
+    x[:10] = 1.0
+    strip = StripSettings("x", compressor=Compressor(-20.0, math.inf, 0.0, 10_000.0, 0.0), gains=((1.0, 0.0),))
+    with MixEngine([strip], rate_hz=rate_hz, threads=1) as engine:
+        gain_db = 20.0 * np.log10(engine.process([x]).bus[10:, 0] / x[10, 0])
+    constant = int(np.argmax(gain_db > -20.0 * math.exp(-1.0)))
+    assert constant / rate_hz == pytest.approx(10.0, rel=0.001)

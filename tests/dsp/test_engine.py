@@ -55,7 +55,7 @@ def render(strips, stems, cuts=(), threads=1):
         blocks = []
         for block in zip(*pieces, strict=True):
             mixed = engine.process(list(block))
-            blocks.append(([pre.copy() for pre in mixed.pre], mixed.bus))
+            blocks.append(([pre.copy() for pre in mixed.pre], mixed.bus.copy()))
     return [np.concatenate([pre[i] for pre, _ in blocks]) for i in range(len(strips))], np.concatenate(
         [bus for _, bus in blocks]
     )
@@ -251,3 +251,26 @@ def test_an_engine_without_strips_gives_an_empty_block() -> None:
     warm()
     with MixEngine([], rate_hz=RATE) as engine:
         assert engine.process([]).bus.shape == (0, 2)
+
+
+def test_the_stereo_bus_goes_to_other_settings_without_a_click_and_at_any_block_size() -> None:
+    t = np.arange(30_000) / RATE
+    x = np.repeat(0.5 * np.sin(2.0 * np.pi * 300.0 * t)[:, None], 2, axis=1)
+    to = BusSettings((Band("bell", 300.0, 12.0, 2.0),), Compressor(-20.0, 4.0, 5.0, 50.0), -6.0)
+
+    def run(cuts: list[int]) -> np.ndarray:
+        bus = BusProcessor(BusSettings((Band("bell", 300.0, 0.0, 2.0),)), RATE)
+        out = []
+        for piece in np.split(x, sorted({10_001, 20_003, *cuts})):
+            if sum(map(len, out)) in (10_001, 20_003):
+                bus.change(to if sum(map(len, out)) == 10_001 else BusSettings((Band("bell", 300.0),)), 960)
+            out.append(bus.process(piece))
+        return np.concatenate(out)
+
+    y = run([])
+    assert np.array_equal(y, run([3, 10_500, 10_963, 12_000, 20_004]))
+    settled = BusProcessor(to, RATE).process(x)
+    assert rms_dbfs(y[18_000:20_000] - settled[18_000:20_000]) < -100.0
+    assert rms_dbfs(y[-1000:] - x[-1000:]) < -100.0
+    splash = signal.sosfilt(signal.butter(8, 6000.0, "high", fs=RATE, output="sos"), y[9_000:, 0])
+    assert np.abs(splash[500:]).max() < 10.0 ** (-66.0 / 20.0)

@@ -31,7 +31,7 @@ def mixed(sizes, automation=stereo_fade):
     with MixEngine(strips, rate_hz=RATE, threads=1) as engine:
         for size in sizes:
             block = x[at : at + size]
-            out.append(engine.process([block, block]).bus)
+            out.append(engine.process([block, block]).bus.copy())
             at += size
     return x[:at, 0].astype(np.float64), np.concatenate(out)
 
@@ -85,3 +85,14 @@ def test_the_bus_fader_moves_too():
     bus = BusProcessor(BusSettings(automation=fade, fader_db=-20.0), RATE)
     out = np.concatenate([bus.process(x[at : at + 999]) for at in range(0, FRAMES, 999)])
     np.testing.assert_allclose(out, x * fade(np.arange(FRAMES) / RATE)[:, None], atol=1e-12)
+
+
+def test_strips_beside_a_moving_one_keep_their_own_gains_in_every_group_of_lanes() -> None:
+    strips = [StripSettings("moving", automation=stereo_fade)]
+    strips += [StripSettings(str(n), gains=((n / 40.0, 1.0 - n / 40.0),)) for n in range(40)]
+    x = np.random.default_rng(3).standard_normal((FRAMES, len(strips))).astype(np.float32)
+    x[:, 0] = 0.0
+    with MixEngine(strips, rate_hz=RATE) as engine:
+        bus = engine.process([np.ascontiguousarray(column[:, None]) for column in x.T]).bus
+    gains = np.array([[0.0, 0.0]] + [[n / 40.0, 1.0 - n / 40.0] for n in range(40)])
+    np.testing.assert_allclose(bus, x.astype(np.float64) @ gains, atol=1e-5)

@@ -41,7 +41,8 @@ def bus(name: str, *feeds: Feed, **settings) -> GraphBus:
 
 def render(strips, audio, busses=(), main=None, *, cuts=(), **options):
     """The graph's blocks joined, what is latency left out at the beginning."""
-    with MixGraph(strips, busses, main, rate_hz=RATE, **{"threads": 1, **options}) as graph:
+    usual = {"threads": 1, "pre": [s.name for s in strips]}
+    with MixGraph(strips, busses, main, rate_hz=RATE, **{**usual, **options}) as graph:
         late_by = graph.latency_frames
         pieces = [np.split(np.concatenate([s, np.zeros((late_by, s.shape[1]), np.float32)]), cuts) for s in audio]
         blocks = [graph.process(list(block)) for block in zip(*pieces, strict=True)]
@@ -98,7 +99,7 @@ def with_send(at_s):
 
 @pytest.mark.parametrize("frames", [1, 63, 100, 4_097])
 @pytest.mark.parametrize("place", ["pre", "post", "both"])
-def test_a_late_insert_on_one_strip_changes_no_sample_of_the_mix(frames, place) -> None:
+def test_a_late_insert_on_one_strip_moves_nothing_in_the_mix(frames, place) -> None:
     def song(**inserts):
         return [
             strip("a", bands=(Band("bell", 500.0, 3.0),), automation=with_send, **inserts),
@@ -110,12 +111,13 @@ def test_a_late_insert_on_one_strip_changes_no_sample_of_the_mix(frames, place) 
     inserts = {name: (late(frames),) for name in ("pre", "post") if place in (name, "both")}
     busses = [bus("group", pre=(late(17),))]
     plain, delayed = render(song(), stems, busses), render(song(**inserts), stems, busses)
-    assert np.array_equal(plain["bus"], delayed["bus"])
     assert all(np.array_equal(a, b) for a, b in zip(plain["pre"], delayed["pre"], strict=True))
+    # Strips with and without inserts behind lie in other groups of lanes, and are summed in another order.
+    np.testing.assert_allclose(delayed["bus"], plain["bus"], atol=2e-7)
     graph = delayed["graph"]
     own = frames * len(inserts)
     assert graph.late_frames == {"strip a": own, "bus group": 17}
-    assert graph.latency_frames == own + 17
+    assert graph.latency_frames == math.ceil(own / 16) * 16 + 17
 
 
 def test_a_parallel_bus_is_in_step_with_what_went_straight() -> None:
@@ -149,7 +151,9 @@ def test_a_key_is_of_the_same_moment_as_the_signal(on_signal, on_key) -> None:
     ]
     out = render(strips, [x, k])
     np.testing.assert_allclose(out["bus"][:, 0], x[:, 0] * k[:, 0], atol=1e-7)
-    assert out["graph"].latency_frames == max(on_signal, on_key)
+    # A bank of strips leaves at whole steps of 16 frames.
+    key_late = math.ceil(on_key / 16) * 16
+    assert out["graph"].latency_frames == math.ceil(max(on_signal, key_late) / 16) * 16
 
 
 def test_a_bus_can_be_the_key_of_a_strip_and_a_strip_that_of_a_bus() -> None:
@@ -223,7 +227,7 @@ def test_stems_and_busses_that_feed_the_main_bus_add_up_to_it() -> None:
     stems = [noise(channels=s.channels, seed=i) for i, s in enumerate(strips)]
     out = render(strips, stems, busses, stems=["b", "c"], with_busses=True)
     parts = out["stems"]["b"] + out["stems"]["c"] + out["busses"]["group"] + out["busses"]["par"]
-    np.testing.assert_allclose(parts, out["bus"], atol=1e-12)
+    np.testing.assert_allclose(parts, out["bus"], atol=2e-7)
 
 
 def test_a_mix_minus_is_the_main_bus_without_one_strip_or_bus() -> None:
@@ -238,7 +242,7 @@ def test_a_mix_minus_is_the_main_bus_without_one_strip_or_bus() -> None:
 def test_a_sample_that_is_no_number_becomes_silence_and_is_counted() -> None:
     x = noise(1_000)
     wrong = x.copy()
-    wrong[10], wrong[20], wrong[700] = math.nan, math.inf, -math.inf
+    wrong[10], wrong[20], wrong[700] = -math.inf, math.inf, math.nan
     out = render([strip("x", hpf_hz=100.0), strip("y")], [wrong, x])
     x[[10, 20, 700]] = 0.0
     clean = render([strip("x", hpf_hz=100.0)], [x])

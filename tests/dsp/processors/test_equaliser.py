@@ -135,17 +135,17 @@ def test_a_change_in_the_middle_of_a_change_goes_on_from_where_it_stands() -> No
     [
         (Equaliser((Band("bell", 500.0, 0.0),)), Equaliser((Band("bell", 500.0, 12.0),))),
         (Equaliser((Band("bell", 400.0, 9.0),)), Equaliser((Band("bell", 4000.0, 9.0),))),
-        (Equaliser((Band("bell", 500.0, 9.0, 0.7),)), Equaliser((Band("bell", 500.0, 9.0, 8.0),))),
+        (Equaliser((Band("bell", 500.0, 9.0, 0.7),)), Equaliser((Band("bell", 500.0, 9.0, 4.0),))),
         (Equaliser(), Equaliser((Band("high_pass", 300.0, db_per_octave=48),))),
         (Equaliser((Band("low_shelf", 500.0, 9.0),), "mid"), Equaliser((Band("low_shelf", 500.0, 9.0),), "left")),
     ],
 )
-def test_a_change_of_20_ms_splashes_no_more_than_a_straight_fade_of_12_db(here, there) -> None:
+def test_a_change_of_20_ms_splashes_no_more_than_a_straight_fade_of_18_db(here, there) -> None:
     x = sine(500.0, 24_000, channels=2)
-    y = moved(here, [(12_000, there, 960)], x)
-    around = slice(12_000 - 2048, 12_000 + 2048)
-    fade = np.interp(np.arange(24_000), [12_000, 12_960], [1.0, 4.0])[:, None] * x
-    assert splash_db(y, 6000.0, around) <= max(splash_db(fade, 6000.0, around), -100.0)
+    y = moved(here, [(12_024, there, 960)], x)
+    fade = np.interp(np.arange(24_000), [12_024, 12_984], [1.0, 8.0])[:, None] * x
+    for around in (slice(10_000, 14_096), slice(10_900, 14_996)):
+        assert splash_db(y, 6000.0, around) <= splash_db(fade, 6000.0, around)
 
 
 @settings(max_examples=15, deadline=None)

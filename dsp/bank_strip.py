@@ -1,0 +1,178 @@
+"""One strip of a bank: what it is, what it is told over time, and in which lanes it lies."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dsp.errors import DspError, ShapeError
+from dsp.filters import Biquad
+from dsp.lane_rows import MOST_SECTIONS, StripSound, Way, led_by, sound_numbers
+from dsp.processor import STEP_FRAMES, Processor
+
+__all__ = ["LANES", "Automation", "BankStrip", "RunningStrip", "share_lanes"]
+
+LANES = 16
+"""Channels in one group."""
+
+Automation = Callable[[NDArray[np.float64]], NDArray[np.float64]]
+"""Gains that move: given K moments since the start [s], the linear gains there, (K, channels, destinations).
+
+A pure function; asked for every ``STEP_FRAMES``-th frame, and gone straight from one to the next, so nothing clicks.
+"""
+
+
+@dataclass(frozen=True)
+class BankStrip:
+    """One strip of a bank.
+
+    ``gains``: linear, from each of its channels to each destination; ``automation`` takes their place. The inserts are
+    running processors of as many channels. ``wants_pre``: its signal before the gains will be asked for. Raises
+    DspError for values that make no sense.
+    """
+
+    name: str
+    gains: tuple[tuple[float, ...], ...]
+    channels: Literal[1, 2] = 1
+    sound: StripSound = field(default_factory=StripSound)
+    automation: Automation | None = None
+    pre_inserts: tuple[Processor, ...] = ()
+    post_inserts: tuple[Processor, ...] = ()
+    wants_pre: bool = False
+
+    def __post_init__(self) -> None:
+        if self.channels not in (1, 2):
+            raise DspError(f"strip {self.name!r} has {self.channels} channels; a strip has 1 or 2")
+
+
+class RunningStrip:
+    """One strip as it runs: its numbers on their way, its lanes, its buffers."""
+
+    def __init__(self, index: int, strip: BankStrip, destinations: int, rate_hz: float) -> None:
+        self.index = index
+        self.strip = strip
+        self.lane = 0
+        self._destinations = destinations
+        self._rate_hz = rate_hz
+        self._places: list[int | None] = []
+        self._coming: frozenset[int] = frozenset()
+        self.sound = Way(self._numbers(strip.sound))
+        self.trim = Way(np.array([strip.sound.gain]))
+        self.gains = Way(self.gain_rows(strip.gains))
+        self.compresses = self._squeezing
+        self._active, self._trims = self._coming, strip.sound.gain != 1.0
+        self.source: NDArray[np.float32] | None = None
+        """What its lanes read after pre-inserts, (n, channels)."""
+        self.rows: NDArray[np.float32] | None = None
+        """What a reader filled in place of a stem, (channels, n)."""
+        self.planar = False
+        self.pre: NDArray[np.float32] | None = None
+        """Its signal before the gains, (n, channels)."""
+
+    @property
+    def sections(self) -> int:
+        """Sections its lanes have to go through."""
+        return max(max(self._active, default=-1) + 1, int(self._trims and not self.strip.pre_inserts))
+
+    @property
+    def lanes(self) -> slice:
+        """Its lanes in its group."""
+        return slice(self.lane, self.lane + self.strip.channels)
+
+    def gain_rows(self, gains: Sequence[Sequence[float]]) -> NDArray[np.float64]:
+        """Return gains as (destinations, channels). Raises ShapeError or DspError for what is none."""
+        rows: NDArray[np.float64] = np.asarray(gains, dtype=np.float64)
+        if rows.shape != (self.strip.channels, self._destinations):
+            raise ShapeError(
+                f"strip {self.strip.name!r}: gains are {rows.shape}; "
+                f"(channels, destinations) is ({self.strip.channels}, {self._destinations})"
+            )
+        if not np.all(np.isfinite(rows)):
+            raise DspError(f"strip {self.strip.name!r}: a gain is not a finite number")
+        return np.ascontiguousarray(rows.T)
+
+    def _numbers(self, sound: StripSound) -> NDArray[np.float64]:
+        """Return a sound's numbers; a section keeps its place for good, so that it finds its states again."""
+        self._places += [None] * (len(sound.sections) - len(self._places))
+        placed: list[Biquad | None] = [None] * MOST_SECTIONS
+        for i, section in enumerate(sound.sections):
+            if section is not None:
+                place = self._places[i]
+                if place is None:
+                    place = self._places[i] = min(set(range(MOST_SECTIONS)) - set(self._places))
+                placed[place] = section
+        numbers = sound_numbers(sound, placed, self._rate_hz, trimmed=bool(self.strip.pre_inserts))
+        self._coming = frozenset(place for place, section in enumerate(placed) if section is not None)
+        self._squeezing = sound.compresses
+        return numbers
+
+    def change(self, sound: StripSound, position: int, frames: int) -> frozenset[int]:
+        """Go to ``sound``; return the sections that begin, and have to begin from silence (the compressor is −1)."""
+        if not self.sound.moves(position):
+            self.arrive()
+        self.sound.go(self._numbers(sound), position, frames, led_by)
+        self.trim.go(np.array([sound.gain]), position, frames)
+        started = self._coming - self._active
+        if self._squeezing and not self.compresses:
+            started |= {-1}
+        self.compresses |= self._squeezing
+        self._active, self._trims = self._active | self._coming, True
+        return started
+
+    def arrive(self) -> None:
+        """Leave out what the sound it has come to does not need."""
+        self.compresses = self._squeezing
+        self._active, self._trims = self._coming, self.trim.target[0] != 1.0
+
+    def gains_at(self, knots: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Return the gains (K, destinations, channels) at these knots."""
+        if self.strip.automation is None:
+            return self.gains.at(knots)
+        return np.swapaxes(self.strip.automation(knots * STEP_FRAMES / self._rate_hz), 1, 2)
+
+    def run_pre_inserts(self, block: NDArray[np.float32], position: int, out: NDArray[np.float32]) -> None:
+        """Put ``block`` (n, channels) after trim and pre-inserts into ``out``."""
+        if self.trim.moves(position):
+            first, offset = divmod(position, STEP_FRAMES)
+            knots = np.arange(first, first + (offset + len(block) - 1) // STEP_FRAMES + 2)
+            at = (offset + np.arange(len(block))) / STEP_FRAMES
+            gain = np.interp(at, knots - first, self.trim.at(knots)[:, 0]).astype(np.float32)
+            np.multiply(block, gain[:, None], out=out)
+        else:
+            np.multiply(block, np.float32(self.trim.target[0]), out=out)
+        for insert in self.strip.pre_inserts:
+            insert.process(out)
+
+
+def share_lanes(strips: Sequence[RunningStrip]) -> list[list[RunningStrip]]:
+    """Deal the strips out to groups of sixteen lanes, those that need as much side by side; set their lanes.
+
+    A stereo strip's sides lie next to each other, the left one on an even lane. Strips with post-inserts have groups of
+    their own.
+    """
+    groups: list[list[RunningStrip]] = []
+    gaps: list[tuple[list[RunningStrip], int]] = []
+    used = LANES
+    inserts: bool | None = None
+    for strip in sorted(strips, key=lambda s: (bool(s.strip.post_inserts), -s.compresses, -s.sections)):
+        channels, wanted = strip.strip.channels, bool(strip.strip.post_inserts)
+        if wanted != inserts:
+            gaps, used, inserts = [], LANES, wanted
+        if channels == 1 and gaps:
+            group, strip.lane = gaps.pop()
+            group.append(strip)
+            continue
+        if channels == 2 and used % 2:
+            gaps.append((groups[-1], used))
+            used += 1
+        if used == LANES:
+            groups.append([])
+            used = 0
+        strip.lane = used
+        groups[-1].append(strip)
+        used += channels
+    return groups
