@@ -88,7 +88,7 @@ def calibrate(
         except AudioError:
             emit(Finding(JOB, heard_so_far(live.ledger.known), severity="warning"))
             raise
-    return _store(studio, plan, found, live.ledger, emit=emit)
+    return _store(studio, plan, found, live.ledger, emit=emit, repairs=len(live.runs.repairs))
 
 
 def make_probe(
@@ -150,6 +150,7 @@ def _store(
     emit: Emit,
     source: Path | None = None,
     drift: Figure | None = None,
+    repairs: int = 0,
 ) -> StoredCalibration:
     rig = studio.rig
     reading = read(
@@ -173,6 +174,7 @@ def _store(
         figures={**reading.figures, **({"drift_ppm": drift} if drift is not None else {})},
         source=str(source) if source is not None else "",
         seconds_of_signal=plan.seconds,
+        repairs=repairs,
     )
     stored = filed.store(calibration, studio.home.calibrations)
     good = sum(loop.ok for loop in facts)

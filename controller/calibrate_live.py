@@ -7,19 +7,19 @@ it at once, in silence; a loop that vanishes is noted, and the rest goes on.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from controller import probing
+from controller.calibrate_runs import ClippedStep, Runs
 from controller.calibrate_sections import Programme, Section
 from controller.calibrate_takes import Alive, Ledger, Take, rms_of
 from controller.calibrate_wiring import Wiring
 from controller.events import Emit, Finding, Progress
 from dsp.levels import decibels, level_dbfs
-from hardware.errors import AudioDropoutError, AudioError, SilentInputError
+from hardware.errors import AudioError, SilentInputError
 from hardware.seams import AudioStream
 
 if TYPE_CHECKING:
@@ -30,93 +30,9 @@ if TYPE_CHECKING:
 JOB = "calibrate"
 RUNAWAY_DB = 4.0
 """A return that rises this much more than the stage did is taken for feedback."""
-GROWTH_DB = 6.0
-"""A return that grows this much within a steady section is taken for feedback."""
 LOUDER_DB = 30.0
 """A return this much louder than what was sent at the first stage is no return: something amplifies or feeds back."""
-WINDOW_FRAMES = 2048
-QUIETEST_GROWTH_DBFS = -50.0
 SILENCE_ABOVE_NOISE_DB = 6.0
-
-
-class _ClippedStep(Exception):  # noqa: N818 - no error: how a staircase ends
-    """A step of a staircase overloaded these inputs (from 1)."""
-
-    def __init__(self, inputs: tuple[int, ...]) -> None:
-        super().__init__()
-        self.inputs = inputs
-
-
-class _Signal:
-    """Plays a section once; silence behind it while the last of it is still on its way."""
-
-    def __init__(self, audio: Audio) -> None:
-        self._audio = audio
-        self._at = 0
-
-    def read(self, frames: int) -> Audio:
-        block = np.zeros((frames, self._audio.shape[1]), np.float32)
-        part = self._audio[self._at : self._at + frames]
-        block[: len(part)] = part
-        self._at += frames
-        return block
-
-
-class _Watched:
-    """Keeps the returns of one section and ends the run when one overloads or grows by itself."""
-
-    def __init__(self, section: Section, frames: int, inputs: int, *, steady_from: int, rate_hz: int) -> None:
-        self.audio: Audio = np.zeros((frames, inputs), np.float32)
-        self._section = section
-        self._rate_hz = rate_hz
-        self._at = 0
-        self._windows = 0
-        self._steady_from = steady_from
-        self._reference: NDArray[np.float64] | None = None
-
-    def write(self, block: Audio) -> None:
-        self.audio[self._at : self._at + len(block)] = block
-        peaks = np.abs(block).max(axis=0, initial=0.0)
-        if peaks.max(initial=0.0) > probing.OVERLOAD:
-            self._overloaded(block, peaks)
-        self._at += len(block)
-        self._growth()
-
-    def _when(self, frame: int) -> str:
-        return f"{(self._section.into_frames + frame) / self._rate_hz:.2f} s into {self._section.name}"
-
-    def _overloaded(self, block: Audio, peaks: NDArray[np.float32]) -> None:
-        if self._section.rung is not None:
-            raise _ClippedStep(tuple(int(i) + 1 for i in np.flatnonzero(peaks > probing.OVERLOAD)))
-        channel = int(peaks.argmax())
-        frame = self._at + int(np.argmax(np.abs(block[:, channel]) > probing.OVERLOAD))
-        raise AudioError(
-            f"Return {channel + 1} overloads ({decibels(float(peaks.max())):+.1f} dBFS) {self._when(frame)}; "
-            "it was stopped at once.",
-            hint="Look for feedback in the patch, or lower the gain in front of that input.",
-        )
-
-    def _growth(self) -> None:
-        while self._steady_from + (self._windows + 1) * WINDOW_FRAMES <= self._at:
-            start = self._steady_from + self._windows * WINDOW_FRAMES
-            window = self.audio[start : start + WINDOW_FRAMES].astype(np.float64)
-            level = np.sqrt(np.mean(window**2, axis=0) * 2.0)
-            self._windows += 1
-            if self._reference is None:
-                self._reference = level
-                continue
-            if start < self._section.settle_frames:
-                self._reference = np.maximum(self._reference, level)
-                continue
-            floor = np.maximum(self._reference, 10.0 ** (QUIETEST_GROWTH_DBFS / 20.0) / 10.0 ** (GROWTH_DB / 20.0))
-            grown = level / floor
-            if grown.max(initial=0.0) > 10.0 ** (GROWTH_DB / 20.0):
-                channel = int(grown.argmax())
-                raise AudioError(
-                    f"Return {channel + 1} grows by itself: {decibels(float(grown[channel])):+.1f} dB while the test "
-                    f"signal stood still, {self._when(start)}; it was stopped at once.",
-                    hint="Something feeds back: look for a return routed to its own input.",
-                )
 
 
 @dataclass
@@ -137,6 +53,7 @@ class Live:
 
     def __post_init__(self) -> None:
         self.ledger = Ledger(self.plan)
+        self.runs = Runs(self.stream, self.plan.rate_hz)
 
     @property
     def _noise(self) -> NDArray[np.float64]:
@@ -152,7 +69,7 @@ class Live:
         SilentInputError
             Nothing at all came back.
         AudioDropoutError
-            A section was disturbed in every try.
+            Xruns left too little of a section, try after try.
         """
         total = sum(section.sounding for section in self.plan.sections)
         done, level = 0, None
@@ -169,6 +86,8 @@ class Live:
             self._look(take)
             done += section.sounding
         self.emit(Progress(JOB, 1.0, 0.0))
+        if self.runs.repairs:
+            self.emit(Finding(JOB, repaired(self.runs.repairs), severity="warning"))
 
     def _take(self, section: Section) -> Take:
         stopped: set[int] = set()
@@ -181,8 +100,10 @@ class Live:
             for output in silent:
                 signal[:, output - 1] = 0.0
             try:
-                return Take(section, self._run(section, signal), stopped=frozenset(silent))
-            except _ClippedStep as step:
+                late = 0 if section.kind in ("comb", "silence") else self._delay
+                audio, span = self.runs.record(section, signal, late=late, noise=self._noise)
+                return Take(section, audio, stopped=frozenset(silent), span=span)
+            except ClippedStep as step:
                 clipped = {
                     loop.output
                     for loop in self.found.loops
@@ -197,20 +118,6 @@ class Live:
     def _input_of(self, output: int, otherwise: int) -> int:
         known = self.ledger.known
         return known[output].input if output in known else otherwise
-
-    def _run(self, section: Section, signal: Audio) -> Audio:
-        late = 0 if section.kind in ("comb", "silence") else self._delay
-        frames = section.length + late
-        steady_from = section.settle_frames // 2 if section.kind == "comb" else section.settle_frames + late
-        for _ in range(probing.TRIES):
-            sink = _Watched(section, frames, self.stream.inputs, steady_from=steady_from, rate_hz=self.plan.rate_hz)
-            report = self.stream.run(_Signal(signal), sink, frames)
-            if not report.xruns:
-                return sink.audio[late:]
-        raise AudioDropoutError(
-            f"The measurement was disturbed by xruns {probing.TRIES} times in a row, in {section.name}.",
-            hint="Close other programs, or raise block_frames in the rig's [audio].",
-        )
 
     def _check_rise(self, take: Take, rise_db: float | None) -> None:
         section, level = take.section, take.section.level_dbfs or 0.0
@@ -269,3 +176,9 @@ def heard_so_far(known: Mapping[int, Alive]) -> str:
         f"{len(known)} loops had been heard until then, {delays[0]:.2f} to {delays[-1]:.2f} samples late{inverted}; "
         "nothing was stored"
     )
+
+
+def repaired(names: Sequence[str]) -> str:
+    """Say in one line what xruns touched, and that it was played again; a name for every time."""
+    times = "once" if len(names) == 1 else f"{len(names)} times"
+    return f"xruns disturbed it {times}; what they touched was played again: {', '.join(dict.fromkeys(names))}"

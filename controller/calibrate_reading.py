@@ -326,7 +326,7 @@ def _rig_figures(
         return {}, []
     for loop in facts:
         if loop.output in take.section.active and loop.input is not None and loop.output not in take.gone:
-            drift = measure_drift(take.audio[:, loop.input - 1], rate_hz=plan.rate_hz)
+            drift = measure_drift(take.steady[:, loop.input - 1], rate_hz=plan.rate_hz)
             return {"drift_ppm": kept(drift.ppm, drift.verdict)}, [f"clock {drift.verdict}"]
     return {"drift_ppm": kept(unseen("no loop came back to read the clock from"))}, []
 

@@ -172,8 +172,6 @@ def period_of(section: Section) -> int:
 
 def _tone(section: Section, rate_hz: int) -> NDArray[np.float64]:
     """Render a tone section, (sounding,), faded in over half of the settling so that couplings are not knocked."""
-    import numpy as np
-
     from dsp.measure import clock, signals
 
     level = section.level_dbfs or 0.0
@@ -185,9 +183,16 @@ def _tone(section: Section, rate_hz: int) -> NDArray[np.float64]:
         tone = signals.ccif(level_dbfs=level, frames=section.sounding, rate_hz=rate_hz)
     else:
         tone = clock.clock_probe(rate_hz, seconds=section.sounding / rate_hz, level_dbfs=level)
-    fade = section.settle_frames // 2
-    tone[:fade] *= 0.5 - 0.5 * np.cos(np.pi * np.arange(fade) / max(fade, 1))
+    fade_in(tone, section.settle_frames // 2)
     return tone
+
+
+def fade_in(audio: NDArray[np.floating], frames: int) -> None:
+    """Let ``audio`` rise over its first ``frames`` by half a cosine, in place."""
+    import numpy as np
+
+    rising = 0.5 - 0.5 * np.cos(np.pi * np.arange(frames) / max(frames, 1))
+    audio[:frames] *= rising.reshape(-1, *[1] * (audio.ndim - 1))
 
 
 def programme(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -35,18 +35,25 @@ class Take:
     """The returns of one section, settling included, shape (length, inputs), full scale 1.0.
 
     ``gone`` says at which frame of it a loop vanished, by output; 0 when it was away from the beginning. ``stopped``
-    are the outputs that were left silent, because an earlier step had overloaded their return.
+    are the outputs that were left silent, because an earlier step had overloaded their return. ``span`` is what of it
+    no xrun touched, in frames; None where that is everything.
     """
 
     section: Section
     audio: NDArray[np.float32]
     gone: Mapping[int, int] = field(default_factory=dict)
     stopped: frozenset[int] = frozenset()
+    span: tuple[int, int] | None = None
+
+    @property
+    def first(self) -> int:
+        """The frame from which on it is read."""
+        return self.section.settle_frames if self.span is None else self.span[0]
 
     @property
     def steady(self) -> NDArray[np.float32]:
-        """What is read: everything behind the settling, shape (frames, inputs)."""
-        return self.audio[self.section.settle_frames :]
+        """What is read: everything undisturbed behind the settling, shape (frames, inputs)."""
+        return self.audio[self.first : None if self.span is None else self.span[1]]
 
     def clean(self, output: int | None = None) -> NDArray[np.float32]:
         """Return the whole periods of a comb that no vanishing loop disturbs.
@@ -120,7 +127,7 @@ def vanishings(take: Take, plan: Programme, known: Mapping[int, Alive], rms: NDA
             at = find(take, plan, output, loop, rms)
             if at is not None:
                 gone[output] = at
-    return Take(section, take.audio, gone, take.stopped)
+    return replace(take, gone=gone)
 
 
 @dataclass
@@ -220,10 +227,10 @@ def _tone_vanishing(take: Take, plan: Programme, output: int, loop: Alive, rms: 
     expected = abs(loop.gain) * rms_from_dbfs(section.level_dbfs)
     if expected < 10.0 * float(rms[loop.input - 1]):
         return None
-    blocks = section.frames // TONE_BLOCK_FRAMES
+    blocks = len(take.steady) // TONE_BLOCK_FRAMES
     heard = take.steady[: blocks * TONE_BLOCK_FRAMES, loop.input - 1].reshape(blocks, -1).astype(np.float64)
     level = np.sqrt(np.mean(heard**2, axis=1))
     missing = np.flatnonzero(level < TONE_GONE_BELOW * float(level.max()))
     if float(level.max()) < TONE_GONE_BELOW * TONE_GONE_BELOW * expected:
         return 0
-    return section.settle_frames + int(missing[0]) * TONE_BLOCK_FRAMES if missing.size else None
+    return take.first + int(missing[0]) * TONE_BLOCK_FRAMES if missing.size else None

@@ -79,6 +79,8 @@ class Calibration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The recording it was read from; empty when it was measured live. Latencies are then re one of the loops."""
     seconds_of_signal: float = 0.0
     """How long it sounded and listened; 0 in older files."""
+    repairs: int = 0
+    """How many times a section was taken up again because an xrun had touched it; 0 in older files."""
 
     def by_output(self) -> dict[int, LoopFacts]:
         """Return the loops by interface output."""

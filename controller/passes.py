@@ -12,6 +12,7 @@ import numpy as np
 from controller.box_render import bus_levels
 from controller.events import Emit, Finding, Progress
 from controller.wav import WavWriter
+from controller.xruns import damaged_regions, guard_frames
 from hardware.errors import AudioDropoutError
 from hardware.seams import AudioStream, RunReport, Sink, Source, Xrun
 
@@ -23,7 +24,6 @@ PREROLL_S = 2.0
 """What is played before a damaged region, so that compressors and reverbs stand as they did."""
 CROSSFADE_S = 0.005
 MERGE_S = 0.25
-GUARD_BLOCKS = 4
 TRIES = 6
 
 
@@ -91,21 +91,6 @@ class _Region:
         self._at += len(block)
 
 
-def damaged_regions(xruns: Sequence[Xrun], *, frames: int, guard: int, merge: int) -> list[tuple[int, int]]:
-    """Return the regions of a recording that its xruns may have touched: ``guard`` frames either side, merged."""
-    regions: list[tuple[int, int]] = []
-    for xrun in sorted(xruns, key=lambda x: x.at_frame):
-        begin = max(0, xrun.at_frame - guard)
-        end = min(frames, xrun.at_frame + xrun.frames + guard)
-        if end <= begin:
-            continue
-        if regions and begin <= regions[-1][1] + merge:
-            regions[-1] = (regions[-1][0], max(end, regions[-1][1]))
-        else:
-            regions.append((begin, end))
-    return regions
-
-
 def record_pass(
     stream: AudioStream,
     make_source: Callable[[int], MeteredSource],
@@ -135,7 +120,7 @@ def record_pass(
         emit(Progress(JOB, share, left, "recording", source.levels_dbfs | tape.levels_dbfs))
 
     report = _run(stream, source, tape, frames, start=0, moves=moves, progress=progress)
-    guard = GUARD_BLOCKS * stream.block_frames + latency_frames
+    guard = guard_frames(stream, latency_frames)
     merge = round(MERGE_S * stream.rate_hz)
     regions = damaged_regions(report.xruns, frames=frames, guard=guard, merge=merge)
     patches = []

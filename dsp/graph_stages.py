@@ -237,7 +237,8 @@ class Bank(Stage):
 
     def peaks(self) -> list[tuple[int, NDArray[np.float32]]]:
         """Return each strip's index and the peaks of its channels before its gains, since this was last asked."""
-        return list(zip(self._indices, self._bank.peaks(), strict=True))
+        ends = np.cumsum([strip.channels for strip in self._strips])
+        return list(zip(self._indices, np.split(self._bank.peaks(), ends[:-1]), strict=True))
 
     def close(self) -> None:
         """End the bank's threads."""

@@ -24,6 +24,8 @@ KINDS: dict[str, str] = {
     "convolution": "convolution:Convolution",
     "reverb": "reverb:Reverb",
     "saturation": "saturation:Saturation",
+    "limiter": "limiter:Limiter",
+    "multiband": "multiband:Multiband",
 }
 """Kind → ``module:Class``, the module in ``dsp.processors``."""
 

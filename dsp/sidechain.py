@@ -115,11 +115,13 @@ def row(
 
 
 class SideChain:
-    """A running side-chain of one or two channels."""
+    """A running side-chain of one or two channels; ``gains`` (2, CHUNK_FRAMES) holds what it writes."""
 
-    def __init__(self, mode: Mode, first: NDArray[np.float64], channels: int) -> None:
+    def __init__(
+        self, mode: Mode, first: NDArray[np.float64], channels: int, gains: NDArray[np.float64] | None = None
+    ) -> None:
         self.mode: Mode = mode
-        self.gains: NDArray[np.float64] = np.ones((2, CHUNK_FRAMES))
+        self.gains: NDArray[np.float64] = np.ones((2, CHUNK_FRAMES)) if gains is None else gains
         self._channels = channels
         self._way = Glide(first)
         self._states = np.zeros((2, 11))

@@ -79,6 +79,7 @@ def run(args: argparse.Namespace) -> int:
         "seconds_of_signal": round(calibration.seconds_of_signal, 3),
         "level_dbfs": calibration.level_dbfs,
         "recording": calibration.source or None,
+        "repairs": calibration.repairs,
         "loops": [_loop(loop, calibration) for loop in calibration.loops],
         **(_figure("drift_ppm", drift) if drift is not None else {}),
         "clock": drift.note if drift is not None else None,

@@ -61,13 +61,16 @@ def follow(
     last = knots.shape[0] - 2
     sign = 1.0 if mode == GATE else -1.0
     a = work[4]
+    moving = last > 0
+    for j in range(WORDS):
+        moving = moving or knots[0, j] != knots[1, j]
     start = 0
     while start < n:
         # Where every frame has a row of its own, or waits for the gain of the one before, it is a slice of its own.
         m = min(n - start, SLICE_FRAMES - (position + start) % SLICE_FRAMES)
-        if mode == FEEDBACK or last > 0:
+        if mode == FEEDBACK or moving:
             m = 1
-        if start == 0 or last > 0:
+        if start == 0 or moving:
             k = min((first + start) // STEP_FRAMES, last)
             at = (first + start - k * STEP_FRAMES) * (1.0 / STEP_FRAMES)
             for j in range(WORDS):
@@ -229,9 +232,12 @@ def turn_above(
     n, channels = block.shape
     late = ring.shape[0]
     last = knots.shape[0] - 2
+    moving = last > 0
+    for j in range(4):
+        moving = moving or knots[0, j] != knots[1, j]
     p = place[0]
     for i in range(n):
-        if i == 0 or last > 0:
+        if i == 0 or moving:
             k = min((first + i) // STEP_FRAMES, last)
             at = (first + i - k * STEP_FRAMES) * (1.0 / STEP_FRAMES)
             for j in range(4):

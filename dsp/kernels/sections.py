@@ -138,7 +138,7 @@ def run_sections(block: NDArray[np.float32], knots: F64, first: int, position: i
         start += n
 
 
-@kernel("f4[:,::1]", "i8", "f8[:,::1]", "f8[:,:,::1]", "f8[::1]", "f8[:,::1]")
+@kernel("Array(f4, 2, 'C', readonly=True)", "i8", "f8[:,::1]", "f8[:,:,::1]", "f8[::1]", "f8[:,::1]")
 def follow_levels(x: NDArray[np.float32], position: int, rows: F64, states: F64, reached: F64, followed: F64) -> None:
     """Follow what a level asks for: one value to ``followed`` (B, ≥ steps) at the end of every 16th frame.
 

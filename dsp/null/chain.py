@@ -66,34 +66,44 @@ def fit_chain(
     settled = 0
     known: dict[int, Applied] = {}
     for turn in range(ROUNDS):
-        stretches = [_stretch(path, b, path.alignment.pieces[k], span, rate_hz) for k, span in spans]
         open_from = settled if turn < ROUNDS - 1 else len(stages)
-        found = _fitted(path, stretches, stages, known, drifts=drifts, open_from=open_from, rate_hz=rate_hz)
-        chain, hidden, stretches = found
-        path = replace(path, chain=chain)
-        if hidden is None:
+        found = _fitted(path, b, spans, stages, known, drifts=drifts, open_from=open_from, rate_hz=rate_hz)
+        path = replace(path, chain=found.chain)
+        if found.hidden is None:
             break
-        drifts, settled = True, hidden[0] + int(hidden[1].joint)
-        move = hidden[1]
+        number, move = found.hidden
+        drifts, settled = True, number + int(move.joint)
         fit = path.alignment
         path = replace(path, alignment=fit.moved(fit.drift + move.drift.value, move.drift.sd, move.middle))
-    return Chained(path, drifts, tuple(_points(stretches)))
+    return Chained(path, drifts, found.points)
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What one turn through the stages left; it holds no stretch, some 120 MB at 96 kHz."""
+
+    chain: tuple[tuple[str, Applied], ...]
+    hidden: tuple[int, Hidden] | None
+    """Number of the stage that leaves a drift, and the drift; the stages behind it were not fitted."""
+    points: tuple[LocalDelay, ...]
 
 
 def _fitted(
     path: Path,
-    stretches: list[Stretch],
+    b: Signal,
+    spans: Sequence[tuple[int, Span]],
     stages: Sequence[MatchStage],
     known: dict[int, Applied],
     *,
     drifts: bool,
     open_from: int,
     rate_hz: int,
-) -> tuple[tuple[tuple[str, Applied], ...], tuple[int, Hidden] | None, list[Stretch]]:
-    """Return the stages that pay, a drift that one of them leaves (then the rest is not fitted), and what they make.
+) -> _Found:
+    """Fit the stages over the spans of some pieces, until one leaves a drift; those that pay are the chain.
 
     Only stages from ``open_from`` on are asked for a drift; those in ``known`` are fitted already.
     """
+    stretches = [_stretch(path, b, path.alignment.pieces[k], span, rate_hz) for k, span in spans]
     gains = np.array(path.alignment.gains)[:, None]
     left = _left(stretches, gains)
     chain: list[tuple[str, Applied]] = []
@@ -103,19 +113,20 @@ def _fitted(
         applied = known.get(number) or stage.fit(stretches, rate_hz=rate_hz)
         if applied is None or not applied.kept:
             continue
-        after = [stretch.through(applied.apply) for stretch in stretches]
         hidden = stage.hidden_drift(stretches, applied) if number >= open_from else None
         if hidden is not None and _matters(hidden, drifts=drifts):
             if hidden.joint:
                 known[number] = applied
-            return tuple(chain), (number, hidden), stretches
+            return _Found(tuple(chain), (number, hidden), ())
+        after = [stretch.through(applied.apply) for stretch in stretches]
         reached = _left(after)
         if reached < left:
             chain.append((stage.name, applied))
             stretches, left = after, reached
+        del after
     if not chain:
         stretches = [stretch.through(lambda y: gains * y) for stretch in stretches]
-    return tuple(chain), None, stretches
+    return _Found(tuple(chain), None, tuple(_points(stretches)))
 
 
 def _matters(hidden: Hidden, *, drifts: bool) -> bool:

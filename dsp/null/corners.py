@@ -146,6 +146,7 @@ def fit_corners(stretches: Sequence[Stretch], *, rate_hz: int) -> Corners:
     chosen = _choose(few, guess) if _promises(few, base) else base
     gained_db = _decibels(float(np.sum(base.left)), float(np.sum(chosen.left)))
     kept = len(chosen.free) > 2 and gained_db >= LEAST_GAIN_DB
+    del few  # its transforms, before there are those of the whole
     whole = _Problem(list(stretches), count, rate_hz)
     last = whole.descend(chosen.values, chosen.free) if kept else whole.descend(base.values, base.free)
     why = f"{gained_db:.1f} dB" if kept else "no coupling or low-pass takes 0.1 dB off the residual"

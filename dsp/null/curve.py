@@ -14,6 +14,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
+from operator import add
 
 import numpy as np
 
@@ -185,18 +187,21 @@ def _powers(x: Floats, orders: Sequence[int], rate_hz: int) -> tuple[Floats, Flo
 
 def _systems(stretches: Sequence[Stretch], channel: int, peak: float, half: int, rate_hz: int) -> tuple[Normal, Normal]:
     """Return the systems of taps, powers and slow powers for either half of the frames."""
-    sides: tuple[list[tuple[Floats, Floats, Floats]], list[tuple[Floats, Floats, Floats]]] = ([], [])
+    sides: tuple[list[Normal], list[Normal]] = ([], [])
     most = ORDERS[-1]
     for stretch in stretches:
         y = stretch.y[channel]
-        powers, slow = _powers(y / peak if peak > 0.0 else y, most, rate_hz)
-        columns = np.concatenate([powers, slow])
+        columns = np.concatenate(_powers(y / peak if peak > 0.0 else y, most, rate_hz))
         for side, pieces in zip(sides, halves([stretch]), strict=True):
-            for piece in pieces:
-                cut = slice(piece.start, piece.stop)
-                around = y[piece.start - half : piece.stop + half]
-                side.append((around, columns[:, cut], piece.b[channel, cut] - y[cut]))
-    return taps_normal(sides[0], half), taps_normal(sides[1], half)
+            parts = [
+                (y[piece.start - half : piece.stop + half], columns[:, cut], piece.b[channel, cut] - y[cut])
+                for piece in pieces
+                for cut in [slice(piece.start, piece.stop)]
+            ]
+            # Summed up here: the columns of all stretches together would take twelve times their frames.
+            side += [taps_normal(parts, half)] if parts else []
+    one, other = (reduce(add, side) for side in sides)
+    return one, other
 
 
 def _columns(orders: Sequence[int], width: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:

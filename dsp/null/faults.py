@@ -67,11 +67,11 @@ def find_faults(
 
 def _hot(hops: Hops, noise_rms: float) -> NDArray[np.bool_]:
     """Return which runs stand out, (channels, runs)."""
-    kernel = np.ones(2 * min(AROUND, (hops.first.size - 1) // 2) + 1)
-    count = np.convolve(np.ones(hops.first.size), kernel, mode="same")
+    kernel = np.ones(2 * min(AROUND, (hops.first.size - 1) // 2) + 1, np.float32)
+    count = np.convolve(np.ones(hops.first.size, np.float32), kernel, mode="same") * HOP_FRAMES
     rows = []
-    for left2, model2 in zip(hops.left / HOP_FRAMES, hops.model / HOP_FRAMES, strict=True):
-        left = np.sqrt(left2)
+    for left2, model2 in zip(hops.left, hops.model, strict=True):
+        left = np.sqrt(left2 / HOP_FRAMES)
         around = np.sqrt(np.convolve(model2, kernel, mode="same") / count)
         floor = max(noise_rms, 1e-9, 1e-4 * float(np.max(around)))
         ratio = 20.0 * np.log10(np.maximum(left, 1e-12) / (around + floor))

@@ -41,7 +41,7 @@ def identical(
     start, stop = _shared(a, b, lag)
     edge = edge_frames((start, stop), rate_hz)
     first, last = start + edge, stop - edge
-    tally = Tally(rate_hz, first, fft_frames(min(last - first, 1 << 19)))
+    tally = Tally(rate_hz, first, last, fft_frames(min(last - first, 1 << 19)))
     whole = 0.0
 
     def one(span: Span) -> tuple[int, Floats, Floats]:
@@ -54,7 +54,7 @@ def identical(
             sink(at, heard, heard, heard)
     heard2 = float(tally.sums[0])
     rms = float(np.sqrt(heard2 / ((last - first) * b.channels)))
-    noise, limit_note = noise_of(tally.hops(), rate_hz=rate_hz, noise_dbfs=noise_dbfs)
+    noise, limit_note = noise_of(tally.hops, rate_hz=rate_hz, noise_dbfs=noise_dbfs)
     extras = [f"{abs(lag)} samples {'later' if lag > 0 else 'earlier'}"] if lag else []
     extras += [f"channel {n + 1} inverted" for n, sign in enumerate(signs) if sign < 0]
     extras += ["channels swapped"] * (len(pairs) == 2 and pairs == ((1, 0), (0, 1)))

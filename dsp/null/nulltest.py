@@ -214,8 +214,7 @@ def _result(
     tally, fit = programme.tally, fitted.path.alignment
     chain = [applied for _, applied in fitted.path.chain]
     sums, values = tally.sums, programme.frames * b.channels
-    hops = tally.hops()
-    noise, limit_note = noise_of(hops, rate_hz=rate_hz, noise_dbfs=noise_dbfs)
+    noise, limit_note = noise_of(tally.hops, rate_hz=rate_hz, noise_dbfs=noise_dbfs)
     rms = float(np.sqrt(sums[0] / values))
     changes = _changes(fitted, programme, b, rate_hz=rate_hz, noise_rms=noise or 0.0)
     wander = fitted.wander
@@ -277,8 +276,7 @@ def _changes(fitted: Fitted, programme: Programme, b: Signal, *, rate_hz: int, n
     found = name_changes(
         pieces, fitted.cuts, strange=fitted.strange, drift=drift, a_frames=path.a.frames, rate_hz=rate_hz
     )
-    hops = programme.tally.hops()
-    found += find_faults(hops, b, path.best, pieces, rate_hz=rate_hz, noise_rms=noise_rms)
+    found += find_faults(programme.tally.hops, b, path.best, pieces, rate_hz=rate_hz, noise_rms=noise_rms)
     found += find_processing(programme.tally, b, path.best, pieces, rate_hz=rate_hz)
     found += beyond(path, b, fitted.strange, programme_rms=programme.rms, rate_hz=rate_hz)
     return sorted(found, key=lambda change: change.frame)

@@ -39,12 +39,13 @@ QUIET = 1e-6  # of the loudest octave: what is below tells nothing
 def find_processing(tally: Tally, b: Signal, model: Model, pieces: Sequence[Piece], *, rate_hz: int) -> list[Change]:
     """Return the place where the gain, or the gain of some octaves, changes for good; nothing where it does not."""
     bands = _band_steps(tally, rate_hz)
-    hops = tally.hops()
+    hops = tally.hops
     count = hops.first.size // RUNS
     if count < 8:
         return []
     power, shared = (
-        x[:, : count * RUNS].reshape(x.shape[0], count, RUNS).sum(axis=(0, 2)) for x in (hops.model, hops.shared)
+        x[:, : count * RUNS].reshape(x.shape[0], count, RUNS).sum(axis=(0, 2), dtype=np.float64)
+        for x in (hops.model, hops.shared)
     )
     frames: Floats = hops.first[: count * RUNS : RUNS].astype(np.float64) + 0.5 * RUNS * HOP_FRAMES
     step = _step(frames, power, shared, side=SIDE_S * rate_hz)

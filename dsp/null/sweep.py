@@ -78,7 +78,7 @@ def sweep(fitted: Fitted, b: Signal, *, rate_hz: int, sink: Sink | None) -> Prog
         tasks += [(piece, block) for block in blocks(start, stop)]
         at = stop
     longest = max(min(BLOCK_FRAMES, stop - start) for piece, (start, stop) in tasks if piece is not None)
-    tally = Tally(rate_hz, span[0], fft_frames(longest))
+    tally = Tally(rate_hz, span[0], span[1], fft_frames(longest))
     main = max(fit.pieces, key=lambda piece: piece.frames)
     middle = 0.5 * (main.start + main.stop)
     centre = main.delay + fit.drift * middle
@@ -137,7 +137,9 @@ def noise_of(hops: Hops, *, rate_hz: int, noise_dbfs: float | None) -> tuple[flo
     if count < 10:
         return None, "too short to find a quiet passage; give the noise of the recording"
     heard, expected = (
-        np.sqrt(np.mean(x[:, : count * runs].reshape(x.shape[0], count, runs), axis=(0, 2)) / HOP_FRAMES)
+        np.sqrt(
+            np.mean(x[:, : count * runs].reshape(x.shape[0], count, runs), axis=(0, 2), dtype=np.float64) / HOP_FRAMES
+        )
         for x in (hops.heard, hops.model)
     )
     quietest = np.argsort(heard)[: max(3, round(QUIETEST * heard.size))]

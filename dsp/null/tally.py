@@ -1,9 +1,13 @@
-"""What is counted while a null test runs through the programme: powers, spectra, and levels over time."""
+"""What is counted while a null test runs through the programme: powers, spectra, and levels over time.
+
+All but the levels over time has a size of its own, whatever the length. Those take 40 bytes for 256 frames of two
+channels: 54 MB for an hour at 96 kHz. Their place is reserved at the beginning, so that they are never held twice.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +15,7 @@ from numpy.typing import NDArray
 from dsp.null.bands import EMPTY_BAND, LONGEST_FFT, NOMINAL_HZ, Profile, third_octave_sums
 
 Floats = NDArray[np.float64]
+Singles = NDArray[np.float32]
 
 HOP_FRAMES = 256
 BLOCK_S = 0.5
@@ -20,15 +25,32 @@ OCTAVES_HZ = (31.5, 63.0, 125.0, 250.0, 500.0, 1000.0, 2000.0, 4000.0, 8000.0, 1
 
 @dataclass(frozen=True, eq=False)
 class Hops:
-    """Runs of 256 frames: sums of squares per channel, (channels, runs) each."""
+    """Runs of 256 frames: sums of squares per channel, (channels, runs) each, to a part in ten million."""
 
     first: NDArray[np.int64]
     """(runs,): frame of the recording at which each begins."""
-    heard: Floats
-    model: Floats
-    left: Floats
-    shared: Floats
+    heard: Singles
+    model: Singles
+    left: Singles
+    shared: Singles
     """Sum of model times recording."""
+
+    @classmethod
+    def room(cls, channels: int, runs: int) -> Hops:
+        """Return runs still to be filled."""
+        return cls(np.empty(runs, np.int64), *np.empty((4, channels, runs), np.float32))
+
+    def __getitem__(self, runs: slice) -> Hops:
+        """Return some of the runs; they share their memory with these."""
+        return Hops(self.first[runs], *(x[:, runs] for x in (self.heard, self.model, self.left, self.shared)))
+
+    def put(self, at: int, hops: Hops) -> int:
+        """Fill in runs from number ``at`` on; return the number behind the last."""
+        stop = at + hops.first.size
+        self.first[at:stop] = hops.first
+        for name in ("heard", "model", "left", "shared"):
+            getattr(self, name)[:, at:stop] = getattr(hops, name)
+        return stop
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,10 +80,15 @@ class Tally:
     rate_hz: int
     first: int
     """Frame of the recording at which counting begins."""
+    stop: int
+    """Frame at which it ends."""
     fft_frames: int
     parts: list[Part] = field(default_factory=list)
+    """Without their hops and spectra, which are kept here."""
     spectra: Floats = field(default_factory=lambda: np.zeros((3, 1, 1)))
     count: int = 0
+    _hops: Hops = field(default_factory=lambda: Hops.room(0, 0))
+    _runs: int = 0
 
     def part(self, start: int, heard: Floats, models: Sequence[Floats], early: Sequence[Floats]) -> Part:
         """Return what a block contributes; keeps no state, so that blocks can be done side by side."""
@@ -81,10 +108,13 @@ class Tally:
         )
 
     def add(self, part: Part) -> None:
-        """Add a block's contribution."""
+        """Add a block's contribution; blocks come in order."""
         self.spectra = part.spectra if not self.count else self.spectra + part.spectra
         self.count += part.count
-        self.parts.append(Part(**{**vars(part), "spectra": np.zeros(0)}))
+        if not self.parts:
+            self._hops = Hops.room(part.heard.size, (self.stop - self.first) // HOP_FRAMES)
+        self._runs = self._hops.put(self._runs, part.hops)
+        self.parts.append(replace(part, hops=Hops.room(0, 0), spectra=np.zeros(0)))
 
     def _spectra(
         self, start: int, heard: Floats, best: Floats, lefts: Sequence[Floats]
@@ -136,16 +166,10 @@ class Tally:
         left: Floats = np.maximum(heard - explained, 0.0).sum(axis=1)
         return left
 
+    @property
     def hops(self) -> Hops:
-        """Return all runs of 256 frames in order."""
-        every = [part.hops for part in self.parts]
-        return Hops(
-            np.concatenate([hops.first for hops in every]),
-            *(
-                np.concatenate([getattr(h, name) for h in every], axis=1)
-                for name in ("heard", "model", "left", "shared")
-            ),
-        )
+        """All runs of 256 frames in order; nothing is copied."""
+        return self._hops[: self._runs]
 
     def windows(self) -> tuple[Floats, Floats]:
         """Return (middle frames, (windows, 2, octaves))."""
@@ -214,7 +238,7 @@ def _hops(start: int, heard: Floats, model: Floats, left: Floats) -> Hops:
         )
         for x, y in pairs
     ]
-    return Hops(start + HOP_FRAMES * np.arange(runs), *shaped)
+    return Hops(start + HOP_FRAMES * np.arange(runs), *(x.astype(np.float32) for x in shaped))
 
 
 def _decibels(over: float, under: float) -> float | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import ClassVar
 
 import numpy as np
@@ -85,12 +86,11 @@ class RunningEqualiser:
         self._bands = self._designed(settings)
         self._glide = Glide(self._row(self._bands, settings))
         self._states = np.zeros((sum(map(len, self._bands)), 2, 2))
-        self._tail_frames = self._tail()
 
     @property
     def tail_frames(self) -> int:
         """How long the slowest section rings."""
-        return self._tail_frames
+        return decay_frames(self._rows_of(self._glide.target))
 
     def process(self, block: Block, key: Block | None = None) -> None:
         """Filter the block."""
@@ -101,16 +101,20 @@ class RunningEqualiser:
     def change(self, settings: Equaliser, frames: int) -> None:
         """Go to other bands, or another part of the sound to act on."""
         there = self._designed(settings)
+        if [len(rows) for rows in there] == [len(rows) for rows in self._bands]:
+            self._bands = there
+            self._glide.to(self._row(there, settings), frames)
+            return
         here = self._rows_of(self._glide.now)
         target, start, states = [], [], []
         at = 0
         for index in range(max(len(self._bands), len(there))):
             old = here[at : at + len(self._bands[index])] if index < len(self._bands) else here[:0]
+            new = there[index] if index < len(there) else here[:0]
             kept = self._states[at : at + len(old)]
             at += len(old)
-            new = there[index] if index < len(there) else here[:0]
-            if not len(new) and np.array_equal(old, silent(old)):
-                continue
+            while len(old) > len(new) and np.array_equal(old[-1:], silent(old[-1:])):
+                old, kept = old[:-1], kept[:-1]
             count = max(len(old), len(new))
             start.append(_padded(old, new, count))
             target.append(_padded(new, old, count))
@@ -120,7 +124,6 @@ class RunningEqualiser:
         self._states = np.concatenate([np.zeros((0, 2, 2)), *states])
         glide.to(self._row(target, settings), frames)
         self._glide = glide
-        self._tail_frames = self._tail()
 
     def reset(self) -> None:
         """Empty the filters, and stand where the settings were going."""
@@ -133,7 +136,7 @@ class RunningEqualiser:
             raise DspError(
                 f"a mono signal has no {settings.acts_on} for an equaliser to act on", hint='set acts_on to "both"'
             )
-        return [np.array([svf(s) for s in sections(band, self._rate_hz)]) for band in settings.bands]
+        return [_rows(band, self._rate_hz) for band in settings.bands]
 
     def _row(self, bands: list[NDArray[np.float64]], settings: Equaliser) -> NDArray[np.float64]:
         return np.concatenate([*map(np.ravel, bands), _SHARES[settings.acts_on]])
@@ -141,8 +144,11 @@ class RunningEqualiser:
     def _rows_of(self, row: NDArray[np.float64]) -> NDArray[np.float64]:
         return row[:-4].reshape(-1, _WORDS)
 
-    def _tail(self) -> int:
-        return decay_frames(self._rows_of(self._glide.target))
+
+@lru_cache(maxsize=1024)
+def _rows(band: Band, rate_hz: float) -> NDArray[np.float64]:
+    """Return a band's sections (K, 5) as ``svf`` gives them; not to be written to."""
+    return np.array([svf(section) for section in sections(band, rate_hz)])
 
 
 def silent(rows: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -12,8 +12,6 @@ from dsp.processor import STEP_FRAMES, Block
 
 __all__ = ["Follower", "follower_row", "step_share"]
 
-_WORDS = 12
-
 
 def step_share(time_ms: float, rate_hz: float) -> float:
     """Return the part of its way that something with this time constant (63 %) covers in one step of 16 frames."""
@@ -76,7 +74,7 @@ class Follower:
         steps = (first + len(x)) // STEP_FRAMES
         if self._found.shape[1] < steps:
             self._found = np.zeros((len(self.rows), steps))
-        self._follow(x, position, self.rows, self._states, self._reached, self._found)
+        self._follow(np.ascontiguousarray(x), position, self.rows, self._states, self._reached, self._found)
         values = np.concatenate([self._recent, self._found[:, :steps]], axis=1)
         self._recent = values[:, -2:].copy()
         return values[:, : (first + len(x) - 1) // STEP_FRAMES + 2]

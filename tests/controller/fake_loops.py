@@ -23,6 +23,8 @@ from hardware.seams import AudioStream, RunReport, Sink, Source
 
 Audio = NDArray[np.float64]
 RATE_HZ = 48_000
+CHUNK_FRAMES = 8192
+"""Of so many frames a run is made where nothing is to happen between two blocks."""
 
 
 @dataclass
@@ -58,8 +60,9 @@ class FakeStream:
         reach = max((delay for _, delay in self.loops.paths.values()), default=0)
         past = np.zeros((reach, self.outputs))
         loudest = np.zeros(self.outputs)
-        for start in range(0, frames, self.block_frames):
-            count = min(self.block_frames, frames - start)
+        chunk = CHUNK_FRAMES if self.loops.fault is None else self.block_frames
+        for start in range(0, frames, chunk):
+            count = min(chunk, frames - start)
             played = np.asarray(source.read(count), np.float64)
             loudest = np.maximum(loudest, np.abs(played).max(axis=0))
             line = np.concatenate([past, played])

@@ -175,6 +175,60 @@ def test_a_mistake_is_one_sentence_with_line_and_key(mix_file, old, new, said) -
     assert "\n" not in str(caught.value)
 
 
+BANDS = """\
+schema = 1
+name = "bands"
+
+[[strip]]
+name = "vox"
+stem = "vox.wav"
+
+[[strip.insert]]
+kind = "eq"
+bands = [
+  { kind = "high_pass", freq_hz = 80, db_per_octave = 24 },
+  { freq_hz = 3000, gain_db = 2.5 },
+]
+
+[[move]]
+strip = "vox"
+what = "insert/1/bands/2/gain_db"
+points = [[0, 0], [10, 6]]
+"""
+
+
+def test_an_insert_with_a_list_of_bands_is_read_written_and_moved_by_their_numbers(tmp_path) -> None:
+    path = tmp_path / "mix-1.toml"
+    path.write_text(BANDS)
+    mix = load_mix(path)
+    (insert,) = mix.strips[0].inserts
+    assert [band.freq_hz for band in insert.effect().bands] == [80.0, 3000.0]
+    assert insert.effect().bands[0].db_per_octave == 24
+    assert insert.parameter("bands/2/gain_db")[0] == "bands/1/gain_db"
+    write_mix(mix, tmp_path / "mix-2.toml")
+    assert load_mix(tmp_path / "mix-2.toml") == mix
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("gain_db = 2.5", "gain_db = 250", "insert 1: band 2: gain_db = 250 is outside -40..40 dB"),
+        ("gain_db = 2.5", "gain = 2", 'insert 1: band 2: unknown key "gain", did you mean "gain_db"?'),
+        ('"high_pass"', '"highpass"', 'insert 1: band 1: kind = "highpass" is unknown, did you mean "high_pass"?'),
+        ("db_per_octave = 24", "db_per_octave = 25", "band 1: db_per_octave = 25 is unknown"),
+        ("/bands/2/", "/bands/3/", 'eq has no bands/3/gain_db, did you mean "bands/2/gain_db"?'),
+        ("/bands/2/", "/bands/0/", "eq has no bands/0/gain_db"),
+    ],
+)
+def test_a_mistake_in_a_list_is_named_by_its_place(tmp_path, old, new, said) -> None:
+    path = tmp_path / "mix-1.toml"
+    assert BANDS.count(old) == 1
+    path.write_text(BANDS.replace(old, new))
+    with pytest.raises(MixError) as caught:
+        load_mix(path)
+    assert said in str(caught.value)
+
+
 def test_a_circle_of_busses_is_named() -> None:
     busses = (AddedBus(name="a", output="b"), AddedBus(name="b", sends=(Send(to="a"),)))
     with pytest.raises(ControllerError, match=r"feeds itself: (a → b → a|b → a → b)"):

@@ -89,6 +89,32 @@ def test_an_early_strip_is_early_and_the_rest_begins_on_the_songs_first_frame(so
     assert ("vox", "latency") in {(p["strip"], p["stage"]) for p in made.facts["allocation"]}
 
 
+def test_a_gate_that_looks_ahead_is_in_step_with_the_dry_signal(song: Song) -> None:
+    """A gate that takes nothing away changes nothing, 5 ms late; the same turned round beside it takes it out."""
+    open_gate = Insert(kind="gate", settings={"range_db": 0.0, "lookahead_ms": 5.0})
+    strips = (
+        song.track("vox", inserts=(open_gate,), output="low"),
+        Strip(name="dry", stem="vox.wav", pan=-100.0, polarity="inverted"),
+    )
+    made = song.print(*strips, busses=(AddedBus(name="low", inserts=(open_gate,)),))
+    assert made.facts["graph_latency_samples"] == 480
+    assert not np.any(read(made.file))
+
+
+def test_a_side_chain_hears_another_strip_whatever_its_fader(song: Song) -> None:
+    song.stems["drums"][10_000:] = 0.0
+    soundfile.write(song.project.root / "stems" / "drums.wav", song.stems["drums"], RATE_HZ, subtype="FLOAT")
+    settings = {"threshold_db": -60.0, "ratio": 20.0, "attack_ms": 0.1, "release_ms": 5.0}
+    ducked = Insert(kind="compressor", key="drums", settings=settings)
+    out = song.left(song.track("bass", inserts=(ducked,)), song.track("drums", fader_db=-math.inf))
+    level_db = [
+        20 * math.log10(np.std(out[a:b]) / np.std(song.stems["bass"][a:b]))
+        for a, b in ((3_000, 9_000), (15_000, 25_000))
+    ]
+    assert level_db[0] < -20.0
+    assert level_db[1] == pytest.approx(0.0, abs=0.01)
+
+
 def test_a_sub_group_a_parallel_bus_and_sends_before_and_after_the_fader(song: Song) -> None:
     strips = (
         song.track("bass", output="low", fader_db=-6.0),
@@ -272,13 +298,9 @@ def test_a_region_is_the_very_samples_of_the_whole_print(song: Song) -> None:
 
 def test_a_region_with_pre_roll_says_what_may_be_missing_and_keeps_time_with_the_moves(song: Song) -> None:
     strips, mix = everything(song)
-    whole = read(song.print(*strips, **mix).file)
     made = song.print(*strips, **mix, wanted=Wanted(from_s=0.4, to_s=0.5, pre_roll_s=0.3))
     assert made.facts["region"]["rendered_from_s"] == pytest.approx(0.1)
     assert any(isinstance(e, Finding) and "shorter than the longest tail" in e.what for e in song.heard)
-    residual = read(made.file) - whole[19_200:24_000]
-    # What is missing is the reverb of the first tenth of a second and the compressors' memory.
-    assert np.abs(residual).max() < 0.05 * np.abs(whole).max()
     dry = {**mix, "bus": Bus()}
     strips = tuple(song.track(s.name, fader_db=s.fader_db, output=s.output) for s in strips)
     whole, part = song.print(*strips, **dry), song.print(*strips, **dry, wanted=Wanted(from_s=0.4, pre_roll_s=0.3))

@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from controller.events import Finding
-from controller.passes import Patch, damaged_regions, patched, record_pass
+from controller.passes import Patch, patched, record_pass
 from controller.wav import WavWriter
+from controller.xruns import clean_stretches, damaged_regions
 from hardware.errors import AudioDropoutError
 from hardware.seams import RunReport, Xrun
 
@@ -126,6 +127,17 @@ def test_every_damaged_frame_lies_in_a_region_and_regions_neither_touch_nor_leav
         assert any(begin <= xrun.at_frame and last < end for begin, end in regions)
     assert all(0 <= begin < end <= 10_000 for begin, end in regions)
     assert all(before[1] + 50 < after[0] for before, after in itertools.pairwise(regions))
+
+
+@given(st.lists(st.tuples(st.integers(0, 9_999), st.integers(1, 300)), max_size=20))
+def test_every_frame_is_either_clean_or_damaged(places):
+    xruns = [Xrun(at, length, "input") for at, length in places]
+    inside = np.zeros(10_000, int)
+    for begin, end in damaged_regions(xruns, frames=10_000, guard=100, merge=0):
+        inside[begin:end] += 1
+    for begin, end in clean_stretches(xruns, frames=10_000, guard=100):
+        inside[begin:end] += 1
+    assert (inside == 1).all()
 
 
 @given(st.integers(1, 500), st.integers(0, 1_000))

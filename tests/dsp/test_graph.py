@@ -311,3 +311,18 @@ def test_the_built_in_reverb_on_its_bus_is_the_engines() -> None:
         expected = engine.process([x]).bus
     out = render([GraphStrip(**vars(plain))], [x], [bus("reverb", pre=(Insert(BuiltInReverb(network)),))])
     np.testing.assert_allclose(out["bus"], expected, atol=1e-7)
+
+
+def test_peaks_are_those_of_each_strips_channels_before_its_fader() -> None:
+    x, y = noise(), noise(channels=2, seed=2)
+    y[:, 1] *= 0.5
+    strips = [
+        strip("y", channels=2, gains=((0.0, 0.0), (0.0, 0.0))),
+        strip("x", pre=(late(3), Insert(Trim(gain_db=6.0)))),
+    ]
+    with MixGraph(strips, rate_hz=RATE) as graph:
+        graph.process([y, x])
+        of_y, of_x = graph.peaks()
+        np.testing.assert_allclose(of_y, np.abs(y).max(axis=0), rtol=1e-6)
+        np.testing.assert_allclose(of_x, np.abs(x[:-3]).max(axis=0) * 10 ** (6 / 20), rtol=1e-6)
+        assert not any(np.any(peaks) for peaks in graph.peaks())

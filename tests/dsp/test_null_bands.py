@@ -9,7 +9,7 @@ RATE = 48_000
 
 
 def third_octave_levels(x):
-    tally = Tally(RATE, 0, fft_frames(x.shape[1]))
+    tally = Tally(RATE, 0, x.shape[1], fft_frames(x.shape[1]))
     tally.add(tally.part(0, x, [np.zeros_like(x)], []))
     return tally.levels(PROGRAMME)
 

@@ -28,6 +28,13 @@ def noise(frames: int, channels: int = 2, seed: int = 0, level: float = 0.3) -> 
     return x.astype(np.float32)
 
 
+def same_for_any_cut(start: Settings, end: Settings, x: np.ndarray, cuts, frames: int) -> bool:
+    """Tell whether a change in the middle gives the same samples whole and cut, also just after it began."""
+    at = len(x) // 3
+    cut = changing(start, end, x, [*cuts, at + 1, at + 2, at + 15, at + 16, at + 33], at, frames)
+    return np.array_equal(cut, changing(start, end, x, [], at, frames))
+
+
 def changing(start: Settings, end: Settings, x: np.ndarray, cuts, at: int, frames: int, key=None) -> np.ndarray:
     """Return ``x`` processed with ``start``, told at frame ``at`` to go to ``end``, in blocks that end at ``cuts``."""
     p = start.start(RATE, x.shape[1])
@@ -46,4 +53,4 @@ def sine(freq_hz: float, seconds: float, level_db: float = 0.0, channels: int = 
 
 def db(x) -> np.ndarray:
     """Return 20 log10 |x|."""
-    return 20.0 * np.log10(np.abs(np.asarray(x, dtype=np.float64)))
+    return 20.0 * np.log10(np.abs(np.asarray(x)).astype(np.float64))

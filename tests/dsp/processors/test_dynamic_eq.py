@@ -94,6 +94,16 @@ def test_it_hears_the_key_instead_where_there_is_one() -> None:
     assert settled_gain_db(DIP, 1000.0, -6.0, key_db=-60.0) == pytest.approx(0.0, abs=0.01)
 
 
+def test_a_key_may_be_a_column_that_belongs_to_someone_else() -> None:
+    x = noise(3000)
+    both = noise(3000, 2, 5)
+    both.flags.writeable = False
+    y, z = x.copy(), x.copy()
+    DynamicEqualiser((DIP,)).start(RATE, 2).process(y, both[:, 1])
+    DynamicEqualiser((DIP,)).start(RATE, 2).process(z, both[:, 1].copy())
+    assert np.array_equal(y, z)
+
+
 @pytest.mark.parametrize("attack_ms,release_ms", [(60.0, 400.0), (200.0, 100.0)])
 def test_the_gain_covers_63_percent_of_its_way_in_its_time(attack_ms, release_ms) -> None:
     band = replace(DIP, freq_hz=4000.0, q=0.5, attack_ms=attack_ms, release_ms=release_ms)

@@ -122,6 +122,15 @@ def test_after_a_change_it_is_the_equaliser_it_was_told_to_become(there) -> None
     assert changed[-20_000:] == pytest.approx(stream(there.start(RATE, 2), x)[-20_000:], abs=2e-6)
 
 
+def test_sections_that_went_are_not_worked_on_for_ever() -> None:
+    running = Equaliser((Band("high_pass", 200.0, db_per_octave=48), Band("bell", 500.0, 3.0))).start(RATE, 1)
+    few = Equaliser((Band("high_pass", 200.0),))
+    for _ in range(2):
+        running.change(few, 64)
+        stream(running, noise(100, 1))
+    assert len(running._states) == 1
+
+
 def test_a_change_in_the_middle_of_a_change_goes_on_from_where_it_stands() -> None:
     x = sine(1000.0, 30_000)
     up, down = Equaliser((Band("bell", 1000.0, 18.0),)), Equaliser()

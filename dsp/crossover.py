@@ -1,0 +1,78 @@
+"""Crossover of 24 dB per octave: one signal into bands that add up to it again, but for its phase.
+
+S. H. Linkwitz and E. R. Riley, "Active Crossover Networks for Noncoincident Drivers", J. Audio Eng. Soc. 24 (1), 1976:
+each side of a corner is two Butterworth filters in a row, and both sides add up to a Butterworth all-pass of second
+order. Each band below a corner goes through the all-pass of that corner too (J. A. D'Appolito, "Active Realization of
+Multiway All-Pass Crossover Systems", J. Audio Eng. Soc. 35 (4), 1987), so that more than two bands add up to an
+all-pass as well. Trapezoidal state-variable filters, whose corners may move.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dsp.errors import DspError
+from dsp.kernels.compiled import library
+from dsp.processor import Block, Glide
+from dsp.sidechain import CHUNK_FRAMES, section
+
+__all__ = ["Crossover"]
+
+
+class Crossover:
+    """A running crossover with corners at ``freqs_hz``, ascending.
+
+    ``bands`` (len(freqs_hz) + 1, channels, CHUNK_FRAMES), low to high, hold what the last ``split`` gave.
+    Raises DspError for corners that do not ascend or lie above 0.49 of the rate.
+    """
+
+    def __init__(self, freqs_hz: Sequence[float], rate_hz: float, channels: int) -> None:
+        corners = len(freqs_hz)
+        self.bands: NDArray[np.float64] = np.zeros((corners + 1, channels, CHUNK_FRAMES))
+        self._rate_hz = rate_hz
+        self._way = Glide(self._row(freqs_hz))
+        self._lowest_hz = min(freqs_hz)
+        self._states = np.zeros((channels, corners, corners + 2, 2))
+        self._scratch = np.zeros(3 * corners)
+        self._position = 0
+        self._split = library("crossover").split
+
+    def _row(self, freqs_hz: Sequence[float]) -> NDArray[np.float64]:
+        if any(low >= high for low, high in itertools.pairwise(freqs_hz)):
+            raise DspError(f"crossover frequencies {', '.join(f'{f:g}' for f in freqs_hz)} Hz do not ascend")
+        if not (freqs_hz[0] > 0.0 and freqs_hz[-1] <= 0.49 * self._rate_hz):
+            raise DspError(
+                f"a crossover at {freqs_hz[-1]:g} Hz cannot be built at {self._rate_hz:g} Hz",
+                hint=f"the highest possible is {0.49 * self._rate_hz:g} Hz",
+            )
+        rows = []
+        for freq in freqs_hz:
+            u3, u2, *_ = section("low", freq, self._rate_hz)
+            rows.append([section("high", freq, self._rate_hz)[0], u2, u3])
+        return np.concatenate(rows)
+
+    @property
+    def tail_frames(self) -> int:
+        """Frames in which the lowest corner falls by 120 dB: two equal pole pairs, 1 + x of e⁻ˣ, x = ωt/√2 = 20."""
+        return math.ceil(20.0 * math.sqrt(2.0) / (2.0 * math.pi * self._lowest_hz) * self._rate_hz)
+
+    def split(self, block: Block) -> None:
+        """Split the next ``block`` (at most CHUNK_FRAMES, channels) into ``bands``."""
+        knots, first = self._way.knots(len(block))
+        self._split(block, self._position, knots, first, self._states, self._scratch, self.bands)
+        self._position += len(block)
+
+    def to(self, freqs_hz: Sequence[float], frames: int) -> None:
+        """Move the corners to ``freqs_hz``, as many as before, over the next ``frames`` frames."""
+        self._way.to(self._row(freqs_hz), frames)
+        self._lowest_hz = min(freqs_hz)
+
+    def reset(self) -> None:
+        """Forget all that was heard."""
+        self._states[:] = 0.0
+        self._position = 0

@@ -1,0 +1,183 @@
+"""The limiter keeps what lies between the samples under its ceiling, and its second pass does so exactly."""
+
+from __future__ import annotations
+
+import math
+from functools import cache
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import signal
+
+from dsp.errors import DspError
+from dsp.processors.limiter import Limiter, limit_exactly
+from tests.dsp.processors.promises import RATE, changing, db, noise, run, same_for_any_cut, sine
+
+TIME = np.arange(RATE // 4) / RATE
+TAIL = 3000
+
+
+def true_peak_db(x: np.ndarray, taps_a_phase: int = 128) -> float:
+    """Read the true peak at 32 times the rate through a Kaiser-windowed low-pass at half the rate."""
+    h = 32.0 * signal.firwin(32 * taps_a_phase + 1, 1.0 / 32.0, window=("kaiser", 10.0))
+    return float(db(max(np.max(np.abs(signal.upfirdn(h, side.astype(np.float64), 32))) for side in x.T)))
+
+
+@cache
+def programme(name: str) -> np.ndarray:
+    """Return a quarter of a second of stereo, up to 12 dB too loud, that ends in silence."""
+    r = np.random.default_rng(2)
+    hiss = r.standard_normal(len(TIME))
+    left = {
+        "sine at a quarter of the rate": np.sin(2.0 * np.pi * RATE / 4.0 * TIME + np.pi / 4.0),
+        "sine": np.sin(2.0 * np.pi * 997.0 * TIME),
+        "square": np.sign(np.sin(2.0 * np.pi * 441.3 * TIME)),
+        "noise": hiss,
+        "noise to 20 kHz": signal.sosfilt(signal.butter(8, 20_000.0, fs=RATE, output="sos"), hiss),
+        "bursts": hiss * (np.arange(len(TIME)) % 4800 < 700),
+        "clipped noise": np.clip(2.0 * hiss, -1.0, 1.0),
+    }[name]
+    x = np.stack([left, 0.7 * np.roll(left, 5)], axis=1).astype(np.float32)
+    x[-TAIL:] = 0.0
+    return x
+
+
+def limited(name: str, ceiling_dbtp: float) -> np.ndarray:
+    return run(Limiter(ceiling_dbtp).start(RATE, 2), programme(name))
+
+
+NAMES = ["sine at a quarter of the rate", "sine", "square", "noise", "bursts"]
+
+
+@pytest.mark.parametrize("name", ["sine", "sine at a quarter of the rate", "noise to 20 kHz", "square"])
+def test_live_the_ceiling_holds_within_a_seventh_of_a_db(name) -> None:
+    assert true_peak_db(limited(name, -3.0)) < -3.0 + 1.0 / 7.0
+
+
+@pytest.mark.parametrize(
+    "name,taps_a_phase", [*((name, 128) for name in NAMES), ("noise", 320), ("clipped noise", 320)]
+)
+def test_after_the_second_pass_nothing_exceeds_the_ceiling_by_a_twentieth_of_a_db(name, taps_a_phase) -> None:
+    y = limited(name, -1.0)
+    pieces = limit_exactly(iter([y[:1000], y[1000:1001], y[1001:]]), ceiling_dbtp=-1.0, rate_hz=RATE, channels=2)
+    z = np.concatenate(list(pieces))
+    assert z.shape == y.shape
+    assert true_peak_db(z, taps_a_phase) < -1.0 + 0.05
+    assert true_peak_db(z, taps_a_phase) > -1.0 - 0.5
+
+
+def test_the_second_pass_moves_nothing_and_keeps_what_is_low_enough() -> None:
+    x = programme("noise to 20 kHz") * np.float32(0.1)
+    z = np.concatenate(list(limit_exactly([x.copy()], ceiling_dbtp=-1.0, rate_hz=RATE, channels=2)))
+    assert np.array_equal(z, x)
+
+
+@pytest.mark.parametrize("cuts", [[1], [777, 778, 3000], list(range(64, 12_000, 64))])
+def test_the_second_pass_gives_the_same_samples_for_any_cut(cuts) -> None:
+    y = limited("bursts", -1.0)
+    blocks = np.split(y.copy(), cuts)
+    cut = np.concatenate(list(limit_exactly(blocks, ceiling_dbtp=-1.0, rate_hz=RATE, channels=2)))
+    whole = np.concatenate(list(limit_exactly([y.copy()], ceiling_dbtp=-1.0, rate_hz=RATE, channels=2)))
+    assert np.array_equal(cut, whole)
+
+
+@pytest.mark.parametrize("lookahead_ms", [0.5, 1.5, 5.0])
+def test_the_latency_is_the_look_ahead_and_the_interpolator(lookahead_ms) -> None:
+    p = Limiter(0.0, lookahead_ms).start(RATE, 2)
+    x = np.zeros((2000, 2))
+    x[100] = 0.25
+    assert p.latency_frames == lookahead_ms * RATE / 1000.0 + 22
+    assert np.flatnonzero(run(p, x, [33, 120])[:, 1]).tolist() == [100 + p.latency_frames]
+
+
+def test_what_stays_under_the_ceiling_keeps_every_bit() -> None:
+    x = noise(5000, 2, 1, 0.05)
+    p = Limiter(-1.0).start(RATE, 2)
+    y = run(p, x, [64, 1000])
+    assert np.array_equal(y[p.latency_frames :], x[: -p.latency_frames])
+    assert p.reduction_db == 0.0
+
+
+def test_the_gain_has_arrived_when_a_peak_comes_and_goes_down_smoothly() -> None:
+    x = np.full((RATE // 4, 1), 0.1, dtype=np.float32)
+    x[6000] = 2.0  # 6 dB over a ceiling of 0
+    p = Limiter(0.0, 2.0, 50.0).start(RATE, 1)
+    gain = run(p, x)[p.latency_frames :, 0] / x[: -p.latency_frames, 0]
+    assert 0.45 < gain[6000] <= 0.5 * (1.0 + 1e-6)
+    begun = np.flatnonzero(gain < 1.0 - 1e-6)[0]
+    assert 96 <= 6000 - begun <= 96 + 24  # 2 ms, and what the interpolator sees
+    assert np.max(np.abs(np.diff(gain, 2)[: 6000 - 1])) < 2.5 * 0.55 / (48 * 48)  # two running means of half as long
+
+
+@pytest.mark.parametrize("release_ms", [20.0, 200.0])
+def test_the_gain_in_db_comes_back_by_63_percent_in_its_time(release_ms) -> None:
+    x = np.concatenate([np.full(RATE // 8, 4.0), np.full(RATE // 2, 0.01)])[:, None].astype(np.float32)
+    p = Limiter(0.0, 1.0, release_ms).start(RATE, 1)
+    gain = db(run(p, x)[p.latency_frames :, 0] / x[: -p.latency_frames, 0])
+    start = RATE // 8 + 480
+    done = start + np.flatnonzero(gain[start:] > gain[start] * math.exp(-1.0))[0]
+    assert done - start == pytest.approx(release_ms * RATE / 1000.0, rel=0.02)
+
+
+def test_both_channels_get_one_gain() -> None:
+    x = np.stack([sine(1000.0, 0.5, 6.0)[:, 0], sine(50.0, 0.5, -30.0)[:, 0]], axis=1)
+    p = Limiter(0.0).start(RATE, 2)
+    y = run(p, x)[p.latency_frames :]
+    x = x[: -p.latency_frames]
+    late = np.flatnonzero((np.abs(x) > 1e-3).all(axis=1))
+    assert y[late, 0] / x[late, 0] == pytest.approx(y[late, 1] / x[late, 1], rel=1e-5)
+
+
+CASES = [Limiter(-20.0, 1.5, 30.0), Limiter(-6.0, 0.1, 0.0)]
+ENDS = [Limiter(-6.0, 1.5, 300.0), Limiter(-40.0, 0.1, 5.0)]
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.sampled_from(range(2)), st.lists(st.integers(1, 3999), max_size=8), st.integers(1, 1500))
+def test_any_cut_into_blocks_gives_the_same_samples(case, cuts, frames) -> None:
+    assert same_for_any_cut(CASES[case], ENDS[case], noise(4000, 2, 0, 1.0), cuts, frames)
+
+
+@pytest.mark.parametrize("case", range(2))
+def test_silence_stays_silent_and_loud_nonsense_finite(case) -> None:
+    p = CASES[case].start(RATE, 2)
+    assert not np.any(run(p, np.zeros((3000, 2))))
+    x = np.random.default_rng(1).choice([-1e6, 0.0, 1e-30, 1e6], (3000, 2))
+    y = run(p, x)
+    assert np.all(np.isfinite(y))
+    assert np.max(np.abs(y)) < 1.0
+    p.reset()
+    assert not np.any(run(p, np.zeros((3000, 2))))
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.lists(st.tuples(st.floats(-60.0, 12.0), st.floats(0.0, 500.0), st.integers(0, 700)), min_size=1, max_size=6))
+def test_no_sweep_of_settings_makes_it_louder_than_its_highest_ceiling(sweep) -> None:
+    x = noise(600, 2, 9, 3.0)
+    highest = max(-1.0, *(ceiling for ceiling, _, _ in sweep))
+    p = Limiter().start(RATE, 2)
+    for ceiling, release, frames in sweep:
+        p.change(Limiter(ceiling, 1.5, release), frames)
+        y = run(p, x)
+        assert np.all(np.abs(y) <= 10.0 ** (highest / 20.0) * 1.001)
+
+
+def test_a_lower_ceiling_does_not_click() -> None:
+    x = sine(200.0, 1.0, 0.0)
+    y = changing(Limiter(0.0), Limiter(-12.0), x, [], RATE // 2, 960)[RATE // 4 :, 0].astype(np.float64)
+    sos = signal.butter(8, 5000.0, "highpass", fs=RATE, output="sos")
+    sharp = signal.sosfilt(sos, y)[480:]
+    assert 10.0 * np.log10(np.sum(sharp**2) / np.sum(y**2)) < -90.0
+
+
+def test_another_look_ahead_while_it_runs_is_refused() -> None:
+    with pytest.raises(DspError, match="look-ahead"):
+        Limiter().start(RATE, 1).change(Limiter(lookahead_ms=3.0), 100)
+
+
+@pytest.mark.parametrize("bad", [{"ceiling_dbtp": 20.0}, {"lookahead_ms": 0.0}, {"release_ms": math.nan}])
+def test_a_limiter_that_makes_no_sense_is_refused(bad) -> None:
+    with pytest.raises(DspError, match="limiter"):
+        Limiter(**bad)
