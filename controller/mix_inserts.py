@@ -22,7 +22,7 @@ class Insert(Checked, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     ``at`` "pre" is before the high-pass and the equaliser, "post" behind the compressor; several of one place follow
     each other as they stand. ``key`` names the strip or bus that its side-chain hears instead, before that one's fader.
-    Out of circuit unless ``on``.
+    Out of circuit unless ``on``. A parameter that is a file is its name here, until ``effect_files`` has read it.
     """
 
     kind: str
@@ -49,6 +49,13 @@ class Insert(Checked, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
         made: Settings = _made(effect(self.kind), self.settings)
         return made
+
+    def files(self) -> dict[str, str]:
+        """Return the names of the files that the effect is made from, by parameter."""
+        from dsp.registry import effect
+
+        named = {p.name: self.settings[p.name] for p in effect(self.kind).parameters() if p.default is None}
+        return {parameter: name for parameter, name in named.items() if name and isinstance(name, str)}
 
     def parameter(self, address: str) -> tuple[str, Parameter]:
         """Return the engine's address of the number at ``address``, and what it may be.
@@ -120,6 +127,10 @@ def check_value(parameter: Parameter, value: Any, key: Key) -> Any:
         if not isinstance(value, bool):
             raise KeyValueError(key, f"= {spoken_value(value)} must be true or false")
         return value
+    if parameter.default is None:
+        if value is not None and isinstance(value, bool | int | float | list | dict):
+            raise KeyValueError(key, f"= {spoken_value(value)} must be the name of a file")
+        return value or ""
     if isinstance(parameter.default, str):
         if not isinstance(value, str):
             raise KeyValueError(key, f"= {spoken_value(value)} must be text")
@@ -149,6 +160,8 @@ def _values(
 def _made(declared: type[Declared], values: Mapping[str, Any]) -> Any:
     def made(parameter: Parameter) -> Any:
         value = values[parameter.name]
+        if parameter.default is None and isinstance(value, str):
+            return None  # the name of a file that has not been read
         return value if parameter.item is None else tuple(_made(parameter.item, one) for one in value)
 
     return declared(**{parameter.name: made(parameter) for parameter in declared.parameters()})

@@ -171,6 +171,8 @@ def _parameter_lines(parameter: Parameter, value: Any) -> list[str]:
         items = [", ".join(f"{key} = {_toml(inner)}" for key, inner in one.items()) for one in value]
         return [f"{parameter.name} = [", *(f"  {{ {item} }}," for item in items), "]"]
     note = ", ".join(_toml(name) for name in parameter.names)
+    if parameter.default is None:
+        note = "a file in the folder responses, of the project or your own"
     if parameter.is_number:
         note = str(allowed(parameter))
     return [_line(parameter.name, value, note)]

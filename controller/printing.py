@@ -15,6 +15,7 @@ from controller.allocation import Allocation, RenderPath
 from controller.audiofile import AudioReader
 from controller.box_render import BLOCK_FRAMES, BoxRender, Rendering, Wanted
 from controller.desk import return_inputs
+from controller.effect_files import with_files
 from controller.errors import CalibrationError, DeclinedError, ProjectError, UsageError
 from controller.events import Accept, Emit, Finding, Progress, Question, Started
 from controller.feeds import FeedSource, check_headroom
@@ -55,8 +56,11 @@ def plan_allocation(
     ------
     CalibrationError
         The newest calibration cannot be read.
+    MixError
+        A file that an effect is made from is not there or no good; an effect cannot be built.
     """
     channels = {strip.name: project.stem(strip.stem).channels for strip in mix.strips}
+    mix = with_files(mix, project.root)
     if studio is None or (path == "itb" and like is None):
         return allocate(mix, channels, rig=None, profiles={}, path="itb", rate_hz=project.rate_hz), None
     stored = loops.latest(studio.home.calibrations)

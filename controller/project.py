@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from controller import partials
+from controller import effect_files, partials
 from controller.audiofile import AudioFacts, AudioReader, probe, scan
 from controller.errors import AudioFileError, MixError, ProjectError, StorageError
 from controller.events import Done, Emit, Finding, Progress, Started, silent
@@ -110,7 +110,7 @@ class Project:
         ProjectError
             There is no such mix, or no way to tell which is meant.
         MixError
-            The file says something impossible, or names a stem that the project lacks.
+            The file says something impossible, or names a stem or impulse response that is not there.
         """
         path = self._mix_path(name)
         mix = load_mix(path)
@@ -122,6 +122,12 @@ class Project:
                     f'{relative(path)}, line {line}: strip "{strip.name}": stem = "{strip.stem}" is not in the '
                     f"folder stems{nearest(strip.stem, files)}"
                 )
+        for key, name in effect_files.named(mix):
+            try:
+                effect_files.find(name, self.root)
+            except MixError as error:
+                line = line_of(path.read_text("utf-8-sig"), key)
+                raise MixError(f"{relative(path)}, line {line}: {key[-1]} = {error}", hint=error.hint) from error
         return mix
 
     def _mix_path(self, name: str | None) -> Path:

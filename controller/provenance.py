@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from controller import files
+from controller import effect_files, files
 from controller.loops import StoredCalibration
 from controller.mix import Mix
 from controller.project import Project
@@ -54,7 +54,14 @@ def project_facts(project: Project, mix: Mix, file: Path) -> dict[str, Any]:
             {"strip": strip.name, "file": strip.stem, "hash": files.content_hash(project.stem(strip.stem).path)}
             for strip in mix.strips
         ],
+        **({"responses": responses} if (responses := _responses(project, mix)) else {}),
     }
+
+
+def _responses(project: Project, mix: Mix) -> list[dict[str, Any]]:
+    """Return the files that the mix's effects are made from."""
+    names = dict.fromkeys(name for _, name in effect_files.named(mix))
+    return [{"file": name, "hash": files.content_hash(effect_files.find(name, project.root))} for name in names]
 
 
 def store(file: Path, facts: dict[str, Any]) -> Path:

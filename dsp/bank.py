@@ -34,7 +34,7 @@ _CHUNK_FRAMES = 8192
 _MOVING_FRAMES = 1024
 """The same while filters or compressors move, which takes a row of numbers for every knot."""
 
-_WORTH_A_THREAD = 16_384
+_WORTH_A_THREAD = 65_536
 """Samples in a chunk below which one thread is quicker than handing work over."""
 
 _MOST_THREADS = 8

@@ -25,7 +25,7 @@ __all__ = ["Crossover"]
 
 
 class Crossover:
-    """A running crossover with corners at ``freqs_hz``, ascending.
+    """A running crossover with corners at ``freqs_hz``, ascending; without corners the one band is everything.
 
     ``bands`` (len(freqs_hz) + 1, channels, CHUNK_FRAMES), low to high, hold what the last ``split`` gave.
     Raises DspError for corners that do not ascend or lie above 0.49 of the rate.
@@ -36,7 +36,7 @@ class Crossover:
         self.bands: NDArray[np.float64] = np.zeros((corners + 1, channels, CHUNK_FRAMES))
         self._rate_hz = rate_hz
         self._way = Glide(self._row(freqs_hz))
-        self._lowest_hz = min(freqs_hz)
+        self._lowest_hz = min(freqs_hz, default=math.inf)
         self._states = np.zeros((channels, corners, corners + 2, 2))
         self._scratch = np.zeros(3 * corners)
         self._position = 0
@@ -45,16 +45,16 @@ class Crossover:
     def _row(self, freqs_hz: Sequence[float]) -> NDArray[np.float64]:
         if any(low >= high for low, high in itertools.pairwise(freqs_hz)):
             raise DspError(f"crossover frequencies {', '.join(f'{f:g}' for f in freqs_hz)} Hz do not ascend")
-        if not (freqs_hz[0] > 0.0 and freqs_hz[-1] <= 0.49 * self._rate_hz):
+        if any(not 0.0 < freq <= 0.49 * self._rate_hz for freq in freqs_hz):
             raise DspError(
                 f"a crossover at {freqs_hz[-1]:g} Hz cannot be built at {self._rate_hz:g} Hz",
                 hint=f"the highest possible is {0.49 * self._rate_hz:g} Hz",
             )
-        rows = []
+        rows: list[float] = []
         for freq in freqs_hz:
             u3, u2, *_ = section("low", freq, self._rate_hz)
-            rows.append([section("high", freq, self._rate_hz)[0], u2, u3])
-        return np.concatenate(rows)
+            rows += section("high", freq, self._rate_hz)[0], u2, u3
+        return np.array(rows)
 
     @property
     def tail_frames(self) -> int:
@@ -70,7 +70,7 @@ class Crossover:
     def to(self, freqs_hz: Sequence[float], frames: int) -> None:
         """Move the corners to ``freqs_hz``, as many as before, over the next ``frames`` frames."""
         self._way.to(self._row(freqs_hz), frames)
-        self._lowest_hz = min(freqs_hz)
+        self._lowest_hz = min(freqs_hz, default=math.inf)
 
     def reset(self) -> None:
         """Forget all that was heard."""

@@ -1,4 +1,4 @@
-"""The compressor: its settings, its static curve and the row of numbers its compiled loop reads.
+"""The compressor: its settings and its static curve.
 
 Feed-forward, peak detector (maximum of the channels' magnitudes), log domain, quadratic soft knee, gain reduction
 smoothed in dB by a branching one-pole, after D. Giannoulis, M. Massberg and J. D. Reiss, "Digital Dynamic Range
@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from dsp.errors import DspError
 
-__all__ = ["Compressor", "compressor_row", "static_gain_db"]
+__all__ = ["NARROWEST_KNEE_DB", "Compressor", "one_pole", "static_gain_db"]
 
 
 NARROWEST_KNEE_DB = 1e-6
@@ -67,21 +67,3 @@ def static_gain_db(settings: Compressor, level_db: ArrayLike) -> NDArray[np.floa
 def one_pole(time_ms: float, rate_hz: float) -> float:
     """Return the coefficient of a one-pole that covers 63 % (1 − 1/e) of a step in ``time_ms``; 0 for no time."""
     return math.exp(-1000.0 / (time_ms * rate_hz)) if time_ms > 0.0 else 0.0
-
-
-def compressor_row(settings: Compressor | None, rate_hz: float) -> NDArray[np.float64]:
-    """Return what the compiled loop reads (see ``dsp.kernels.strip.COMPRESSOR_WORDS``); empty where nothing happens."""
-    if settings is None or (settings.ratio == 1.0 and settings.makeup_db == 0.0):
-        return np.zeros(0)
-    slope = 1.0 / settings.ratio - 1.0
-    return np.array(
-        [
-            settings.threshold_db,
-            slope,
-            0.5 * settings.knee_db,
-            slope / (2.0 * settings.knee_db) if settings.knee_db > NARROWEST_KNEE_DB else 0.0,
-            one_pole(settings.attack_ms, rate_hz),
-            one_pole(settings.release_ms, rate_hz),
-            10.0 ** (settings.makeup_db / 20.0),
-        ]
-    )

@@ -38,6 +38,17 @@ class Fade(Generic[T]):
         """Return how many of the next ``frames`` lie before the end of the fade."""
         return frames if self.frames == 0 else min(frames, self.frames - self.done)
 
+    def stretch_in_steps(self, frames: int, position: int, step: int) -> tuple[int, int]:
+        """Return the same for a fade that counts steps of ``step`` frames at absolute frame numbers.
+
+        Of the next ``frames`` from frame ``position`` on, those before the step that begins after the end; and how
+        many steps begin in them.
+        """
+        to_step = -position % step
+        if self.frames:
+            frames = min(frames, to_step + step * (self.frames - self.done))
+        return frames, max(0, -(-(frames - to_step) // step))
+
     def advance(self, frames: int) -> None:
         """Pass ``frames``, not more than ``stretch`` allows."""
         if self.frames == 0:

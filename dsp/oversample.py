@@ -71,9 +71,9 @@ def _halfband(count: int, attenuation_db: float) -> NDArray[np.float64]:
     """Return the ``count`` weights around the middle one of a half-band filter, times two, their sum 1."""
     offset = np.arange(count) * 2.0 - (count - 1)
     window = np.i0(0.1102 * (attenuation_db - 8.7) * np.sqrt(1.0 - (offset / count) ** 2))
-    taps = np.sinc(offset / 2.0) * window
-    weights: NDArray[np.float64] = taps / taps.sum()
-    return weights
+    taps: NDArray[np.float64] = np.sinc(offset / 2.0) * window
+    taps /= taps.sum()
+    return taps
 
 
 class Raiser:

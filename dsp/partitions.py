@@ -86,7 +86,8 @@ class Prepared:
         ways = _paths(response.shape[1], sides)
         taps = np.ascontiguousarray(response.T[[way[0] for way in ways]])
         frames = taps.shape[1]
-        self.sides, self.frames = sides, frames
+        self.sides = sides
+        self.frames: int = frames
         self.paths = np.array([way[1:] for way in ways], dtype=np.int64)
         self.head = np.zeros((len(ways), _HEAD))
         self.head[:, : min(_HEAD, frames)] = taps[:, :_HEAD]

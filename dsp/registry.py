@@ -22,10 +22,21 @@ KINDS: dict[str, str] = {
     "dynamic_eq": "dynamic_eq:DynamicEqualiser",
     "linear_phase": "linear_phase:LinearPhase",
     "convolution": "convolution:Convolution",
+    "delay": "delay:Delay",
     "reverb": "reverb:Reverb",
     "saturation": "saturation:Saturation",
     "limiter": "limiter:Limiter",
     "multiband": "multiband:Multiband",
+    "transient": "transient:Transient",
+    "width": "stereo:Width",
+    "ms": "stereo:MidSide",
+    "balance": "stereo:Balance",
+    "rotate": "stereo:Rotate",
+    "tremolo": "tremolo:Tremolo",
+    "chorus": "modulation:Chorus",
+    "flanger": "modulation:Flanger",
+    "phaser": "modulation:Phaser",
+    "micro_shift": "pitch:MicroShift",
 }
 """Kind → ``module:Class``, the module in ``dsp.processors``."""
 

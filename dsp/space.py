@@ -174,10 +174,7 @@ class Network:
         """Replace ``bus`` by itself times the dry gain plus the room's answer to ``wet``, both (2, ≥ frames)."""
         start = 0
         while start < frames:
-            m = frames - start
-            to_step = -int(self._position[0]) % STEP_FRAMES
-            if self._shape.frames:
-                m = min(m, to_step + STEP_FRAMES * (self._shape.frames - self._shape.done))
+            m, steps = self._shape.stretch_in_steps(frames - start, int(self._position[0]), STEP_FRAMES)
             knots, first = self._glide.knots(m)
             self._run(
                 wet,
@@ -201,8 +198,8 @@ class Network:
                 self._state,
                 self._work,
             )
-            if self._shape.frames and m > to_step:
-                self._fade(-(-(m - to_step) // STEP_FRAMES))
+            if self._shape.frames and steps:
+                self._fade(steps)
             start += m
 
     def change(self, room: Room, frames: int) -> None:

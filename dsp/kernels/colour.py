@@ -90,12 +90,12 @@ def lower_rate(y: F64, frames: int, taps: F64, counts: I64, phases: I64, pasts: 
             out = work
             if stage == 0:
                 out = x[row]
-            if phases[stage] == 0:
-                _weigh(even, taps[stage], count, n, out)
-                middle = odd[count // 2 - 1 :]
-            else:
-                _weigh(odd, taps[stage], count, n, out)
+            main = even
+            middle = odd[count // 2 - 1 :]
+            if phases[stage] == 1:
+                main = odd
                 middle = even[count // 2 :]
+            _weigh(main, taps[stage], count, n, out)
             for i in range(n):
                 out[i] = 0.5 * (out[i] + middle[i])
             for i in range(kept):

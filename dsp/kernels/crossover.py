@@ -72,11 +72,20 @@ def split(block: F32, position: int, knots: F64, first: int, states: F64, row: F
 
 @kernel("f8[:, :, ::1]", "f8[:, :, ::1]", "f4[:, ::1]")
 def merge(bands: F64, gains: F64, block: F32) -> None:
-    """Add ``bands`` (B, channels, ≥ n) times ``gains`` (B, ≥ channels, ≥ n) up in ``block`` (n, channels)."""
+    """Add ``bands`` (B, channels, ≥ n) times ``gains`` (B, ≥ channels, ≥ n) up in ``block`` (n, channels).
+
+    The lowest band is used up.
+    """
     n, channels = block.shape
     for c in range(channels):
+        out = bands[0, c]
+        for b in range(bands.shape[0]):
+            band, gain = bands[b, c], gains[b, c]
+            if b == 0:
+                for i in range(n):
+                    out[i] *= gain[i]
+            else:
+                for i in range(n):
+                    out[i] += gain[i] * band[i]
         for i in range(n):
-            y = 0.0
-            for b in range(bands.shape[0]):
-                y += gains[b, c, i] * bands[b, c, i]
-            block[i, c] = np.float32(y)
+            block[i, c] = np.float32(out[i])

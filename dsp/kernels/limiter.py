@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from dsp.kernels.compiled import kernel
 from dsp.kernels.decibels import DB_PER_OCTAVE, OCTAVES_PER_DB, exp2, log2
+from dsp.kernels.sliding import sliding_minimum
 
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
@@ -108,18 +109,7 @@ def keep_down(
     for i in range(n):
         need[i] = min(ceiling[i] - DB_PER_OCTAVE * log2(max(float(tops[i]), TINY)), 0.0)
 
-    # Minima over 2, 4, 8 … frames, then over two of those that overlap.
-    span, source, target = 1, 0, 1
-    while span < window:
-        step = min(span, window - span)
-        behind, ahead = needs[source, span - 1 :], needs[source, span - 1 + step :]
-        least = needs[target, span - 1 + step :]
-        for i in range(n + window - span - step):
-            least[i] = min(behind[i], ahead[i])
-        span += step
-        source = target
-        target = 3 - target
-    need = needs[source, window - 1 :]
+    need = sliding_minimum(needs, n, window)
     s = state[0]
     for i in range(n):
         t = need[i]

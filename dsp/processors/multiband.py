@@ -12,102 +12,82 @@ from numpy.typing import NDArray
 from dsp.crossover import Crossover
 from dsp.errors import DspError
 from dsp.kernels.compiled import library
-from dsp.processor import Block, Settings, choice, number
+from dsp.processor import Block, Declared, Settings, number, several
 from dsp.sidechain import CHUNK_FRAMES, SideChain, check_channels, row
 
-__all__ = ["Multiband"]
+__all__ = ["CompressedBand", "Multiband", "RunningMultiband"]
 
 
-def _threshold() -> float:
-    return number(0.0, -120.0, 24.0, "dB")  # type: ignore[no-any-return]
+MOST_BANDS = 5
 
 
-def _ratio() -> float:
-    return number(2.0, 1.0, math.inf, ":1", scale="log")  # type: ignore[no-any-return]
+@dataclass(frozen=True)
+class CompressedBand(Declared):
+    """One band and its compressor.
 
+    It reaches up to ``up_to_hz``, where the next begins; the last reaches to the top, whatever it says. The others are
+    those of a compressor with a peak detector.
+    """
 
-def _time(default_ms: float) -> float:
-    return number(default_ms, 0.0, 10_000.0, "ms", scale="log")  # type: ignore[no-any-return]
-
-
-def _makeup() -> float:
-    return number(0.0, -60.0, 60.0, "dB")  # type: ignore[no-any-return]
+    up_to_hz: float = number(20_000.0, 20.0, 20_000.0, "Hz", scale="log")
+    threshold_db: float = number(0.0, -120.0, 24.0, "dB")
+    ratio: float = number(1.0, 1.0, math.inf, ":1", scale="log")
+    knee_db: float = number(6.0, 0.0, 60.0, "dB")
+    attack_ms: float = number(10.0, 0.0, 10_000.0, "ms", scale="log")
+    release_ms: float = number(100.0, 0.0, 10_000.0, "ms", scale="log")
+    makeup_db: float = number(0.0, -60.0, 60.0, "dB")
 
 
 @dataclass(frozen=True)
 class Multiband(Settings):
-    """Splits at ``split1_hz``, ``split2_hz`` … into ``bands`` bands, compresses each, and adds them up.
+    """Splits into two to five ``bands``, low to high, compresses each, and adds them up; without bands nothing happens.
 
     Slopes of 24 dB per octave; while nothing is compressed the sum is an all-pass: levels as they were, phases turned.
-    Thresholds, ratios, times and make-up are those of a compressor with a peak detector. ``link_percent``: 100, both
-    channels get one gain; 0, each its own. ``mix_percent`` 0 is the sum of the bands as they were. With a
-    key, each band hears that band of it.
+    ``link_percent``: 100, both channels get one gain; 0, each its own. ``mix_percent`` 0 is the sum of the bands as
+    they were. With a key, each band hears that band of it.
     """
 
     kind: ClassVar[str] = "multiband"
 
-    bands: str = choice("3", "2", "3", "4", "5")
-    split1_hz: float = number(150.0, 20.0, 20_000.0, "Hz", scale="log")
-    split2_hz: float = number(2000.0, 20.0, 20_000.0, "Hz", scale="log")
-    split3_hz: float = number(6000.0, 20.0, 20_000.0, "Hz", scale="log")
-    split4_hz: float = number(12_000.0, 20.0, 20_000.0, "Hz", scale="log")
-    knee_db: float = number(6.0, 0.0, 60.0, "dB")
+    bands: tuple[CompressedBand, ...] = several(CompressedBand)
     link_percent: float = number(100.0, 0.0, 100.0, "%")
     mix_percent: float = number(100.0, 0.0, 100.0, "%")
-    band1_threshold_db: float = _threshold()
-    band1_ratio: float = _ratio()
-    band1_attack_ms: float = _time(30.0)
-    band1_release_ms: float = _time(250.0)
-    band1_makeup_db: float = _makeup()
-    band2_threshold_db: float = _threshold()
-    band2_ratio: float = _ratio()
-    band2_attack_ms: float = _time(15.0)
-    band2_release_ms: float = _time(150.0)
-    band2_makeup_db: float = _makeup()
-    band3_threshold_db: float = _threshold()
-    band3_ratio: float = _ratio()
-    band3_attack_ms: float = _time(8.0)
-    band3_release_ms: float = _time(100.0)
-    band3_makeup_db: float = _makeup()
-    band4_threshold_db: float = _threshold()
-    band4_ratio: float = _ratio()
-    band4_attack_ms: float = _time(5.0)
-    band4_release_ms: float = _time(80.0)
-    band4_makeup_db: float = _makeup()
-    band5_threshold_db: float = _threshold()
-    band5_ratio: float = _ratio()
-    band5_attack_ms: float = _time(5.0)
-    band5_release_ms: float = _time(80.0)
-    band5_makeup_db: float = _makeup()
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if len(self.bands) == 1 or len(self.bands) > MOST_BANDS:
+            raise DspError(
+                f"a multiband of {len(self.bands)} bands cannot be built",
+                hint=f"take 2 to {MOST_BANDS}, or a compressor",
+            )
 
     @property
     def splits_hz(self) -> tuple[float, ...]:
-        """The corners in use, one fewer than bands."""
-        return (self.split1_hz, self.split2_hz, self.split3_hz, self.split4_hz)[: int(self.bands) - 1]
+        """Where one band ends and the next begins."""
+        return tuple(band.up_to_hz for band in self.bands[:-1])
 
-    def start(self, rate_hz: float, channels: int) -> _Running:
-        """Return the running compressor. Raises DspError where its corners do not ascend or are too high."""
-        return _Running(self, rate_hz, channels)
+    def start(self, rate_hz: float, channels: int) -> RunningMultiband:
+        """Return it running. Raises DspError where the bands do not ascend or reach too high for the rate."""
+        return RunningMultiband(self, rate_hz, channels)
 
 
-def _design(settings: Multiband, band: int, rate_hz: float) -> NDArray[np.float64]:
-    def of(name: str) -> float:
-        return float(getattr(settings, f"band{band}_{name}"))
-
+def _design(settings: Multiband, band: CompressedBand, rate_hz: float) -> NDArray[np.float64]:
     return row(
         rate_hz,
-        threshold_db=of("threshold_db"),
-        slope=1.0 / of("ratio") - 1.0,
-        knee_db=settings.knee_db,
-        attack_ms=of("attack_ms"),
-        release_ms=of("release_ms"),
-        makeup_db=of("makeup_db"),
+        threshold_db=band.threshold_db,
+        slope=1.0 / band.ratio - 1.0,
+        knee_db=band.knee_db,
+        attack_ms=band.attack_ms,
+        release_ms=band.release_ms,
+        makeup_db=band.makeup_db,
         mix=settings.mix_percent / 100.0,
         link=settings.link_percent / 100.0,
     )
 
 
-class _Running:
+class RunningMultiband:
+    """A running ``Multiband``."""
+
     def __init__(self, settings: Multiband, rate_hz: float, channels: int) -> None:
         check_channels(channels)
         self.settings = settings
@@ -116,10 +96,10 @@ class _Running:
         self._key_crossover = Crossover(settings.splits_hz, rate_hz, channels)
         self._key = np.zeros((CHUNK_FRAMES, channels), dtype=np.float32)
         self._channels = channels
-        count = int(settings.bands)
-        self._gains = np.ones((count, 2, CHUNK_FRAMES))
+        self._gains = np.ones((len(settings.bands), 2, CHUNK_FRAMES))
         self._chains = [
-            SideChain("forward", _design(settings, k + 1, rate_hz), channels, self._gains[k]) for k in range(count)
+            SideChain("forward", _design(settings, band, rate_hz), channels, gains)
+            for band, gains in zip(settings.bands, self._gains, strict=True)
         ]
         self._merge = library("crossover").merge
 
@@ -136,7 +116,7 @@ class _Running:
     @property
     def reduction_db(self) -> float:
         """Current gain reduction of the band that is reduced most [dB], 0 or below."""
-        return min(self.reductions_db)
+        return min(self.reductions_db, default=0.0)
 
     @property
     def reductions_db(self) -> tuple[float, ...]:
@@ -145,7 +125,7 @@ class _Running:
 
     def process(self, block: Block, key: Block | None = None) -> None:
         """Process the next (n, channels) in place; each band hears that of ``key`` (n, 1 or 2) where there is one."""
-        for start in range(0, len(block), CHUNK_FRAMES):
+        for start in range(0, len(block) if self._chains else 0, CHUNK_FRAMES):
             part = block[start : start + CHUNK_FRAMES]
             self._crossover.split(part)
             heard = self._crossover.bands
@@ -164,15 +144,15 @@ class _Running:
 
     def change(self, settings: Multiband, frames: int) -> None:
         """Go to ``settings`` over the next ``frames`` frames. Raises DspError for another number of bands."""
-        if settings.bands != self.settings.bands:
+        if len(settings.bands) != len(self._chains):
             raise DspError(
-                f"a running multiband of {self.settings.bands} bands cannot become one of {settings.bands}",
+                f"a running multiband of {len(self._chains)} bands cannot become one of {len(settings.bands)}",
                 hint="start another",
             )
         for crossover in (self._crossover, self._key_crossover):
             crossover.to(settings.splits_hz, frames)
-        for k, chain in enumerate(self._chains):
-            chain.to("forward", _design(settings, k + 1, self._rate_hz), frames)
+        for chain, band in zip(self._chains, settings.bands, strict=True):
+            chain.to("forward", _design(settings, band, self._rate_hz), frames)
         self.settings = settings
 
     def reset(self) -> None:

@@ -160,7 +160,9 @@ class RunningSaturation:
             self._lowerer.run(self._raiser.high, n, self._low)
             part[:] = self._low[:, :n].T
             self._after.process(part)
-            part[:] = part * gains[:, 1:2] + dry * gains[:, 2:3]
+            part *= gains[:, 1:2]
+            if np.any(gains[:, 2]):
+                part += dry * gains[:, 2:3]
 
     def change(self, settings: Saturation, frames: int) -> None:
         """Go to other settings. Raises DspError for another quality."""

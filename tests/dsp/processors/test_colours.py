@@ -10,7 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dsp.processor import Settings
+from dsp.processors.modulation import Chorus, Flanger, Phaser
+from dsp.processors.pitch import MicroShift
 from dsp.processors.saturation import Saturation
+from dsp.processors.stereo import Balance, MidSide, Rotate, Width
+from dsp.processors.tremolo import Tremolo
 from dsp.registry import effect
 from tests.dsp.processors.promises import RATE, changing, noise, run
 from tests.dsp.processors.streams import moved, sine, splash_db
@@ -31,6 +35,31 @@ CASES = [
         Saturation("clip", 3.0, 40.0, -3.0, 0.0, 100.0),
         Saturation("tube", 24.0, mix_percent=0.0),
     ),
+    Case(Width(0.4, 150.0), Width(1.8), Width()),
+    Case(MidSide(-120.0, 3.0), MidSide(6.0, -6.0), MidSide()),
+    Case(Balance(-60.0, -4.5), Balance(30.0, -3.0, "swapped"), Balance()),
+    Case(Rotate(-30.0), Rotate(120.0), Rotate()),
+    Case(
+        Tremolo(4.0, depth_percent=80.0, spread_deg=180.0),
+        Tremolo(7.0, "tempo", 120.0, 0.25, "square"),
+        Tremolo(depth_percent=0.0),
+    ),
+    Case(
+        Chorus(0.8, delay_ms=12.0, depth_ms=4.0, feedback_percent=20.0),
+        Chorus(3.0, delay_ms=7.0, depth_ms=1.0, voices=4, mix_percent=80.0),
+        Chorus(mix_percent=0.0),
+    ),
+    Case(
+        Flanger(0.5, feedback_percent=90.0),
+        Flanger(2.0, delay_ms=1.0, depth_ms=5.0, feedback_percent=-80.0),
+        Flanger(mix_percent=0.0),
+    ),
+    Case(
+        Phaser(0.5, feedback_percent=90.0),
+        Phaser(2.0, stages=12, centre_hz=2000.0, feedback_percent=-50.0),
+        Phaser(mix_percent=0.0),
+    ),
+    Case(MicroShift(), MicroShift(0.0, -50.0, 10.0, 30.0, 80.0), MicroShift(mix_percent=0.0)),
 ]
 each = pytest.mark.parametrize("case", CASES, ids=lambda case: case.here.kind)
 
