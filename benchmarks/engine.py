@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.engine_kernels import kernel_rows
+from benchmarks.engine_live import live_rows
 from benchmarks.engine_peers import OTHERS, PEDALBOARD, Commands
 from benchmarks.engine_workload import SIZES, write_workload
 from benchmarks.rows import report, row
@@ -166,6 +167,7 @@ def measure(folder: Path, *, quick: bool, rounds: int) -> list[dict[str, Any]]:
             rows += other_rows(place, costs[name], 1)
     rows.append(memory_row({name: costs[name] for name in sizes[-2:]}))
     rows += kernel_rows(quick=quick)
+    rows += live_rows(quick=quick)
     if quick:
         rows.append(row("reference and large mix", None, "s", note="left out by --quick"))
     return rows
