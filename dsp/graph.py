@@ -8,7 +8,6 @@ number of threads.
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
@@ -95,6 +94,7 @@ class MixGraph:
         self.rate_hz = rate_hz
         self.non_finite: dict[str, int] = {}
         self._position = 0
+        self._zeros = np.zeros(2 * CHUNK_FRAMES, np.float32)
         wanted = min(os.cpu_count() or 1, _MOST_THREADS) if threads is None else threads
         chains: dict[str, list[RunningInsert]] = {}
 
@@ -128,7 +128,7 @@ class MixGraph:
         has been processed then.
         """
         frames = self._check(stems)
-        with np.errstate(invalid="ignore", over="ignore"):
+        with np.errstate(invalid="ignore"):
             clean = [self._clean(strip.name, stem) for strip, stem in zip(self.strips, stems, strict=True)]
         pre = [
             np.empty(stem.shape, np.float32) if strip.name in self._pre else None
@@ -163,8 +163,11 @@ class MixGraph:
         return frames
 
     def _clean(self, name: str, stem: NDArray[np.float32]) -> NDArray[np.float32]:
-        # One sum tells of any sample that is no number, and costs a third of looking at each.
-        if math.isfinite(np.add.reduce(stem, axis=None)):
+        # Zero times a number is zero: one product tells of any sample that is none, quicker than looking at each.
+        flat = stem.reshape(-1)
+        if len(flat) > len(self._zeros):
+            self._zeros = np.zeros(len(flat), np.float32)
+        if np.dot(flat, self._zeros[: len(flat)]) == 0.0:
             return stem
         finite = np.isfinite(stem)
         self.non_finite[name] = self.non_finite.get(name, 0) + int(finite.size - np.count_nonzero(finite))
