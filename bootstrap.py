@@ -385,6 +385,8 @@ def pytest(name: str, arguments: "list[str]") -> bool:
 def check() -> bool:
     """Run every static check and the quick tests; all of them, so that one run shows all that is wrong."""
     workers = str(max(2, min(4, os.cpu_count() or 2)))
+    # Once, before the workers: each of them would compile the kernels for itself.
+    warmed = step("kernels", [str(PYTHON), "-c", "from controller.warming import warm; warm(lambda event: None)"])
     static = {
         "format": [str(PYTHON), "-m", "ruff", "format", "--check", "."],
         "lint": [str(PYTHON), "-m", "ruff", "check", "."],
@@ -397,7 +399,7 @@ def check() -> bool:
         running = beside.submit(steps_beside, static)
         # Neighbours stay together, so that what a module shares is made once.
         tests = pytest("tests", ["-m", "not real", "-n", workers, "--dist", "worksteal"])
-        results = {**running.result(), "tests": tests}
+        results = {"kernels": warmed, **running.result(), "tests": tests}
     failed = [name for name, passed in results.items() if not passed]
     say("check: " + (f"FAILED in {', '.join(failed)}" if failed else "all passed"))
     return not failed

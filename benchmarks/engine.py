@@ -1,199 +1,190 @@
-"""Speed and memory of the in-the-box engine on the demo song.
+"""The in-the-box engine beside its peers: whole processes on the same stems, in turn, in one run.
 
-``python -m benchmarks.engine --json [--quick]``. The peer is pedalboard where it is installed: the same stages, its own
-kinds of them (a first-order high-pass, a hard-knee compressor, Freeverb), so compare speed and not sound.
+``python -m benchmarks.engine --json [--quick] [--folder DIR] [--rounds N]``. Each program mixes the same workload
+(``engine_workload``) from files to a 24-bit file. What counts is what the operating system says a finished process
+took; the programs take turns, so that a busy machine is busy for all. Of the nearest peer the best way to use it
+counts, for each figure by itself. The stems (1.1 GB for the reference mix) stay in DIR for the next run.
 """
 
 from __future__ import annotations
 
 import argparse
-import math
+import os
+import statistics
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from benchmarks.rows import best_s, own_peak_mib, report, row
-from dsp.dither import Ditherer
-from dsp.engine import (
-    Band,
-    BusProcessor,
-    BusSettings,
-    Compressor,
-    MixEngine,
-    ReverbSettings,
-    StripSettings,
-    warm,
-)
-from dsp.stereo import balance_gains, pan_gains
-from dsp.synth import demo_song
-
-RATE_HZ = 48_000
-BLOCK_FRAMES = 8192
-Stems = Mapping[str, NDArray[np.float32]]
-
-BANDS = (
-    Band("low_shelf", 100.0, 2.0),
-    Band("bell", 400.0, -3.0, 1.0),
-    Band("bell", 3000.0, 2.5, 0.8),
-    Band("high_shelf", 9000.0, 2.0),
-)
-STRIP_COMPRESSOR = Compressor(-24.0, 3.0, 5.0, 120.0, 6.0, 3.0)
-BUS = BusSettings(BANDS[::3], Compressor(-14.0, 2.0, 10.0, 200.0, 6.0, 1.0), -3.0)
+from benchmarks.engine_kernels import kernel_rows
+from benchmarks.engine_live import live_rows
+from benchmarks.engine_peers import OTHERS, PEDALBOARD, Commands
+from benchmarks.engine_workload import SIZES, write_workload
+from benchmarks.rows import report, row
 
 
-def strips_for(stems: Stems) -> list[StripSettings]:
-    """Return a full strip for every stem: high-pass, four bands, compressor, pan, send."""
-    strips = []
-    for i, (name, x) in enumerate(stems.items()):
-        pan = (-40.0, 0.0, 30.0)[i % 3]
-        if x.shape[1] == 1:
-            gains: tuple[tuple[float, float], ...] = (pan_gains(pan),)
-        else:
-            left, right = balance_gains(0.0)
-            gains = ((left, 0.0), (0.0, right))
-        strips.append(
-            StripSettings(
-                name,
-                1 if x.shape[1] == 1 else 2,
-                hpf_hz=40.0,
-                bands=BANDS,
-                compressor=STRIP_COMPRESSOR,
-                gains=gains,
-                send=0.15,
+@dataclass(frozen=True)
+class Cost:
+    """What a program took: seconds of wall and of CPU, peak memory of its largest process [MiB]."""
+
+    wall_s: float
+    cpu_s: float
+    peak_mib: float
+
+
+def run(commands: Commands) -> Cost:
+    """Run ``commands`` one after the other and return what they took together."""
+    start, cpu, peak = time.perf_counter(), 0.0, 0.0
+    for command in commands:
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        assert process.stderr is not None
+        said = process.stderr.read()
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode:
+            raise RuntimeError(f"{command[0]} failed: {said.decode(errors='replace')[-300:]}")
+        cpu += usage.ru_utime + usage.ru_stime
+        peak = max(peak, usage.ru_maxrss / (1024.0 * 1024.0 if sys.platform == "darwin" else 1024.0))
+    return Cost(time.perf_counter() - start, cpu, peak)
+
+
+def ours(place: Path, out: Path, scratch: Path) -> Commands:
+    """Return the command that mixes with our engine."""
+    return [[sys.executable, "-m", "benchmarks.engine_ours", str(place), str(out)]]
+
+
+def in_turn(
+    programs: Sequence[tuple[str, Callable[[Path, Path, Path], Commands]]], place: Path, rounds: int
+) -> dict[str, Cost]:
+    """Return the median cost of each program over ``rounds`` rounds, all programs in every round."""
+    found: dict[str, list[Cost]] = {name: [] for name, _ in programs}
+    for _ in range(rounds):
+        for name, commands in programs:
+            with tempfile.TemporaryDirectory() as folder:
+                scratch = Path(folder)
+                found[name].append(run(commands(place, scratch / "mix.wav", scratch)))
+    return {
+        name: Cost(
+            statistics.median(c.wall_s for c in costs),
+            statistics.median(c.cpu_s for c in costs),
+            statistics.median(c.peak_mib for c in costs),
+        )
+        for name, costs in found.items()
+    }
+
+
+OURS = "ours"
+GOALS = {"reference": (3.0, 3.0), "large": (6.0, 4.0), "small": (1.0, 1.0)}
+"""Size → how many times less wall and CPU than the nearest peer."""
+OTHER_GOALS = {"ecasound": 6.0, "sox": 7.0, "DawDreamer": 8.0, "ffmpeg": 12.0}
+
+
+def nearest_rows(name: str, place: Path, rounds: int) -> tuple[list[dict[str, Any]], Cost]:
+    """Return the rows of one workload beside the nearest peer, and what ours took."""
+    peers = [peer for peer in PEDALBOARD if not peer.missing and not (name == "large" and "whole" in peer.name)]
+    costs = in_turn([(OURS, ours), *((peer.name, peer.commands) for peer in peers)], place, rounds)
+    mine = costs.pop(OURS)
+    size = SIZES[name]
+    what = f"{size.mono} mono + {size.stereo} stereo, {size.seconds} s at {size.rate_hz // 1000} kHz"
+    rows = []
+    for index, (figure, of) in enumerate((("wall", "wall_s"), ("CPU", "cpu_s"))):
+        goal, value = GOALS[name][index], getattr(mine, of)
+        best = min(costs, key=lambda peer: getattr(costs[peer], of)) if costs else None
+        theirs = getattr(costs[best], of) if best else None
+        ratio = theirs / value if theirs else None
+        rows.append(
+            row(
+                f"{name} mix, {figure}",
+                value,
+                "s",
+                goal=goal,
+                holds=None if ratio is None else ratio >= goal,
+                peer=theirs,
+                peer_name=best,
+                ratio=ratio,
+                note=f"{what}; its best of {len(costs)} ways" if best else f"{what}; pedalboard is not installed here",
             )
         )
-    return strips
+    return rows, mine
 
 
-def render(stems: Stems, *, threads: int | None, repeat: int = 1, dithered: bool = False) -> float:
-    """Mix ``stems`` block by block, ``repeat`` times over, and return the bus's peak."""
-    bus = BusProcessor(BUS, RATE_HZ)
-    dither = Ditherer(24, channels=2)
-    frames = len(next(iter(stems.values())))
-    peak = 0.0
-    with MixEngine(strips_for(stems), reverb=ReverbSettings(), rate_hz=RATE_HZ, threads=threads) as engine:
-        for _ in range(repeat):
-            for start in range(0, frames, BLOCK_FRAMES):
-                out = bus.process(engine.process([x[start : start + BLOCK_FRAMES] for x in stems.values()]).bus)
-                if dithered:
-                    dither.process(out)
-                peak = max(peak, float(np.max(np.abs(out))))
-    return peak
+def other_rows(place: Path, mine: Cost, rounds: int) -> list[dict[str, Any]]:
+    """Return the rows of the other peers on the reference mix: CPU, one round each is enough."""
+    rows = []
+    for peer in OTHERS:
+        if peer.missing:
+            lacks = f"{', '.join(peer.missing)} is not installed here"
+            rows.append(
+                row(f"reference mix, CPU, {peer.name}", mine.cpu_s, "s", goal=OTHER_GOALS[peer.name], note=lacks)
+            )
+            continue
+        cost = in_turn([(peer.name, peer.commands)], place, rounds)[peer.name]
+        ratio, goal = cost.cpu_s / mine.cpu_s, OTHER_GOALS[peer.name]
+        rows.append(
+            row(
+                f"reference mix, CPU, {peer.name}",
+                mine.cpu_s,
+                "s",
+                goal=goal,
+                holds=ratio >= goal,
+                peer=cost.cpu_s,
+                peer_name=peer.name,
+                ratio=ratio,
+                note=peer.differs,
+            )
+        )
+    return rows
 
 
-def render_pedalboard(stems: Stems) -> None:
-    """Mix ``stems`` with pedalboard, block by block, one thread (its quickest way)."""
-    import pedalboard as pb  # type: ignore[import-not-found]
-
-    def equaliser() -> list[Any]:
-        return [
-            pb.LowShelfFilter(100.0, 2.0),
-            pb.PeakFilter(400.0, -3.0, 1.0),
-            pb.PeakFilter(3000.0, 2.5, 0.8),
-            pb.HighShelfFilter(9000.0, 2.0),
-        ]
-
-    boards = [
-        pb.Pedalboard([pb.HighpassFilter(40.0), *equaliser(), pb.Compressor(-24.0, 3.0, 5.0, 120.0), pb.Gain(3.0)])
-        for _ in stems
-    ]
-    reverb = pb.Pedalboard([pb.Delay(0.02, 0.0, 1.0), pb.Reverb(0.6, wet_level=1.0, dry_level=0.0)])
-    master = pb.Pedalboard([*equaliser()[::3], pb.Compressor(-14.0, 2.0, 10.0, 200.0), pb.Gain(-2.0)])
-    strips = strips_for(stems)
-    frames = len(next(iter(stems.values())))
-    rows = [np.ascontiguousarray(x.T) for x in stems.values()]
-    for start in range(0, frames, BLOCK_FRAMES):
-        stop = min(start + BLOCK_FRAMES, frames)
-        bus = np.zeros((2, stop - start), dtype=np.float32)
-        wet = np.zeros_like(bus)
-        for board, strip, x in zip(boards, strips, rows, strict=True):
-            y = board(x[:, start:stop], RATE_HZ, reset=False)
-            placed = np.asarray(strip.gains, dtype=np.float32).T @ y
-            bus += placed
-            wet += np.float32(strip.send) * placed
-        master(bus + reverb(wet, RATE_HZ, reset=False), RATE_HZ, reset=False)
+def memory_row(costs: dict[str, Cost]) -> dict[str, Any]:
+    """Return the row of peak memory: below 200 MiB, and hardly more for the largest mix."""
+    names = list(costs)
+    peak = costs[names[-1]].peak_mib
+    growth = peak / costs[names[0]].peak_mib
+    said = ", ".join(f"{name} {cost.peak_mib:.0f} MiB" for name, cost in costs.items())
+    limit = 1.3 if names[-1] == "large" else None
+    holds = peak <= 200.0 and (limit is None or growth <= limit)
+    return row("peak memory", peak, "MiB", goal=200.0, holds=holds, note=f"{said}; {growth:.2f} times")
 
 
-def peak_mib(minutes: float) -> float:
-    """Return the peak resident memory of a process that mixes ``minutes`` of audio."""
-    command = [sys.executable, "-m", "benchmarks.engine", "--mix-minutes", str(minutes)]
-    done = subprocess.run(command, check=True, capture_output=True, text=True)
-    return float(done.stdout)
-
-
-def measure(*, quick: bool) -> list[dict[str, Any]]:
+def measure(folder: Path, *, quick: bool, rounds: int) -> list[dict[str, Any]]:
     """Run every measurement and return the rows."""
-    seconds = 20.0
-    rounds = 3 if quick else 7
-    start = time.process_time()
-    stems = demo_song(RATE_HZ, seconds)
-    song_cpu_s = time.process_time() - start
-    start = time.process_time()
-    warm(RATE_HZ)
-    warm_cpu_s = time.process_time() - start
-    channels = sum(x.shape[1] for x in stems.values())
-
-    whole = seconds / best_s(lambda: render(stems, threads=None, dithered=True), rounds)
-    single = best_s(lambda: render(stems, threads=1), rounds)
-    ours, peer, peer_name, note = seconds / best_s(lambda: render(stems, threads=None), rounds), None, None, ""
-    try:
-        import pedalboard
-
-        peer, peer_name = seconds / best_s(lambda: render_pedalboard(stems), rounds), pedalboard.__version__
-        peer_name = f"pedalboard {peer_name}"
-        note = "the peer's high-pass is first order, its knee hard, its reverb Freeverb"
-    except ImportError:
-        note = "pedalboard is not installed here"
-    what = f"{len(stems)} stems, {channels} channels, every strip with high-pass, 4 bands, compressor and send"
-    short, long = (0.34, 2.0) if quick else (1.0, 10.0)
-    memory_short, memory_long = peak_mib(short), peak_mib(long)
-    growth = memory_long / memory_short
-    return [
-        row("demo song, stems to dithered 24 bit", whole, "x real time", goal=40.0, holds=whole >= 40.0, note=what),
-        row(
-            "demo song, engine and bus alone",
-            ours,
-            "x real time",
-            goal=100.0,
-            holds=ours >= 100.0,
-            peer=peer,
-            peer_name=peer_name,
-            ratio=None if peer is None else ours / peer,
-            note=note,
-        ),
-        row("the same on one thread", seconds / single, "x real time"),
-        row("whole mix per channel and sample, one thread", single / (seconds * RATE_HZ * channels) * 1e9, "ns"),
-        row(
-            f"peak memory, {long:g} minutes",
-            memory_long,
-            "MiB",
-            goal=1.1,
-            holds=growth <= 1.1,
-            note=f"{growth:.3f} times that of {short:g} minutes ({memory_short:.0f} MiB); the goal is on this growth"
-            + ("; quick: 10 minutes left out" if quick else ""),
-        ),
-        row("loading the compiled loops", warm_cpu_s, "s CPU", note="from the disk cache unless this is a first run"),
-        row("synthesising the demo song", song_cpu_s, "s CPU", goal=2.0, holds=song_cpu_s <= 2.0),
-    ]
+    rows: list[dict[str, Any]] = []
+    costs: dict[str, Cost] = {}
+    sizes = ("small",) if quick else ("small", "reference", "large")
+    for name in sizes:
+        place = write_workload(name, folder)
+        run(
+            ours(place, folder / "first.wav", folder)
+        )  # compiles where nothing is compiled yet, and warms the file cache
+        found, costs[name] = nearest_rows(name, place, 1 if name == "large" else rounds)
+        rows += found
+        if name == "reference":
+            rows += other_rows(place, costs[name], 1)
+    rows.append(memory_row({name: costs[name] for name in sizes[-2:]}))
+    rows += kernel_rows(quick=quick)
+    rows += live_rows(quick=quick)
+    if quick:
+        rows.append(row("reference and large mix", None, "s", note="left out by --quick"))
+    return rows
 
 
 def main() -> int:
     """Run from the command line."""
-    parser = argparse.ArgumentParser(description="Speed and memory of the in-the-box engine")
+    parser = argparse.ArgumentParser(description="The in-the-box engine beside its peers")
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
     parser.add_argument("--quick", action="store_true", help="end within 60 s")
-    parser.add_argument("--mix-minutes", type=float, help=argparse.SUPPRESS)
+    parser.add_argument("--folder", type=Path, help="where the stems are and stay; left out: made anew and removed")
+    parser.add_argument("--rounds", type=int, default=3, help="rounds of the small and the reference mix")
     options = parser.parse_args()
-    if options.mix_minutes is not None:
-        render(demo_song(RATE_HZ, 5.0), threads=None, repeat=math.ceil(options.mix_minutes * 12.0))
-        print(own_peak_mib())
-        return 0
-    return report("engine", measure(quick=options.quick), as_json=options.json)
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = options.folder or Path(scratch)
+        rows = measure(folder, quick=options.quick, rounds=1 if options.quick else options.rounds)
+    return report("engine", rows, as_json=options.json)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Reading people's audio: WAV, RF64, AIFF and FLAC, checked before a sample of it is trusted.
 
-The only file that imports soundfile. libsndfile shortens a truncated WAV or AIFF without a word, so their
-headers are compared with the length of the file here first.
+With ``flac``, the only file that imports soundfile. libsndfile shortens a truncated WAV or AIFF without a word,
+so their headers are compared with the length of the file here first.
 """
 
 from __future__ import annotations

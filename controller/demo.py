@@ -204,7 +204,7 @@ def demo_mix() -> Mix:
                 inserts=(
                     Insert(
                         kind="delay",
-                        settings={"note": "1/8.", "bpm": 96.0, "ping_pong": True, "mix": 100.0},
+                        settings={"note": "1/8.", "tempo_bpm": 96.0, "ping_pong": True, "mix_percent": 100.0},
                     ),
                     Insert(kind="width", settings={"mono_below_hz": 150.0}),
                 ),

@@ -5,20 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from controller import files, provenance
 from controller.allocation import Allocation, RenderPath
-from controller.audiofile import AudioReader
-from controller.box_render import BLOCK_FRAMES
 from controller.events import Done, Emit, Finding
 from controller.mix import Mix
+from controller.print_format import PrintFormat
 from controller.print_parts import PartWriter
 from controller.project import Project
 from controller.wav import Bext, WavWriter
-from dsp.dither import Ditherer
 from dsp.levels import decibels
 from hardware.known import utc_now
 
@@ -26,7 +24,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 JOB = "print"
-Format = Literal["24", "float"]
 
 
 @dataclass(frozen=True)
@@ -71,7 +68,7 @@ class Title:
             date=date,
             time=time[:8],
             time_reference=self.first_frame,
-            coding_history=f"A=PCM,F={self.rate_hz},W=24,M=stereo,T=Halfnormal {self.path}\r\n",
+            coding_history=f"A=PCM,F={self.rate_hz},W=32,M=stereo,T=Halfnormal {self.path}\r\n",
         )
 
 
@@ -92,7 +89,7 @@ def write_render(file: Path, blocks: Iterator[NDArray[Any]], title: Title) -> tu
 
 
 def file_print(
-    project: Project, mix: Mix, allocation: Allocation, render: Render, *, format_: Format, emit: Emit
+    project: Project, mix: Mix, allocation: Allocation, render: Render, *, wanted: PrintFormat, emit: Emit
 ) -> Print:
     """Give ``render`` its number, format and provenance; what was recorded for it goes when all is there.
 
@@ -104,24 +101,17 @@ def file_print(
         The disk took no more; the recording is kept.
     """
     path = allocation.path
-    wanted: Literal["PCM_24", "FLOAT"] = "PCM_24" if format_ == "24" else "FLOAT"
-    subtype = wanted
-    if subtype == "PCM_24" and render.peak > 1.0:
-        emit(
-            Finding(
-                "print",
-                f"it peaks at {decibels(render.peak):+.2f} dBFS, so it is written as float and nothing clips",
-                "Lower the bus fader for a 24-bit print.",
-                "warning",
-            )
-        )
-        subtype = "FLOAT"
+    format_ = _fitting(wanted, render.peak, emit)
     final = render.file
-    if subtype == "PCM_24":
-        final = render.file.with_name(f".partial-{render.number:04d}-24.wav")
-        _quantise(render, final, Title(project.title, mix.name, path, project.rate_hz, render.first_frame))
-    file = project.prints / f"{render.number:04d}-{path}.wav"
-    parts = render.parts.file(file.stem, subtype=wanted) if render.parts is not None else []
+    if not format_.is_float:
+        final = render.file.with_name(f".partial-{render.number:04d}-whole-numbers{format_.suffix}")
+        bext = Title(project.title, mix.name, path, project.rate_hz, render.first_frame).bext()
+        held = format_.write(render.file, final, frames=render.frames, bext=bext, seed=render.number)
+        if held:
+            what = f"{held} samples at full scale would have left it with the dither; they are held there"
+            emit(Finding("print", what, "Lower the bus fader a little.", "warning"))
+    file = project.prints / f"{render.number:04d}-{path}{format_.suffix}"
+    parts = render.parts.file(file.stem, wanted) if render.parts is not None else []
     files.move_new(final, file)
     facts = {
         "schema": 1,
@@ -130,7 +120,7 @@ def file_print(
         "path": path,
         "rate_hz": project.rate_hz,
         "frames": render.frames,
-        "format": "24-bit PCM, TPDF dither" if subtype == "PCM_24" else "32-bit float",
+        **format_.facts(render.number),
         "peak_dbfs": decibels(render.peak) if render.peak > 0 else None,
         **render.facts,
         **({"parts": parts} if parts else {}),
@@ -147,13 +137,13 @@ def file_print(
     return Print(render.number, file, beside, facts)
 
 
-def _quantise(render: Render, target: Path, title: Title) -> None:
-    dither = Ditherer(24, channels=2, seed=render.number)
-    with (
-        AudioReader(render.file) as reader,
-        WavWriter(
-            target, rate_hz=title.rate_hz, channels=2, subtype="PCM_24", bext=title.bext(), dither=dither
-        ) as writer,
-    ):
-        while reader.position < render.frames:
-            writer.write(reader.read(BLOCK_FRAMES))
+def _fitting(wanted: PrintFormat, peak: float, emit: Emit) -> PrintFormat:
+    """Return the format that a print of this peak [full scale] gets, and say where it is not what was asked for."""
+    if not wanted.is_float and peak > 1.0:
+        what = f"it peaks at {decibels(peak):+.2f} dBFS, so it is written as float and nothing clips"
+        emit(Finding("print", what, f"Lower the bus fader for a {wanted.name} print.", "warning"))
+        return wanted.as_float()
+    if wanted.falls_back:
+        what = f"there is no noise shape for {wanted.rate_hz} Hz, so the dither is flat"
+        emit(Finding("print", what, "Shapes are for 44.1 and 48 kHz, and from 88.2 kHz on."))
+    return wanted

@@ -1,7 +1,7 @@
 """Prints in the making: a journal says whose they are, and what a killed pass left is recovered from it.
 
 ``.partial-NNNN.json`` (the journal) is there before ``.partial-NNNN.wav`` and is removed after it, so a
-recording without a journal belongs to nobody. ``.partial-NNNN-ANYTHING.wav`` is what a pass makes of its
+recording without a journal belongs to nobody. ``.partial-NNNN-ANYTHING`` is what a pass makes of its
 recording on the way to a print, ``.partial-NNNN-parts`` the folder of a render's stems and busses.
 """
 
@@ -22,6 +22,9 @@ from controller.errors import RecoveryError
 from controller.events import Emit, Finding
 from controller.files import claim_number, content_hash, move_new, relative, storage_errors, write_new
 from controller.wav import RecoveredWav, recover_wav
+
+PRINT_SUFFIXES = (".wav", ".flac")
+"""What a print's file may end in."""
 
 _PARTIAL = re.compile(r"\.partial-(\d{4,})\.(?:wav|json)")
 
@@ -61,8 +64,9 @@ def end_partial(folder: Path, number: int) -> None:
         Something could not be removed.
     """
     with storage_errors(folder):
-        for part in folder.glob(f".partial-{number:04d}*.wav"):
-            part.unlink(missing_ok=True)
+        for suffix in PRINT_SUFFIXES:
+            for part in folder.glob(f".partial-{number:04d}*{suffix}"):
+                part.unlink(missing_ok=True)
         shutil.rmtree(folder / f".partial-{number:04d}-parts", ignore_errors=True)
         (folder / f".partial-{number:04d}.json").unlink(missing_ok=True)
 
@@ -134,7 +138,8 @@ def _recover_one(folder: Path, number: int, emit: Emit) -> Path | None:
             return _finish(recover_wav(target), target, told, emit)
         end_partial(folder, number)
         return None
-    if any(print_.with_suffix(".json").exists() for print_ in folder.glob(f"{number:04d}-*.wav")):
+    filed = (print_ for print_ in folder.glob(f"{number:04d}-*") if print_.suffix in PRINT_SUFFIXES)
+    if any(print_.with_suffix(".json").exists() for print_ in filed):
         end_partial(folder, number)
         return None
     try:

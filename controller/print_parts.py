@@ -11,16 +11,14 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from controller import files
-from controller.audiofile import AudioReader
 from controller.errors import ExistsError
+from controller.print_format import PrintFormat
 from controller.wav import Bext, WavWriter
-from dsp.dither import Ditherer
 from dsp.levels import decibels
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_BLOCK_FRAMES = 65_536
 _NEVER_S = 1e9
 """A part that was not finished is made again: nothing of it has to survive a crash."""
 _UNSAFE = re.compile(r"[^\w .+-]")
@@ -82,7 +80,7 @@ class PartWriter:
         )
         return _Written(number, writer, path)
 
-    def file(self, name: str, *, subtype: Literal["PCM_24", "FLOAT"]) -> list[dict[str, Any]]:
+    def file(self, name: str, wanted: PrintFormat) -> list[dict[str, Any]]:
         """Put all parts into the folder ``name`` beside the print; return what its provenance says of them.
 
         A part that peaks above full scale stays float, whatever is asked.
@@ -97,16 +95,16 @@ class PartWriter:
         self.close()
         facts = []
         for part, here in self._open.items():
-            chosen = subtype if here.peak <= 1.0 else "FLOAT"
-            if chosen == "PCM_24":
-                self._quantise(here)
+            format_ = wanted if here.peak <= 1.0 else wanted.as_float()
+            seed = 1_000 * self.number + here.number
+            path = here.path if format_.is_float else self._in_whole_numbers(here, format_, seed)
             facts.append(
                 {
                     "kind": part.kind,
                     "name": part.name,
-                    "file": f"{name}/{here.path.name}",
-                    "hash": files.content_hash(here.path),
-                    "format": "24-bit PCM, TPDF dither" if chosen == "PCM_24" else "32-bit float",
+                    "file": f"{name}/{path.name}",
+                    "hash": files.content_hash(path),
+                    **format_.facts(seed),
                     "peak_dbfs": decibels(here.peak) if here.peak > 0 else None,
                 }
             )
@@ -118,20 +116,13 @@ class PartWriter:
             files.sync_folder(self.prints)
         return facts
 
-    def _quantise(self, here: _Written) -> None:
+    def _in_whole_numbers(self, here: _Written, format_: PrintFormat, seed: int) -> Path:
         whole = here.path.with_suffix(".float.wav")
         here.path.rename(whole)
-        dither = Ditherer(24, channels=2, seed=1_000 * self.number + here.number)
-        with (
-            AudioReader(whole) as reader,
-            WavWriter(
-                here.path, rate_hz=self.rate_hz, channels=2, subtype="PCM_24", bext=self.bext, dither=dither
-            ) as writer,
-        ):
-            frames = here.writer.frames
-            while reader.position < frames:
-                writer.write(reader.read(_BLOCK_FRAMES))
+        target = here.path.with_suffix(format_.suffix)
+        format_.write(whole, target, frames=here.writer.frames, bext=self.bext, seed=seed)
         whole.unlink()
+        return target
 
     def close(self) -> None:
         """Close every file; harmless when called twice."""

@@ -19,10 +19,11 @@ from controller.effect_files import with_files
 from controller.errors import CalibrationError, DeclinedError, ProjectError, UsageError
 from controller.events import Accept, Emit, Finding, Progress, Question, Started
 from controller.feeds import FeedSource, check_headroom
-from controller.filing import Format, Print, Render, Title, file_print, write_render
+from controller.filing import Print, Render, Title, file_print, write_render
 from controller.loops import StoredCalibration
 from controller.mix import Mix
 from controller.passes import Recording, patched, record_pass
+from controller.print_format import Dither, Format, PrintFormat
 from controller.print_parts import PartWriter
 from controller.project import Project, StemReader
 from controller.recall import PlannedRecall
@@ -90,6 +91,7 @@ def print_mix(
     accept: Accept,
     like: RenderPath | None = "analog",
     format_: Format = "24",
+    dither: Dither = "flat",
     hands_done: bool = False,
     record_moves: bool = False,
     roll: Roll | None = None,
@@ -100,7 +102,7 @@ def print_mix(
     Shows the allocation and what the rig has yet to be recalled to; nothing plays or moves before both were
     accepted. Whatever was recorded when a pass ends early stays recoverable. With ``record_moves`` what hands move on
     the desk during the pass becomes the moves of a new mix; ``roll`` says what machine runs with it. ``wanted`` asks a
-    print in the box for stems, busses or a region.
+    print in the box for stems, busses or a region. ``format_`` and ``dither`` say how it is filed; float has no dither.
 
     Raises
     ------
@@ -117,6 +119,7 @@ def print_mix(
     wanted = wanted or Wanted()
     if path != "itb" and wanted != Wanted():
         raise UsageError("Stems, busses and regions are rendered in the box only.", hint="Print with --path itb.")
+    form = PrintFormat(format_, dither, project.rate_hz)
     allocation, stored = plan_allocation(project, mix, studio, path, like=like)
     frames = project.frames + math.ceil(allocation.tail_s * project.rate_hz)
     if path != "itb" and not allocation.routes:
@@ -131,7 +134,7 @@ def print_mix(
         if not accept(Question(f"Print {mix.name} ({path})", tuple(allocation.lines()))):
             raise DeclinedError("The print was not accepted; nothing was written.")
         render = _render_box(project, mix, allocation, wanted, emit)
-        return file_print(project, mix, allocation, render, format_=format_, emit=emit)
+        return file_print(project, mix, allocation, render, wanted=form, emit=emit)
     assert studio is not None  # noqa: S101 - analog implies a studio
     stored = sound_calibration(studio, stored, project)
     planned = recall.plan_mix(studio, allocation)
@@ -157,7 +160,7 @@ def print_mix(
     render = _render_analog(
         project, mix, allocation, studio, stored, planned, moving, rolling, frames, emit, record_moves
     )
-    return file_print(project, mix, allocation, render, format_=format_, emit=emit)
+    return file_print(project, mix, allocation, render, wanted=form, emit=emit)
 
 
 def _origin(mix: Mix, path: RenderPath, rig: str) -> dict[str, Any]:

@@ -27,12 +27,11 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-Subtype = Literal["PCM_24", "FLOAT"]
+Subtype = Literal["PCM_16", "PCM_24", "FLOAT"]
 
 PCM, FLOAT, EXTENSIBLE = 0x0001, 0x0003, 0xFFFE
 UNKNOWN_SIZE = 0xFFFFFFFF
-_BYTES_PER_SAMPLE: dict[Subtype, int] = {"PCM_24": 3, "FLOAT": 4}
-_FULL_SCALE_24 = 2**23
+_BYTES_PER_SAMPLE: dict[Subtype, int] = {"PCM_16": 2, "PCM_24": 3, "FLOAT": 4}
 _DS64 = struct.Struct("<QQQL")
 _UNSET_LOUDNESS = 0x7FFF
 
@@ -40,9 +39,33 @@ _UNSET_LOUDNESS = 0x7FFF
 class Quantiser(Protocol):
     """Makes whole numbers of audio, with dither."""
 
-    def process(self, block: NDArray[np.float64]) -> NDArray[np.int32]:
-        """Turn a block of full scale 1.0, shape (frames, channels), into numbers of 24 bits, same shape."""
+    @property
+    def bits(self) -> int:
+        """The width of the numbers."""
         ...
+
+    def process(self, block: NDArray[np.float64]) -> NDArray[np.int32]:
+        """Turn a block of full scale 1.0, shape (frames, channels), into numbers of ``bits``, same shape."""
+        ...
+
+
+def whole_numbers(block: NDArray[np.floating[Any]], bits: int, dither: Quantiser | None) -> NDArray[np.int32]:
+    """Return ``block``, full scale 1.0, in numbers of ``bits``: by ``dither``, or rounded and held in range.
+
+    Raises
+    ------
+    AudioFileError
+        ``dither`` makes numbers of another width.
+    """
+    import numpy as np
+
+    exact = block.astype(np.float64)
+    if dither is None:
+        full = 1 << (bits - 1)
+        return np.clip(np.rint(exact * full), -full, full - 1).astype(np.int32)
+    if dither.bits != bits:
+        raise AudioFileError(f"a file of {bits} bits cannot hold what was dithered to {dither.bits} bits")
+    return dither.process(exact)
 
 
 @dataclass(frozen=True)
@@ -90,12 +113,12 @@ class WavWriter:
         Must not exist yet.
     rate_hz, channels : int
         Rate [Hz]; channels of every block.
-    subtype : "PCM_24" or "FLOAT"
-        24-bit integer, or 32-bit float (stored as it comes, also above full scale).
+    subtype : "PCM_16", "PCM_24" or "FLOAT"
+        16-bit or 24-bit integer, or 32-bit float (stored as it comes, also above full scale).
     bext : Bext, optional
         Left out, the chunk holds the originator only.
     dither : Quantiser, optional
-        Makes the 24-bit numbers: with TPDF dither for anything that was computed. Left out, samples are rounded,
+        Makes the whole numbers: with TPDF dither for anything that was computed. Left out, samples are rounded,
         which changes nothing of what came from a 24-bit converter.
     refresh_s, sync_s : float
         How much audio may be newer than the header, and than the disk [s].
@@ -107,7 +130,7 @@ class WavWriter:
     frames : int
         Frames written.
     overs : int
-        Samples beyond full scale, limited to it in a 24-bit file; ``first_over_frame`` is the first one's frame.
+        Samples beyond full scale, limited to it in a file of integers; ``first_over_frame`` is the first one's frame.
 
     Raises
     ------
@@ -234,13 +257,9 @@ class WavWriter:
             self.overs += int(np.count_nonzero(over))
         if self.subtype == "FLOAT":
             return block.astype("<f4").tobytes()
-        exact = block.astype(np.float64)
-        if self._dither is not None:
-            whole = self._dither.process(exact).astype("<i4")
-        else:
-            steps = np.rint(exact * _FULL_SCALE_24)
-            whole = np.clip(steps, -_FULL_SCALE_24, _FULL_SCALE_24 - 1).astype("<i4")
-        return whole.reshape(-1, 1).view(np.uint8)[:, :3].tobytes()
+        size = _BYTES_PER_SAMPLE[self.subtype]
+        whole = whole_numbers(block, 8 * size, self._dither).astype("<i4")
+        return whole.reshape(-1, 1).view(np.uint8)[:, :size].tobytes()
 
     def _header(self, frames: int) -> bytes:
         size = _BYTES_PER_SAMPLE[self.subtype]

@@ -20,10 +20,11 @@ from types import TracebackType
 import numpy as np
 from numpy.typing import NDArray
 
+from dsp.bank_numbers import BankNumbers, aligned
 from dsp.bank_strip import LANES, Automation, BankStrip, RunningStrip, share_lanes
 from dsp.errors import ShapeError
 from dsp.kernels.compiled import library
-from dsp.lane_numbers import MOST_SECTIONS, NUMBERS, WORDS, StripSound, Ways, led_by
+from dsp.lane_numbers import WORDS, StripSound
 from dsp.processor import STEP_FRAMES
 
 __all__ = ["Automation", "BankStrip", "StripBank", "StripSound"]
@@ -41,26 +42,10 @@ _MOST_THREADS = 8
 _DB_PER_OCTAVE = 20.0 * math.log10(2.0)
 _FLOAT32 = np.dtype(np.float32)
 
-_SECTIONS, _COMPRESSES, _MOVES, _FADES, _QUADS, _WRITES, _PLAN_WORDS = range(7)
-"""Words of a group's plan, as ``dsp.kernels.strip`` reads them."""
-
-_NONE = np.zeros(0)
-
-_UNITY = slice(8 + 3, None, 6)
-"""Of a lane's words, those that are 1 where its sections do nothing."""
-
 _SCRATCH_FRAMES = 272
 """Vectors of scratch that ``dsp.kernels.strip`` wants besides its numbers."""
 
 Block = NDArray[np.float32]
-
-
-def _aligned(*shape: int) -> NDArray[np.float32]:
-    """Return zeros that begin on a cache line."""
-    size = math.prod(shape)
-    raw = np.zeros(size + 16, dtype=np.float32)
-    start = (-raw.ctypes.data % 64) // 4
-    return raw[start : start + size].reshape(shape)
 
 
 def _data_place() -> int:
@@ -92,54 +77,34 @@ class StripBank:
         self.position = 0
         """Number of the next frame since the start."""
         self._kernels = library("strip")
-        self._ways = library("words")
         self._destinations = destinations
         self._all = [RunningStrip(i, strip, destinations, rate_hz) for i, strip in enumerate(self.strips)]
-        self._groups = share_lanes(self._all)
-        self._group = {strip.index: g for g, group in enumerate(self._groups) for strip in group}
+        self._groups, count = share_lanes(self._all)
         self._with_source = [i for i, strip in enumerate(self.strips) if strip.pre_inserts]
         self._inserts = any(strip.pre_inserts or strip.post_inserts for strip in self.strips)
-        # A group with post-inserts only writes its lanes out; one behind it sums what the inserts made of them.
-        after = [g for g, group in enumerate(self._groups) if group[0].strip.post_inserts]
-        self._behind = {g: g for g in range(len(self._groups))}
-        self._behind.update({g: len(self._groups) + i for i, g in enumerate(after)})
         wanted = min(os.cpu_count() or 1, _MOST_THREADS) if threads is None else threads
         self._threads = max(1, min(wanted, len(self._groups)))
         self._pool = ThreadPoolExecutor(self._threads - 1, "strips") if self._threads > 1 else None
-        count, padded = len(self._groups) + len(after), -(-destinations // 4) * 4
-        self._sounds = Ways(np.array([strip.numbers for strip in self._all]).reshape(-1, NUMBERS))
-        self._levels = Ways(np.array([strip.gains for strip in self._all]).reshape(-1, destinations, 2))
-        self._trims = Ways(np.array([[strip.sound.gain] for strip in self.strips]).reshape(-1, 1))
-        self._plan = np.zeros((count, _PLAN_WORDS), dtype=np.int64)
+        self._numbers = BankNumbers(self._all, self._groups, count, destinations, rate_hz)
+        self._padded = self._numbers.gains.shape[2]
         self._sources = np.zeros((count, LANES, 2), dtype=np.int64)
         self._outs = np.zeros((count, LANES, 2), dtype=np.int64)
-        self._rows = _aligned(count, 2, WORDS, LANES)
-        self._rows[:, :, _UNITY] = 1.0
-        self._gains = _aligned(count, 2, padded, LANES)
-        self._states = _aligned(count, 2 + 2 * MOST_SECTIONS, LANES)
-        self._peaks = _aligned(count, LANES)
-        self._links = _aligned(count, LANES)
-        self._now, self._words = np.zeros(NUMBERS), np.zeros(WORDS)
-        self._scratch = _aligned(self._threads, LANES * (_SCRATCH_FRAMES + 2 * WORDS + 2 * padded))
-        self._sums = _aligned(count, padded // 4, 1, 4)
-        self._total = np.zeros(padded)
+        self._peaks = aligned(count, LANES)
+        self._links = aligned(count, LANES)
+        self._scratch = aligned(self._threads, LANES * (_SCRATCH_FRAMES + 2 * WORDS + 2 * self._padded))
+        self._sums = aligned(count, self._padded // 4, 1, 4)
+        self._total = np.zeros(self._padded)
         self._objects = np.zeros(len(self.strips), dtype=np.int64)
         self._lanes = np.full((count * LANES, 2), -1, dtype=np.int64)
         self._point = self._kernels.point.bind(self._objects, _data_place(), self._lanes, self._sources)
-        behind = [self._behind[self._group[s.index]] * LANES + s.lane for s in self._all]
         self._channel_lanes = np.array(
-            [lane + c for s, lane in zip(self._all, behind, strict=True) for c in range(s.strip.channels)],
-            dtype=np.intp,
+            [strip.behind * LANES + lane for strip in self._all for lane in range(LANES)[strip.lanes]], dtype=np.intp
         )
-        self._capacity = self._filled = 0
-        self._pre: tuple[int, list[Block | None]] = (-1, [])
-        self._moving: set[int] = set()
-        self._automated = {i: s.automation for i, s in enumerate(self.strips) if s.automation is not None}
-        self._fading = set(self._automated)
         for strip in self._all:
             if strip.strip.channels == 2:
-                self._links[self._group[strip.index], strip.lanes].view(np.int32)[:] = -1
-        self._unplanned, self._unheard = set(range(len(self._groups))), set(range(len(self._groups)))
+                self._links[strip.group, strip.lanes].view(np.int32)[:] = -1
+        self._capacity = self._filled = 0
+        self._pre: tuple[int, list[Block | None]] = (-1, [])
         self._reserve(STEP_FRAMES)
 
     @property
@@ -147,30 +112,9 @@ class StripBank:
         """Channels the strips are summed into."""
         return self._destinations
 
-    def _write_plan(self, g: int) -> None:
-        """Write which stages group ``g`` has to go through."""
-        group, plan = self._groups[g], self._plan[g]
-        plan[_SECTIONS] = max(one.sections for one in group)
-        plan[_COMPRESSES] = any(one.compresses for one in group)
-        plan[_MOVES] = any(one.index in self._moving for one in group)
-        plan[_WRITES] = any(one.strip.wants_pre or one.strip.post_inserts for one in group)
-
-    def _write_destinations(self, g: int) -> None:
-        """Write which destinations group ``g`` has anything for; what has arrived is written at every knot."""
-        behind, still = self._behind[g], [one.index for one in self._groups[g] if one.index not in self._fading]
-        fades = len(still) < len(self._groups[g])
-        self._write_gains(still, self.position // STEP_FRAMES, self._gains.shape[1])
-        heard = np.full(self._gains.shape[2] // 4, fades)
-        if not fades:
-            heard = np.any(self._gains[behind, 0].reshape(-1, 4, LANES), axis=(1, 2))
-            heard[0] = True  # the peaks are measured there
-            self._sums[behind, ~heard] = 0.0
-        self._plan[behind, _FADES] = fades
-        self._plan[behind, _QUADS] = int(np.sum(heard << np.arange(len(heard))))
-
     def reduction_db(self) -> list[float]:
         """Return every strip's current gain reduction in dB (0 or below), for meters."""
-        return [_DB_PER_OCTAVE * float(self._states[self._group[s.index], 0, s.lane]) for s in self._all]
+        return [_DB_PER_OCTAVE * float(self._numbers.states[s.group, 0, s.lane]) for s in self._all]
 
     def peaks(self) -> NDArray[np.float32]:
         """Return the largest magnitude of every channel, strip after strip, before the gains, since the last call."""
@@ -184,24 +128,14 @@ class StripBank:
         Sections keep their index: a section that was None comes in, one that is now None goes out. Raises DspError
         where a section is not stable; nothing has changed then.
         """
-        strip, g = self._all[index], self._group[index]
-        if not self._sounds.moves(index, self.position):
-            strip.arrive()
-        self._sounds.go(index, strip.numbers_of(sound), self.position, frames, led_by)
-        self._trims.go(index, np.array([sound.gain]), self.position, frames)
-        for states in strip.leave():
-            self._states[g, states, strip.lanes] = 0.0
-        self._moving.add(index)
-        self._unplanned.add(g)
+        self._numbers.change(index, sound, self.position, frames)
 
     def fade(self, index: int, gains: Sequence[Sequence[float]], frames: int) -> None:
         """Take strip ``index`` to ``gains`` (channels, destinations) over the next ``frames`` frames, straight.
 
         Raises ShapeError for a wrong shape, DspError where a gain is not finite.
         """
-        self._levels.go(index, self._all[index].gains_of(gains), self.position, frames)
-        self._fading.add(index)
-        self._unheard.add(self._group[index])
+        self._numbers.fade(index, gains, self.position, frames)
 
     def rows(self, index: int, frames: int) -> NDArray[np.float32]:
         """Return (channels, frames) for the next block of strip ``index``, to be filled by whoever reads it.
@@ -225,32 +159,32 @@ class StripBank:
         self._capacity = frames
         chunk = min(frames, _CHUNK_FRAMES)
         if self._sums.shape[2] < chunk:
-            self._sums = _aligned(len(self._sums), self._sums.shape[1], chunk, 4)
+            self._sums = aligned(len(self._sums), self._sums.shape[1], chunk, 4)
         self._bind()
-        self._total = np.zeros(self._gains.shape[2] * frames)
+        self._total = np.zeros(self._padded * frames)
         self._pre = (-1, [])
         for strip in self._all:
-            g, channels = self._group[strip.index], strip.strip.channels
+            channels = strip.strip.channels
             if strip.strip.pre_inserts:
                 strip.source = np.zeros((frames, channels), dtype=np.float32)
             self._lay(strip, planar=False)
             if strip.strip.wants_pre or strip.strip.post_inserts:
                 strip.pre = np.zeros((frames, channels), dtype=np.float32)
                 ends = [(strip.pre.ctypes.data + 4 * channel, channels) for channel in range(channels)]
-                self._outs[g, strip.lanes] = ends
+                self._outs[strip.group, strip.lanes] = ends
                 if strip.strip.post_inserts:
-                    self._sources[self._behind[g], strip.lanes] = ends
+                    self._sources[strip.behind, strip.lanes] = ends
 
     def _lay(self, strip: RunningStrip, *, planar: bool) -> None:
         """Write down how the samples of a strip's lanes lie in its block: as rows, or as frames."""
-        g, channels = self._group[strip.index], strip.strip.channels
+        channels = strip.strip.channels
         strip.planar = planar
         step, stride = 1, channels
         if planar and strip.rows is not None and strip.source is None:
             step, stride = strip.rows.shape[1], 1
         for channel in range(channels):
-            self._lanes[g * LANES + strip.lane + channel] = strip.index, 4 * channel * step
-            self._sources[g, strip.lane + channel, 1] = stride
+            self._lanes[strip.group * LANES + strip.lane + channel] = strip.index, 4 * channel * step
+            self._sources[strip.group, strip.lane + channel, 1] = stride
 
     def _take(self, stems: Sequence[Block | None]) -> tuple[list[Block], int]:
         """Return what the strips are given, (n, channels) or rows, and n; write down where it is."""
@@ -290,13 +224,12 @@ class StripBank:
         call. Raises ShapeError for a wrong number of stems or a wrong shape; nothing has been processed then.
         """
         blocks, frames = self._take(stems)
-        padded = self._gains.shape[2]
-        total = self._total[: padded * frames].reshape(padded, frames)
+        total = self._total[: self._padded * frames].reshape(self._padded, frames)
         start = 0
         while start < frames:
-            count = min(_MOVING_FRAMES if self._moving else _CHUNK_FRAMES, frames - start)
-            if self._moving or self._fading or self._unplanned or self._unheard:
-                self._move(count)
+            count = min(_MOVING_FRAMES if self._numbers.moves else _CHUNK_FRAMES, frames - start)
+            if self._numbers.tell(self.position, count):
+                self._bind()
             self._run(blocks, start, count)
             self._add_groups(count, start, total)
             self.position += count
@@ -304,77 +237,6 @@ class StripBank:
         if self._pre[0] != frames:
             self._pre = frames, [None if strip.pre is None else strip.pre[:frames] for strip in self._all]
         return total[: self._destinations], self._pre[1]
-
-    def _move(self, frames: int) -> None:
-        """Settle what has arrived, and write the gains that move at the knots of the next ``frames`` frames."""
-        for i in [i for i in self._moving if not self._sounds.moves(i, self.position)]:
-            self._moving.remove(i)
-            self._all[i].arrive()
-            self._unplanned.add(self._group[i])
-        for i in [i for i in self._fading - self._automated.keys() if not self._levels.moves(i, self.position)]:
-            self._fading.remove(i)
-            self._unheard.add(self._group[i])
-        first, offset = divmod(self.position, STEP_FRAMES)
-        knots = (offset + frames - 1) // STEP_FRAMES + 2
-        self._make_room(knots)
-        for g in self._unplanned:
-            self._write_plan(g)
-            self._write_words(self._groups[g], first, self._rows.shape[1] if self._plan[g, _MOVES] else 2)
-        self._unplanned.clear()
-        for g in self._unheard:
-            self._write_destinations(g)
-        self._unheard.clear()
-        if self._moving:
-            self._write_words([self._all[i] for i in self._moving], first, knots)
-        if self._fading:
-            self._write_gains([i for i in self._fading if i not in self._automated], first, knots)
-        for i, automation in self._automated.items():
-            strip, at = self._all[i], np.arange(first, first + knots)
-            gains = np.swapaxes(automation(at * STEP_FRAMES / self.rate_hz), 1, 2)
-            self._gains[self._behind[self._group[i]], :knots, : self._destinations, strip.lanes] = gains
-
-    def _make_room(self, knots: int) -> None:
-        """Have so many knots where anything moves; what stands still is written at every one."""
-
-        def with_room(table: Block, wanted: int) -> Block:
-            if table.shape[1] >= wanted:
-                return table
-            grown = _aligned(len(table), wanted, *table.shape[2:])
-            grown[:] = table[:, :1]
-            return grown
-
-        rows = with_room(self._rows, knots if self._moving else 0)
-        gains = with_room(self._gains, knots if self._fading else 0)
-        if rows is not self._rows or gains is not self._gains:
-            self._rows, self._gains = rows, gains
-            self._bind()
-
-    def _write_words(self, strips: Sequence[RunningStrip], first_knot: int, knots: int) -> None:
-        """Write what strips do to their sound at ``knots`` knots."""
-        step = self._rows.shape[1] * WORDS * LANES
-        ends = [(s.index, self._group[s.index] * step + lane) for s in strips for lane in range(LANES)[s.lanes]]
-        sections = int(max(self._plan[self._group[s.index], _SECTIONS] for s in strips))
-        ways, room = (self._sounds.rows, self._sounds.spans), (self._now, self._words)
-        self._ways.write_words(
-            np.array(ends), first_knot, knots, sections, WORDS * LANES, LANES, *ways, *room, self._rows.ravel(), _NONE
-        )
-
-    def _write_gains(self, chosen: Sequence[int], first_knot: int, knots: int) -> None:
-        """Write gains at ``knots`` knots."""
-        strips = [self._all[i] for i in chosen]
-        step = math.prod(self._gains.shape[1:])
-        ends = [(s.index, self._behind[self._group[s.index]] * step + s.lane, s.strip.channels) for s in strips]
-        places = np.array(ends, dtype=np.int64).reshape(-1, 3)
-        ways = self._levels.rows, self._levels.spans
-        self._ways.write_gains(
-            places, first_knot, knots, math.prod(self._gains.shape[2:]), LANES, *ways, self._gains.ravel()
-        )
-
-    def _trim(self, i: int, frames: int) -> NDArray[np.float32]:
-        """Return the trim of a strip with pre-inserts for the next ``frames`` frames, (1, 1) or (frames, 1)."""
-        if not self._trims.moves(i, self.position):
-            return self._trims.rows[i, 2:].astype(np.float32)
-        return self._trims.line(i, self.position, frames).astype(np.float32)
 
     def _run(self, blocks: Sequence[Block], start: int, frames: int) -> None:
         """Run every group over one chunk, on as many threads as it is worth."""
@@ -401,23 +263,24 @@ class StripBank:
         for strip in self._groups[g]:
             if strip.source is not None:
                 block = blocks[strip.index].T if strip.planar else blocks[strip.index]
-                trim = self._trim(strip.index, frames)
+                trim = self._numbers.trim(strip.index, self.position, frames)
                 strip.run_pre_inserts(block[start:stop], trim, strip.source[start:stop])
         self._kernel(g, g + 1, start, frames, thread)
-        if self._behind[g] != g:
+        behind = self._groups[g][0].behind
+        if behind != g:
             for strip in self._groups[g]:
                 if strip.pre is not None:
                     for insert in strip.strip.post_inserts:
                         insert.process(strip.pre[start:stop])
-            self._kernel(self._behind[g], self._behind[g] + 1, start, frames, thread)
+            self._kernel(behind, behind + 1, start, frames, thread)
 
     def _bind(self) -> None:
         """Bind the kernels to the arrays as they are now."""
-        lanes = (self._plan, self._sources, self._outs, self._rows, self._gains, self._links)
-        room = (self._states, self._peaks, self._scratch, self._sums)
-        run = self._kernels.run_groups
-        self._run_groups = [run.bind(*[None] * 5, thread, *lanes, *room) for thread in range(self._threads)]
-        self._add_groups = self._kernels.add_groups.bind(self._sums, None, None, None)
+        told, run = self._numbers, self._kernels.run_groups
+        given = told.plan, self._sources, self._outs, told.rows, told.gains, self._links
+        room = told.states, self._peaks, self._scratch, self._sums
+        self._run_groups = [run.bind(*[None] * 5, thread, *given, *room) for thread in range(self._threads)]
+        self._add_groups = self._kernels.add_groups.bind(self._sums, told.heard, None, None, None)
 
     def _kernel(self, first: int, last: int, start: int, frames: int, thread: int) -> None:
         self._run_groups[thread](first, last, start, frames, self.position)

@@ -55,7 +55,8 @@ class RunningStrip:
     def __init__(self, index: int, strip: BankStrip, destinations: int, rate_hz: float) -> None:
         self.index = index
         self.strip = strip
-        self.lane = 0
+        self.group = self.behind = self.lane = 0
+        """Its group, the group that sums it (another one where there are post-inserts), and its first lane there."""
         self._destinations = destinations
         self._rate_hz = rate_hz
         self._places: list[int | None] = []
@@ -134,11 +135,12 @@ class RunningStrip:
             insert.process(out)
 
 
-def share_lanes(strips: Sequence[RunningStrip]) -> list[list[RunningStrip]]:
-    """Deal the strips out to groups of sixteen lanes, those that need as much side by side; set their lanes.
+def share_lanes(strips: Sequence[RunningStrip]) -> tuple[list[list[RunningStrip]], int]:
+    """Deal the strips out to groups of sixteen lanes; return those, and how many there are with those behind them.
 
-    A stereo strip's sides lie next to each other, the left one on an even lane. Strips with post-inserts have groups of
-    their own.
+    Strips that need as much lie side by side. A stereo strip's sides lie next to each other, the left one on an even
+    lane. Strips with post-inserts have groups of their own, which only write their lanes out; one behind each of them
+    sums what the inserts made of it.
     """
     groups: list[list[RunningStrip]] = []
     gaps: list[tuple[list[RunningStrip], int]] = []
@@ -161,4 +163,11 @@ def share_lanes(strips: Sequence[RunningStrip]) -> list[list[RunningStrip]]:
         strip.lane = used
         groups[-1].append(strip)
         used += channels
-    return groups
+    count = len(groups)
+    for g, group in enumerate(groups):
+        behind = g
+        if group[0].strip.post_inserts:
+            behind, count = count, count + 1
+        for strip in group:
+            strip.group, strip.behind = g, behind
+    return groups, count

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from dsp.errors import DspError
 from dsp.kernels.compiled import library
 from dsp.processor import Block, Glide
-from dsp.sidechain import CHUNK_FRAMES, section
+from dsp.sidechain import CHUNK_FRAMES, butterworth
 
 __all__ = ["Crossover"]
 
@@ -51,11 +51,7 @@ class Crossover:
                 f"a crossover at {freqs_hz[-1]:g} Hz cannot be built at {self._rate_hz:g} Hz",
                 hint=f"the highest possible is {0.49 * self._rate_hz:g} Hz",
             )
-        rows: list[float] = []
-        for freq in freqs_hz:
-            u3, u2, *_ = section("low", freq, self._rate_hz)
-            rows += section("high", freq, self._rate_hz)[0], u2, u3
-        return np.array(rows)
+        return np.array([u for freq in freqs_hz for u in butterworth(freq, self._rate_hz)])
 
     @property
     def tail_frames(self) -> int:

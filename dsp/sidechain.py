@@ -31,7 +31,17 @@ from dsp.errors import DspError
 from dsp.kernels.compiled import library
 from dsp.processor import Block, Glide, Settings
 
-__all__ = ["CHUNK_FRAMES", "GainProcessor", "Mode", "SideChain", "row", "section"]
+__all__ = [
+    "CHUNK_FRAMES",
+    "GainProcessor",
+    "Mode",
+    "SideChain",
+    "butterworth",
+    "check_channels",
+    "hear",
+    "lookahead_frames",
+    "row",
+]
 
 CHUNK_FRAMES = 2048
 """Frames worked on at once, so that everything between two stages stays in the cache."""
@@ -46,20 +56,28 @@ Mode = Literal["forward", "feedback", "gate"]
 _MODES: dict[Mode, int] = {"forward": 0, "feedback": 1, "gate": 2}
 
 
-def section(kind: Literal["high", "low"], freq_hz: float, rate_hz: float) -> list[float]:
-    """Return a second-order Butterworth pass as [d, c1, c2, p11, p12, p22, q2] of its state equations; 0 Hz for none.
+def butterworth(freq_hz: float, rate_hz: float) -> tuple[float, float, float]:
+    """Return u1, u2, u3 of a trapezoidal state-variable filter with the poles of a second-order Butterworth filter.
 
-    y = d·x + c1·s1 + c2·s2, s1' = p11·s1 − p12·s2 + p12·x, s2' = p12·s1 + p22·s2 + q2·x, the trapezoidal state-variable
-    filter (A. Simper, "Linear Trapezoidal Integrated SVF", Cytomic 2013). No such step makes s1² + s2² larger by
-    itself, so what lies between two of them is stable, too. Corners lie at 1 Hz to 0.49 of the rate.
+    v1 = u1·s1 + u2·(x − s2) is its band output, v2 = s2 + u2·s1 + u3·(x − s2) the low one, x − √2·v1 − v2 the high one;
+    s1' = 2·v1 − s1, s2' = 2·v2 − s2 (A. Simper, "Linear Trapezoidal Integrated SVF", Cytomic 2013). No such step makes
+    s1² + s2² larger by itself, so what lies between two filters is stable, too. Corners lie at 1 Hz to 0.49 of the
+    rate.
+    """
+    g = math.tan(math.pi * min(max(freq_hz, 1.0) / rate_hz, _HIGHEST_RATIO))
+    u1 = 1.0 / (1.0 + g * (g + math.sqrt(2.0)))
+    return u1, g * u1, g * g * u1
+
+
+def _section(kind: Literal["high", "low"], freq_hz: float, rate_hz: float) -> list[float]:
+    """Return [d, c1, c2, p11, p12, p22, q2] of the state equations of a Butterworth pass; 0 Hz lets all through.
+
+    y = d·x + c1·s1 + c2·s2, s1' = p11·s1 − p12·s2 + p12·x, s2' = p12·s1 + p22·s2 + q2·x.
     """
     if freq_hz == 0.0:
         return [1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0]
-    g = math.tan(math.pi * min(max(freq_hz, 1.0) / rate_hz, _HIGHEST_RATIO))
     k = math.sqrt(2.0)
-    u1 = 1.0 / (1.0 + g * (g + k))
-    u2 = g * u1
-    u3 = g * u2
+    u1, u2, u3 = butterworth(freq_hz, rate_hz)
     out = [u1, -k * u1 - u2, k * u2 + u3 - 1.0] if kind == "high" else [u3, u2, 1.0 - u3]
     return [*out, 2.0 * u1 - 1.0, 2.0 * u2, 1.0 - 2.0 * u3, 2.0 * u3]
 
@@ -108,8 +126,8 @@ def row(
             10.0 ** (makeup_db / 20.0),
             mix,
             link,
-            *section("high", hpf_hz, rate_hz),
-            *section("low", lpf_hz, rate_hz),
+            *_section("high", hpf_hz, rate_hz),
+            *_section("low", lpf_hz, rate_hz),
         ]
     )
 
@@ -124,7 +142,7 @@ class SideChain:
         self.gains: NDArray[np.float64] = np.ones((2, CHUNK_FRAMES)) if gains is None else gains
         self._channels = channels
         self._way = Glide(first)
-        self._states = np.zeros((2, 11))
+        self._states = np.zeros((2, 12))
         work = np.zeros((5, 64))
         self._follow = library("dynamics").follow.bind(
             None, channels, None, None, None, None, None, self._states, work, self.gains

@@ -23,6 +23,7 @@ examples:
   halfnormal print songs/blue --path hybrid --dry-run    # what runs where, why
   halfnormal print songs/blue --path itb --stems --busses    # everything at once
   halfnormal print songs/blue --path itb --from 1:02 --to 1:30.5
+  halfnormal print songs/blue --path itb --format 16 --dither shaped
 
 analog puts on the desk whatever it can do; hybrid only what needs no hand;
 itb nothing, at the values that the analog path reaches (--like exact: at the
@@ -43,7 +44,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="itb: whose reachable values to take (default: analog)",
     )
     parser.add_argument(
-        "--format", choices=["24", "float"], default="24", help="24-bit with dither (default), or 32-bit float"
+        "--format",
+        choices=["16", "24", "float", "flac"],
+        default="24",
+        help="16-bit or 24-bit WAV (default: 24), 32-bit float WAV, or 24-bit FLAC",
+    )
+    parser.add_argument(
+        "--dither",
+        choices=["flat", "shaped", "none"],
+        help="of whole numbers: triangular (default: flat), its noise shaped to be heard less, or none",
     )
     parser.add_argument(
         "--record-moves", action="store_true", help="what hands move on the desk meanwhile becomes a new mix's moves"
@@ -74,11 +83,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print, and say where the print is."""
+    from controller.errors import UsageError
     from controller.files import relative
     from controller.printing import print_mix
     from controller.project import open_project
     from controller.studio import Studio
 
+    if args.format == "float" and args.dither is not None:
+        raise UsageError("Float is filed as it is rendered: it takes no dither.", hint="Leave out --dither.")
     face = face_of(args)
     project = open_project(args.project, emit=face.emit)
     mix = project.mix(args.mix)
@@ -94,6 +106,7 @@ def run(args: argparse.Namespace) -> int:
             accept=(lambda question: True) if args.path == "itb" else face.accept,
             like=None if args.like == "exact" else args.like,
             format_=args.format,
+            dither=args.dither or "flat",
             hands_done=args.hands_done,
             record_moves=args.record_moves,
             roll=_roll(args),
@@ -111,7 +124,8 @@ def run(args: argparse.Namespace) -> int:
         "repairs": facts["repairs"],
         "provenance": relative(made.provenance_file),
         "peak_dbfs": facts["peak_dbfs"],
-        **{key: facts[key] for key in ("moves", "moves_recorded", "region") if key in facts},
+        "format": facts["format"],
+        **{key: facts[key] for key in ("dither", "moves", "moves_recorded", "region") if key in facts},
     }
     parts = [{**part, "file": relative(made.file.parent / part["file"])} for part in facts.get("parts", ())]
     if parts:

@@ -68,8 +68,8 @@ class ComparePane(Pane):
         prints = self.session.prints()
         names = [file.name for file in prints]
         self.chosen = {side: name for side, name in self.chosen.items() if name in names}
-        for side, paths in (("a", ("-itb.wav",)), ("b", ("-analog.wav", "-hybrid.wav"))):
-            fitting = [name for name in names if name.endswith(paths) and name not in self.chosen.values()]
+        for side, paths in (("a", ("-itb",)), ("b", ("-analog", "-hybrid"))):
+            fitting = [name for name in names if Path(name).stem.endswith(paths) and name not in self.chosen.values()]
             if side not in self.chosen and fitting:
                 self.chosen[side] = fitting[-1]
         rows = []

@@ -16,6 +16,7 @@ from controller.errors import ControllerError, MixError, hint_of
 from controller.events import Emit, Finding
 from controller.loops import StoredCalibration
 from controller.mix import FADER_DB, Mix, Strip, mix_numbers, save_new_mix
+from controller.partials import PRINT_SUFFIXES
 from controller.printing import plan_allocation
 from controller.project import Project, open_project
 from controller.recall import PlannedRecall, plan_mix
@@ -260,7 +261,7 @@ class Session:
 
     def prints(self) -> list[Path]:
         """Return the project's prints, oldest first."""
-        return sorted(self.project.prints.glob("[0-9]*.wav"))
+        return sorted(file for file in self.project.prints.glob("[0-9]*") if file.suffix in PRINT_SUFFIXES)
 
 
 def nudged_db(value_db: float, step_db: float) -> float:

@@ -32,9 +32,11 @@ WORDS = 29
 SMOOTHED, HELD, OPEN, PEAK, MEAN, GAIN = 0, 1, 2, 3, 4, 5
 SHARED = 6
 """States before this follow the linked level, those from here on their own channel."""
-POWER, FILTERS = 6, 7
+POWER, FILTERS, JOINED = 6, 7, 11
+STATES = 12
 
 NARROWEST = 1e-6
+SAME_DB = 1e-6
 ROOT2 = 1.4142135623730951
 DB_OF_POWER = 0.5 * DB_PER_OCTAVE
 
@@ -55,33 +57,37 @@ def follow(
     """Turn ``key`` (channels, ≥ n) into the linear ``gains`` (channels, ≥ n) its level asks for.
 
     ``position`` is the frame number since the start; ``knots`` and ``first`` are those of ``dsp.processor.Glide``, with
-    rows in the order of the constants above; ``states`` (2, 11); ``work`` (5, SLICE_FRAMES) scratch. The stages and
+    rows in the order of the constants above; ``states`` (2, STATES); ``work`` (5, SLICE_FRAMES) scratch. The stages and
     their sources are described in ``dsp.sidechain``.
     """
     last = knots.shape[0] - 2
     sign = 1.0 if mode == GATE else -1.0
     a = work[4]
     moving = last > 0
-    for j in range(WORDS):
-        moving = moving or knots[0, j] != knots[1, j]
     start = 0
     while start < n:
-        # Where every frame has a row of its own, or waits for the gain of the one before, it is a slice of its own.
-        m = min(n - start, SLICE_FRAMES - (position + start) % SLICE_FRAMES)
-        if mode == FEEDBACK or moving:
-            m = 1
         if start == 0 or moving:
             k = min((first + start) // STEP_FRAMES, last)
             at = (first + start - k * STEP_FRAMES) * (1.0 / STEP_FRAMES)
             for j in range(WORDS):
-                a[j] = knots[k, j] + (knots[k + 1, j] - knots[k, j]) * at
-        linked = channels == 1 or a[LINK] == 1.0
-        lanes = 1 if linked else 2
+                here, there = knots[k, j], knots[k + 1, j]
+                a[j] = here + (there - here) * at
+                moving = moving or here != there
+        # Where every frame has a row of its own, or waits for the gain of the one before, it is a slice of its own.
+        m = min(n - start, SLICE_FRAMES - (position + start) % SLICE_FRAMES)
+        if mode == FEEDBACK or moving:
+            m = 1
         if (position + start) % SLICE_FRAMES == 0:
             for c in range(channels):
                 for j in range(states.shape[1]):
                     if abs(states[c, j]) < TINY:
                         states[c, j] = 0.0
+            # Two channels become one lane when their gains have come together: what is linked must not jump.
+            states[0, JOINED] = 1.0 * (abs(states[0, SMOOTHED] - states[1, SMOOTHED]) < SAME_DB)
+        if a[LINK] < 1.0:
+            states[0, JOINED] = 0.0
+        linked = channels == 1 or states[0, JOINED] > 0.0
+        lanes = 1 if linked else 2
 
         for c in range(channels):
             w, s = work[c], states[c]
@@ -116,14 +122,13 @@ def follow(
                     r[i] = 1.0 / (1.0 + rate * max(0.5 * peak / max(mean, TINY), 1.0))
                 s[PEAK] = peak
                 s[MEAN] = mean
-        if a[AVERAGE] > 0.0:
-            for c in range(channels):
-                w, p, pole = work[c], states[c, POWER], a[AVERAGE]
+        for c in range(channels):
+            w, p, pole = work[c], states[c, POWER], a[AVERAGE]
+            if pole > 0.0:
                 for i in range(m):
                     p = w[i] + pole * (p - w[i])
                     w[i] = p
-        for c in range(channels):
-            states[c, POWER] = work[c, m - 1]
+            states[c, POWER] = w[m - 1]
         if linked and channels == 2:
             w, v = work[0], work[1]
             for i in range(m):

@@ -34,11 +34,8 @@ SLICE_FRAMES = 128
 SCRATCH_FRAMES = 2 * SLICE_FRAMES + 2 * SLICE_FRAMES // LANES
 """Vectors of scratch: a slice as rows, a slice as frames, and a slice of a stereo pair."""
 
-TINY = 1e-30
-"""float64 states below this (−600 dBFS) are set to zero, far above the denormals that would slow the loops down."""
-
 # Words of a group's plan.
-SECTIONS, COMPRESSES, MOVES, FADES, QUADS, WRITES, PLAN_WORDS = 0, 1, 2, 3, 4, 5, 6
+SECTIONS, COMPRESSES, MOVES, FADES, QUADS, WRITES = 0, 1, 2, 3, 4, 5
 
 _STEP = np.float32(1.0 / STEP_FRAMES)
 
@@ -225,14 +222,14 @@ def run_groups(
 ) -> None:
     """Run the groups ``first`` ≤ g < ``last`` of sixteen lanes over ``n`` frames from ``offset`` on in their blocks.
 
-    ``position`` is the number of the first of these frames since the start. ``plan`` (G, PLAN_WORDS). ``sources`` and
-    ``outs`` (G, 16, 2): address and stride in float32 of each lane's samples, stride 0 for none; two lanes of stride 2
-    are the sides of one stereo block. ``rows`` (G, knots, words, 16): the compressor's numbers, then every section's;
-    ``gains`` (G, knots, destinations, 16); knots stand ``STEP_FRAMES`` apart at absolute frame numbers, and there are
-    two at least. ``links`` (G, 16): all bits set where a lane's neighbour is its other side. ``states`` (G, 2 + 2 ·
-    sections, 16), the compressor's first. ``peaks`` (G, 16). ``scratch`` (threads, SCRATCH_FRAMES + 2 · words + 2 ·
-    destinations vectors).
-    ``sums`` (G, destinations / 4, ≥ n, 4) is written where the plan's QUADS have their bit set.
+    ``position`` is the number of the first of these frames since the start. ``plan`` (G, 6): the words above.
+    ``sources`` and ``outs`` (G, 16, 2): address and stride in float32 of each lane's samples, stride 0 for none; two
+    lanes of stride 2 are the sides of one stereo block. ``rows`` (G, knots, words, 16): the compressor's numbers, then
+    every section's; ``gains`` (G, knots, destinations, 16); knots stand ``STEP_FRAMES`` apart at absolute frame
+    numbers, and there are two at least. ``links`` (G, 16): all bits set where a lane's neighbour is its other side.
+    ``states`` (G, 2 + 2 · sections, 16), the compressor's first. ``peaks`` (G, 16). ``scratch`` (threads,
+    SCRATCH_FRAMES + 2 · words + 2 · destinations vectors). ``sums`` (G, destinations / 4, ≥ n, 4) is written where the
+    plan's QUADS have their bit set.
     """
     knots, words, destinations, most = rows.shape[1], rows.shape[2], gains.shape[2], sums.shape[2]
     lanes = thread * scratch.shape[1]
@@ -324,28 +321,34 @@ def run_groups(
             start += m
 
 
-@stage(DOUBLES, "place", "whole", "whole", "whole", "place", "whole", "whole", "whole")
+@stage(DOUBLES, "place", "whole", "whole", "place", "whole", "place", "whole", "whole", "whole")
 def _add(
-    code: Code, sums: Place, at: Any, stride: Any, groups: Any, total: Place, to: Any, width: Any, frames: Any
-) -> None:
-    """Add four destinations of all groups up, ``stride`` apart, into four rows of ``width`` frames."""
+    code: Code, sums: Place, at: Any, stride: Any, heard: Place, listed: Any, total: Place, to: Any, width: Any,
+    frames: Any,
+) -> None:  # fmt: skip
+    """Add four destinations of the ``listed`` groups up, which lie ``stride`` apart, into four rows of ``width``."""
+    b = code.builder
+    count = b.load(b.gep(heard.pointer, [listed]))
     singles = Code(code.builder, SINGLES)
     with code.each(frames) as i:
         four = code.cell(code.all(0.0))
-        with code.each(groups) as g:
+        with code.each(count) as k:
+            g = b.load(b.gep(heard.pointer, [code.plus(listed, 1, k)]))
             added = Place(singles, sums.pointer).load(at, code.times(g, stride), code.times(i, 4))
             four.set(four.get() + Lanes(code, code.builder.fpext(added.value, code.kind.floats)))
         for k in range(4):
             total.store(four.get().pick([k]), to, i, code.times(width, k))
 
 
-@kernel("f4[:,:,:,::1]", "i8", "i8", "f8[:,::1]")
-def add_groups(sums: Any, n: int, offset: int, total: Any) -> None:
+@kernel("f4[:,:,:,::1]", "i8[:,::1]", "i8", "i8", "f8[:,::1]")
+def add_groups(sums: Any, heard: Any, n: int, offset: int, total: Any) -> None:
     """Add the groups' ``sums`` (G, destinations / 4, ≥ n, 4) up in float64, one group after the other.
 
-    ``total`` (destinations, ≥ offset + n) is written from ``offset`` on.
+    ``heard`` (destinations / 4, 1 + G): how many groups are added, and which. ``total`` (destinations, ≥ offset + n) is
+    written from ``offset`` on.
     """
-    groups, quads, most = sums.shape[0], sums.shape[1], sums.shape[2]
+    quads, most = sums.shape[1], sums.shape[2]
     width = total.shape[1]
     for quad in range(quads):
-        _add(sums, 4 * quad * most, 4 * quads * most, groups, total, 4 * quad * width + offset, width, n)
+        listed = quad * heard.shape[1]
+        _add(sums, 4 * quad * most, 4 * quads * most, heard, listed, total, 4 * quad * width + offset, width, n)

@@ -34,8 +34,9 @@ class AutoFilter(Settings):
 
     The envelope is 0 for a level (of the louder channel, or the key) up to ``threshold_db`` and 1 at 0 dBFS, straight
     in dB, and follows with ``attack_ms`` and ``release_ms`` (63 %); it moves by ``envelope_octaves``. The oscillator
-    goes from −1 to 1, ``lfo_hz`` times a second or, where ``lfo_beats`` is not 0, once in so many beats of ``bpm``; it
-    moves by ``lfo_octaves``. ``mix`` 0 passes every bit. The frequency stays within 10 Hz and 0.45 of the sample rate.
+    goes from −1 to 1, ``lfo_hz`` times a second or, where ``lfo_beats`` is not 0, once in so many beats of
+    ``tempo_bpm``; it moves by ``lfo_octaves``. ``mix_percent`` 0 passes every bit. The frequency stays within 10 Hz and
+    0.45 of the sample rate.
     """
 
     kind: ClassVar[str] = "autofilter"
@@ -52,13 +53,13 @@ class AutoFilter(Settings):
     lfo_octaves: float = number(0.0, 0.0, 8.0, "octaves")
     lfo_hz: float = number(1.0, 0.01, 20.0, "Hz", scale="log")
     lfo_beats: float = number(0.0, 0.0, 64.0, "beats")
-    bpm: float = number(120.0, 20.0, 400.0)
-    mix: float = number(1.0, 0.0, 1.0)
+    tempo_bpm: float = number(120.0, 20.0, 400.0, "bpm", scale="log")
+    mix_percent: float = number(100.0, 0.0, 100.0, "%")
 
     @property
     def turns_hz(self) -> float:
         """How often a second the oscillator turns."""
-        return self.bpm / (60.0 * self.lfo_beats) if self.lfo_beats > 0.0 else self.lfo_hz
+        return self.tempo_bpm / (60.0 * self.lfo_beats) if self.lfo_beats > 0.0 else self.lfo_hz
 
     def start(self, rate_hz: float, channels: int) -> RunningAutoFilter:
         """Return it running at any rate."""
@@ -98,7 +99,15 @@ class RunningAutoFilter:
     def _row(s: AutoFilter) -> NDArray[np.float64]:
         second = _PASSES[s.shape] if s.db_per_octave == 24 else (1.0, 1.0, 1.0)
         return np.array(
-            [math.log2(s.freq_hz), 1.0 / s.q, s.envelope_octaves, s.lfo_octaves, s.mix, *_PASSES[s.shape], *second]
+            [
+                math.log2(s.freq_hz),
+                1.0 / s.q,
+                s.envelope_octaves,
+                s.lfo_octaves,
+                0.01 * s.mix_percent,
+                *_PASSES[s.shape],
+                *second,
+            ]
         )
 
     def _follower_row(self, s: AutoFilter) -> NDArray[np.float64]:

@@ -24,14 +24,19 @@ FEEDBACK_RATIO = 20.0
 class Compressor(Settings):
     """Turns down what lies above a threshold, along ``dsp.dynamics.static_gain_db``.
 
-    ``detector``: "peak", or "rms" averaged over ``rms_ms``; a sine has the same level for both. ``topology``: "forward"
-    hears the input, "feedback" what it has turned down itself; both end on the same curve, the loop of the second makes
-    it ``ratio`` times as fast as its settings (feedback takes ratios to 20, no look-ahead; with a key it hears that).
-    ``attack_ms`` and ``release_ms``: the gain in dB covers 63 % of a step; ``hold_ms`` passes before a release;
-    ``auto_release`` makes the release shorter for transients, ``release_ms`` being the longest. The audio is
-    ``lookahead_ms`` later than the gain. The side-chain hears nothing below ``key_hpf_hz`` and above ``key_lpf_hz``
-    (0: no filter). ``link_percent``: 100, both channels get one gain; 0, each its own. ``auto_makeup`` adds half of
-    what the curve takes from 0 dBFS. ``mix_percent`` 0 is the dry signal, as late as the wet one.
+    ``detector``: "peak", or "rms" averaged over ``rms_ms``; a sine has the same level for both. A tone swings through
+    zero, and in between "peak" lets it go a little (by a dB at 1 kHz, 10 and 100 ms, 4:1): with a hold of half its
+    period, or "rms", it lies on the curve.
+
+    ``topology``: "forward" hears the input, "feedback" what it has turned down itself. Both end on the same curve; the
+    loop of the second makes it ``ratio`` times as fast as its settings while its output is over the threshold. It takes
+    ratios to 20 and no look-ahead, and with a key it hears that.
+
+    ``attack_ms`` and ``release_ms``: the gain in dB covers 63 % of a step; ``hold_ms`` passes before a release. With
+    ``auto_release`` transients are released sooner, ``release_ms`` being the longest. The audio is ``lookahead_ms``
+    later than the gain. The side-chain hears nothing below ``key_hpf_hz`` and above ``key_lpf_hz`` (0: no filter).
+    ``link_percent``: 100, both channels get one gain; 0, each its own. ``auto_makeup`` adds half of what the curve
+    takes from 0 dBFS. ``mix_percent`` 0 is the dry signal, as late as the wet one.
     """
 
     kind: ClassVar[str] = "compressor"

@@ -28,14 +28,14 @@ _GLIDE_S = 0.02
 class Convolution(Settings):
     """A room, a spring, a cabinet: whatever its impulse ``response`` is; without one the sound goes by.
 
-    ``mix``: 0 dry, 100 wet, of equal power between. A response taken at another rate is converted.
+    ``mix_percent``: 0 dry, 100 wet, of equal power between. A response taken at another rate is converted.
     """
 
     kind: ClassVar[str] = "convolution"
 
     response: Response | None = field(default=None, metadata={})
     gain_db: float = number(0.0, -60.0, 24.0, "dB")
-    mix: float = number(30.0, 0.0, 100.0, "%")
+    mix_percent: float = number(30.0, 0.0, 100.0, "%")
 
     def start(self, rate_hz: float, channels: int) -> ConvolutionProcessor:
         """Return it running. Raises DspError where the response cannot be used."""
@@ -155,6 +155,6 @@ def _gains(settings: Convolution) -> NDArray[np.float64]:
     """Return the gains of the dry and of the wet sound."""
     if settings.response is None:
         return np.array([1.0, 0.0])
-    angle = settings.mix / 100.0 * math.pi / 2.0
+    angle = settings.mix_percent / 100.0 * math.pi / 2.0
     gain = 10.0 ** (settings.gain_db / 20.0)
-    return np.array([math.cos(angle) if settings.mix < 100.0 else 0.0, gain * math.sin(angle)])
+    return np.array([math.cos(angle) if settings.mix_percent < 100.0 else 0.0, gain * math.sin(angle)])

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from dsp.kernels.compiled import library
 from dsp.processor import Block, Glide, Settings, choice, number
-from dsp.sidechain import GainProcessor, Mode, row, section
+from dsp.sidechain import GainProcessor, Mode, butterworth, row
 
 __all__ = ["DeEsser"]
 
@@ -91,6 +91,4 @@ class _Running(GainProcessor[DeEsser]):
 
 def _shelf(settings: DeEsser, rate_hz: float) -> NDArray[np.float64]:
     """Return how far only what lies above is turned down, and u1, u2, u3 of the filter that finds it."""
-    u3, u2, *_ = section("low", settings.freq_hz, rate_hz)
-    u1 = section("high", settings.freq_hz, rate_hz)[0]
-    return np.array([float(settings.band == "split"), u1, u2, u3])
+    return np.array([float(settings.band == "split"), *butterworth(settings.freq_hz, rate_hz)])

@@ -150,22 +150,23 @@ _ATTACK_S = 0.02
 class Delay(Settings):
     """Echoes: a delay whose output, filtered, goes in again.
 
-    ``note`` other than "free" takes the time from ``bpm`` (quarter notes a minute) instead of ``time_ms``: "1/8." is a
-    dotted eighth, "1/4t" a quarter's triplet. Times are kept to the nearest frame. ``ping_pong`` sends the sum to the
-    left, and every echo to the other side. ``feedback``: amplitude that an echo passes on, below 100 %, so that no
-    setting runs away. ``low_cut_hz`` and ``high_cut_hz``: second-order Butterworth filters that every echo passes.
-    ``modulation_ms``: how far the time swings either way, ``modulation_hz`` how often, the sides a quarter apart.
-    ``duck_db``: how much the echoes step back at most where the input (or the key) is above ``duck_threshold_db``, by
-    as much as it is above; ``duck_release_ms`` until they have come back by 63 %. ``glide``: a new time is reached as a
-    "tape" machine does, bending pitch, or by a cross-"fade". ``mix``: 0 dry, 100 wet, of equal power between.
+    ``note`` other than "free" takes the time from ``tempo_bpm`` (quarter notes a minute) instead of ``time_ms``: "1/8."
+    is a dotted eighth, "1/4t" a quarter's triplet. Times are kept to the nearest frame. ``ping_pong`` sends the sum to
+    the left, and every echo to the other side. ``feedback_percent``: amplitude that an echo passes on, below 100 %, so
+    that no setting runs away. ``low_cut_hz`` and ``high_cut_hz``: second-order Butterworth filters that every echo
+    passes. ``modulation_ms``: how far the time swings either way, ``modulation_hz`` how often, the sides a quarter
+    apart. ``duck_db``: how much the echoes step back at most where the input (or the key) is above
+    ``duck_threshold_db``, by as much as it is above; ``duck_release_ms`` until they have come back by 63 %. ``glide``:
+    a new time is reached as a "tape" machine does, bending pitch, or by a cross-"fade". ``mix_percent``: 0 dry, 100
+    wet, of equal power between.
     """
 
     kind: ClassVar[str] = "delay"
 
     time_ms: float = number(350.0, 1.0, _MOST_DELAY_MS, "ms", scale="log")
     note: str = choice("free", "free", *_NOTES)
-    bpm: float = number(120.0, 20.0, 400.0, "bpm", scale="log")
-    feedback: float = number(35.0, 0.0, 98.0, "%")
+    tempo_bpm: float = number(120.0, 20.0, 400.0, "bpm", scale="log")
+    feedback_percent: float = number(35.0, 0.0, 98.0, "%")
     ping_pong: bool = switch()
     low_cut_hz: float = number(100.0, 10.0, 2000.0, "Hz", scale="log")
     high_cut_hz: float = number(8000.0, 500.0, 20_000.0, "Hz", scale="log")
@@ -174,22 +175,22 @@ class Delay(Settings):
     duck_db: float = number(0.0, 0.0, 40.0, "dB")
     duck_threshold_db: float = number(-30.0, -60.0, 0.0, "dB")
     duck_release_ms: float = number(300.0, 10.0, 2000.0, "ms", scale="log")
-    width: float = number(100.0, 0.0, 200.0, "%")
+    width_percent: float = number(100.0, 0.0, 200.0, "%")
     glide: str = choice("tape", "tape", "fade")
-    mix: float = number(30.0, 0.0, 100.0, "%")
+    mix_percent: float = number(30.0, 0.0, 100.0, "%")
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.delay_ms > _MOST_DELAY_MS:
             raise DspError(
-                f"delay note {self.note} at {self.bpm:g} bpm lasts {self.delay_ms / 1000.0:.1f} s",
+                f"delay note {self.note} at {self.tempo_bpm:g} bpm lasts {self.delay_ms / 1000.0:.1f} s",
                 hint=f"the longest delay is {_MOST_DELAY_MS / 1000.0:g} s; take a shorter note",
             )
 
     @property
     def delay_ms(self) -> float:
         """The time between two echoes."""
-        return self.time_ms if self.note == "free" else _NOTES[self.note] * 60_000.0 / self.bpm
+        return self.time_ms if self.note == "free" else _NOTES[self.note] * 60_000.0 / self.tempo_bpm
 
     def start(self, rate_hz: float, channels: int) -> DelayProcessor:
         """Return it running; one channel has no other side to go to."""
@@ -244,7 +245,7 @@ class DelayProcessor:
     def tail_frames(self) -> int:
         """The echoes until they are 120 dB down, and what the filters ring."""
         settings = self._settings
-        share = settings.feedback / 100.0
+        share = settings.feedback_percent / 100.0
         echoes = 1 if share == 0.0 else 1 + math.ceil(120.0 / -(20.0 * math.log10(share)))
         away_ms = max(settings.delay_ms, self._fade.target * 1000.0 / self._rate_hz) + settings.modulation_ms
         return math.ceil(self._rate_hz * (echoes * away_ms / 1000.0 + 5.0 / settings.low_cut_hz))
@@ -254,18 +255,18 @@ class DelayProcessor:
 
     def _row(self, settings: Delay) -> NDArray[np.float64]:
         """Return the kernel's row."""
-        angle = settings.mix / 100.0 * math.pi / 2.0
-        same, other = 0.5 * (1.0 + settings.width / 100.0), 0.5 * (1.0 - settings.width / 100.0)
+        angle = settings.mix_percent / 100.0 * math.pi / 2.0
+        same, other = 0.5 * (1.0 + settings.width_percent / 100.0), 0.5 * (1.0 - settings.width_percent / 100.0)
         wet = math.sin(angle)
         row = np.zeros(16)
         row[1:15] = (
             settings.modulation_ms * self._rate_hz / 1000.0,
             2.0 * math.pi * settings.modulation_hz * STEP_FRAMES / self._rate_hz,
-            settings.feedback / 100.0,
+            settings.feedback_percent / 100.0,
             math.log(math.tan(math.pi * min(settings.low_cut_hz / self._rate_hz, 0.49))),
             math.log(math.tan(math.pi * min(settings.high_cut_hz / self._rate_hz, 0.49))),
             1.0 if settings.ping_pong else 0.0,
-            math.cos(angle) if settings.mix < 100.0 else 0.0,
+            math.cos(angle) if settings.mix_percent < 100.0 else 0.0,
             wet * same,
             wet * other,
             settings.duck_db,
@@ -309,7 +310,7 @@ class DelayProcessor:
     @property
     def _is_bare(self) -> bool:
         """Whether nothing but the dry sound is heard, as it came."""
-        return self._settings.mix == 0.0 and all(tuple(row[7:10]) == (1.0, 0.0, 0.0) for row in self._rows)
+        return self._settings.mix_percent == 0.0 and all(tuple(row[7:10]) == (1.0, 0.0, 0.0) for row in self._rows)
 
     def change(self, settings: Delay, frames: int) -> None:
         """Glide to ``settings`` over ``frames``, at least 50 ms; to another time as ``settings.glide`` says.

@@ -22,9 +22,9 @@ class Reverb(Settings):
 
     ``size_m``: the longest side. ``low_s``, ``mid_s``, ``high_s``: time to −60 dB below ``low_hz``, between, and above
     ``high_hz`` (``dsp.room.decay_s`` has the curve). ``low_cut_hz`` and ``high_cut_hz``: first-order, on what enters
-    the room. ``diffusion``: how much echoes are smeared; ``modulation``: how far, ``modulation_hz``: how often energy
-    wanders between the lines, which keeps the tail from ringing. ``early_db``, ``late_db``: level at which a steady
-    noise comes back as reflections and as tail. ``mix``: 0 dry, 100 wet, of equal power between.
+    the room. ``diffusion_percent``: how much echoes are smeared; ``modulation_percent``: how far, ``modulation_hz``:
+    how often energy wanders between the lines, which keeps the tail from ringing. ``early_db``, ``late_db``: level at
+    which a steady noise comes back as reflections and as tail. ``mix_percent``: 0 dry, 100 wet, of equal power between.
     """
 
     kind: ClassVar[str] = "reverb"
@@ -38,17 +38,17 @@ class Reverb(Settings):
     high_hz: float = number(4500.0, 1000.0, 16_000.0, "Hz", scale="log")
     low_cut_hz: float = number(20.0, 5.0, 1000.0, "Hz", scale="log")
     high_cut_hz: float = number(20_000.0, 1000.0, 20_000.0, "Hz", scale="log")
-    diffusion: float = number(80.0, 0.0, 100.0, "%")
-    modulation: float = number(50.0, 0.0, 100.0, "%")
+    diffusion_percent: float = number(80.0, 0.0, 100.0, "%")
+    modulation_percent: float = number(50.0, 0.0, 100.0, "%")
     modulation_hz: float = number(1.0, 0.05, 5.0, "Hz", scale="log")
-    width: float = number(100.0, 0.0, 200.0, "%")
+    width_percent: float = number(100.0, 0.0, 200.0, "%")
     early_db: float = number(-8.0, -math.inf, 12.0, "dB")
     late_db: float = number(0.0, -math.inf, 12.0, "dB")
-    mix: float = number(30.0, 0.0, 100.0, "%")
+    mix_percent: float = number(30.0, 0.0, 100.0, "%")
 
     def room(self) -> Room:
         """Return the room these settings describe."""
-        angle = self.mix / 100.0 * math.pi / 2.0
+        angle = self.mix_percent / 100.0 * math.pi / 2.0
         wet = math.sin(angle)
         return Room(
             size_m=self.size_m,
@@ -58,13 +58,13 @@ class Reverb(Settings):
             high_s=self.high_s,
             low_hz=self.low_hz,
             high_hz=self.high_hz,
-            diffusion=self.diffusion / 100.0,
-            modulation=self.modulation / 100.0,
+            diffusion=self.diffusion_percent / 100.0,
+            modulation=self.modulation_percent / 100.0,
             modulation_hz=self.modulation_hz,
-            width=self.width / 100.0,
+            width=self.width_percent / 100.0,
             early_gain=wet * 10.0 ** (self.early_db / 20.0),
             late_gain=wet * 10.0 ** (self.late_db / 20.0),
-            dry_gain=math.cos(angle) if self.mix < 100.0 else 0.0,
+            dry_gain=math.cos(angle) if self.mix_percent < 100.0 else 0.0,
             low_cut_hz=self.low_cut_hz,
             high_cut_hz=self.high_cut_hz,
         )

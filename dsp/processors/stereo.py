@@ -46,20 +46,20 @@ def _mid_side(mid: float, side: float) -> NDArray[np.float64]:
 
 @dataclass(frozen=True)
 class Width(_Matrix):
-    """Multiplies the side by ``width``: 0 is mono, 1 passes bit for bit, 2 is twice as wide.
+    """Multiplies the side by ``width_percent``: 0 is mono, 100 passes bit for bit, 200 is twice as wide.
 
     Below ``mono_below_hz`` (0: off) it is mono: the side goes through a high-pass of 12 dB per octave.
     """
 
     kind: ClassVar[str] = "width"
 
-    width: float = number(1.0, 0.0, 2.0)
+    width_percent: float = number(100.0, 0.0, 200.0, "%")
     mono_below_hz: float = number(0.0, 0.0, 2000.0, "Hz", scale="log")
 
     @property
     def matrix(self) -> NDArray[np.float64]:
         """The side by its width."""
-        return _mid_side(1.0, self.width)
+        return _mid_side(1.0, 0.01 * self.width_percent)
 
     @property
     def filters(self) -> Equaliser:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 from cli_line import STEM_FRAMES, Line
 
 
@@ -41,6 +44,8 @@ def test_a_dry_run_says_how_long_the_region_is_and_writes_nothing(line: Line) ->
         (("--from", "a"), "--from cannot be 'a'"),
         (("--from", "9"), "There is nothing from 9 s"),
         (("--path", "hybrid", "--stems", "--yes"), "in the box only"),
+        (("--format", "float", "--dither", "shaped"), "it takes no dither"),
+        (("--format", "20"), "--format"),
     ],
 )
 def test_what_cannot_be_is_one_sentence_and_exit_code_2(line: Line, words: tuple[str, ...], sentence: str) -> None:
@@ -48,3 +53,19 @@ def test_what_cannot_be_is_one_sentence_and_exit_code_2(line: Line, words: tuple
     assert said.code == 2
     assert sentence in said.err
     assert "Traceback" not in said.err
+
+
+def test_a_flac_print_is_nulled_and_reported_like_any_other(line: Line) -> None:
+    flac = line.json("print", "song", "--path", "itb", "--format", "flac", "--stems")
+    wav = line.json("print", "song", "--path", "itb", "--format", "16", "--dither", "shaped")
+    assert (flac["file"], wav["file"]) == ("song/prints/0001-itb.flac", "song/prints/0002-itb.wav")
+    assert flac["dither"] == {"density": "TPDF", "shape": "flat", "seed": 1}
+    assert (wav["format"], wav["dither"]["seed"]) == ("16-bit PCM, TPDF dither, shaped (Lipshitz, five taps)", 2)
+    assert flac["parts"][0]["file"] == "song/prints/0001-itb/stem-01-bass.flac"
+    # All that differs is the noise: ¼ step² in 16 bits, 12.19 dB more by the shape's taps.
+    song, _ = soundfile.read(line.folder / flac["file"])
+    expected_db = -96.33 + 12.19 - 10.0 * math.log10(np.mean(song**2))
+    told = line.json("null", flac["file"], wav["file"], "--align-only")
+    assert told["null_depth_db"] == pytest.approx(expected_db, abs=0.3)
+    line.run("report", "song", "--out", "report.html")
+    assert "0001-itb.flac" in (line.folder / "report.html").read_text()

@@ -38,7 +38,7 @@ def echo(folder: Path, name: str, gain: float) -> Path:
 
 
 def save(project: Project, name: str) -> Path:
-    insert = Insert(kind="convolution", settings={"response": name, "mix": 100.0})
+    insert = Insert(kind="convolution", settings={"response": name, "mix_percent": 100.0})
     strip = Strip(name="vox", stem="vox.wav", pan=-100.0, inserts=(insert,))
     return save_new_mix(Mix(name="m", strips=(strip,)), project.mixes)
 

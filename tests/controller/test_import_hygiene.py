@@ -92,7 +92,7 @@ DOORS = {
     "jack": {"hardware/room/jack.py"},
     "soxr": {"dsp/resample.py"},
     "matplotlib": {"controller/plots.py"},
-    "platformdirs": {"controller/places.py"},
+    "platformdirs": {"controller/places.py", "dsp/kernels/compiled/places.py"},  # people's data; machine code
 }
 
 

@@ -127,7 +127,7 @@ def test_a_device_that_vanishes_in_mid_pass_is_an_error_and_the_rest_is_kept(lin
 
 
 @pytest.mark.parametrize(
-    "step", ["controller.filing._quantise", "controller.files.move_new", "controller.provenance.store"]
+    "step", ["controller.print_format.PrintFormat.write", "controller.files.move_new", "controller.provenance.store"]
 )
 def test_a_disk_that_fills_up_after_the_pass_does_not_lose_the_pass(line: Line, monkeypatch, step: str) -> None:
     line.calibrated()

@@ -21,7 +21,8 @@ from hardware.room.inprocess import RoomStream
 from hardware.seams import RunReport, Sink, Source
 
 STRIPS = [Strip(name="tone", stem="tone.wav", fader_db=-4.0, pan=-100.0)]
-times = st.lists(st.floats(0.0, 100.0), min_size=2, max_size=60, unique=True).map(sorted)
+# A microsecond is the least that a song's times differ by; np.interp, the judge here, overflows where they meet.
+times = st.lists(st.integers(0, 10**8).map(lambda us: us / 1e6), min_size=2, max_size=60, unique=True).map(sorted)
 
 
 @given(times, st.randoms(use_true_random=False))

@@ -425,13 +425,14 @@ def test_a_damaged_journal_does_not_keep_the_audio(song):
     assert json.loads(recovered.with_suffix(".json").read_text())["journal"] is None
 
 
-def test_a_pass_killed_after_its_print_was_filed_leaves_no_second_print(song):
+@pytest.mark.parametrize("suffix", [".wav", ".flac"])
+def test_a_pass_killed_after_its_print_was_filed_leaves_no_second_print(song, suffix):
     partial = journal_of(song, started="another life")
-    partial.with_name(".partial-0001-24.wav").write_bytes(b"on the way")
-    (song.prints / "0001-analog.wav").write_bytes(b"the print")
+    partial.with_name(f".partial-0001-whole-numbers{suffix}").write_bytes(b"on the way")
+    (song.prints / f"0001-analog{suffix}").write_bytes(b"the print")
     (song.prints / "0001-analog.json").write_text("{}")
     assert recover_prints(song, silent) == []
-    assert sorted(p.name for p in song.prints.iterdir()) == ["0001-analog.json", "0001-analog.wav"]
+    assert sorted(p.name for p in song.prints.iterdir()) == sorted(["0001-analog.json", f"0001-analog{suffix}"])
 
 
 def test_a_pass_killed_before_it_recorded_is_said_and_does_not_stop_the_project(song):

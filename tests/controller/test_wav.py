@@ -58,6 +58,27 @@ def test_24_bit_samples_of_a_converter_come_back_bit_by_bit(tmp_path_factory, nu
     assert np.array_equal(back >> 8, whole)
 
 
+@pytest.mark.parametrize("channels", [1, 2, 3])
+def test_16_bit_samples_come_back_bit_by_bit(tmp_path, channels):
+    whole = np.resize(np.arange(-(2**15), 2**15, 7), (9_000, channels))
+    written(tmp_path / "a.wav", (whole / 2**15).astype(np.float32), subtype="PCM_16", pieces=3)
+    assert soundfile.info(tmp_path / "a.wav").subtype == "PCM_16"
+    back, _ = soundfile.read(tmp_path / "a.wav", dtype="int16", always_2d=True)
+    assert np.array_equal(back, whole)
+
+
+def test_the_standard_library_reads_a_16_bit_file(tmp_path):
+    written(tmp_path / "a.wav", np.array([[0.5, -1.0], [-(2.0**-15), 1.0]]), rate_hz=44_100, subtype="PCM_16")
+    with wave.open(str(tmp_path / "a.wav")) as file:
+        assert (file.getnchannels(), file.getsampwidth(), file.getframerate(), file.getnframes()) == (2, 2, 44_100, 2)
+        assert file.readframes(2).hex() == "00400080ffffff7f"
+
+
+def test_dither_of_another_width_than_the_file_s_is_refused(tmp_path):
+    with pytest.raises(AudioFileError, match="16 bits cannot hold what was dithered to 24 bits"):
+        written(tmp_path / "a.wav", ramp(10, 2), subtype="PCM_16", dither=Ditherer(24, channels=2))
+
+
 def test_the_standard_library_reads_a_24_bit_file(tmp_path):
     written(tmp_path / "a.wav", np.array([[0.5, -1.0], [-(2.0**-23), 2.0**-23]]), rate_hz=96_000)
     with wave.open(str(tmp_path / "a.wav")) as file:
@@ -174,13 +195,12 @@ def test_a_read_only_folder_is_refused_before_anything_is_recorded(read_only_fol
         WavWriter(read_only_folder / "a.wav", rate_hz=48_000, channels=2)
 
 
-@pytest.mark.parametrize("subtype", ["PCM_24", "FLOAT"])
-def test_a_long_file_becomes_rf64(tmp_path, subtype):
+@pytest.mark.parametrize(("subtype", "size"), [("PCM_16", 4), ("PCM_24", 6), ("FLOAT", 8)])
+def test_a_long_file_becomes_rf64(tmp_path, subtype, size):
     path = tmp_path / "a.wav"
     block = ramp(2000, 2)
     written(path, block, subtype=subtype, rf64_above=5000, pieces=4)
     data, found = chunks(path)
-    size = 6 if subtype == "PCM_24" else 8
     assert data[:8] == b"RF64\xff\xff\xff\xff"
     # EBU Tech 3306: ds64 = RIFF size, data size, sample count as 64-bit numbers, table length
     at, _ = found["ds64"]

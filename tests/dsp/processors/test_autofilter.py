@@ -101,7 +101,8 @@ def test_the_envelope_covers_63_percent_of_its_way_in_its_time(attack_ms, releas
 
 
 @pytest.mark.parametrize(
-    "changes,turns_hz", [({"lfo_hz": 2.0}, 2.0), ({"lfo_beats": 2.0, "bpm": 90.0}, 0.75), ({"lfo_beats": 0.5}, 4.0)]
+    "changes,turns_hz",
+    [({"lfo_hz": 2.0}, 2.0), ({"lfo_beats": 2.0, "tempo_bpm": 90.0}, 0.75), ({"lfo_beats": 0.5}, 4.0)],
 )
 def test_the_oscillator_turns_as_often_as_it_should_free_or_in_beats(changes, turns_hz) -> None:
     filter_ = replace(STILL, shape="band_pass", q=10.0, lfo_octaves=2.0, **changes)
@@ -167,9 +168,9 @@ def test_a_change_of_20_ms_splashes_no_more_than_a_straight_fade_of_18_db(there)
 
 def test_without_a_mix_every_bit_passes_and_in_between_it_is_the_sum() -> None:
     x = noise(4000)
-    moving = AutoFilter(lfo_octaves=2.0, mix=0.0)
+    moving = AutoFilter(lfo_octaves=2.0, mix_percent=0.0)
     assert np.array_equal(stream(moving.start(RATE, 2), x), x)
-    half, wet = (stream(replace(moving, mix=mix).start(RATE, 2), x) for mix in (0.5, 1.0))
+    half, wet = (stream(replace(moving, mix_percent=mix).start(RATE, 2), x) for mix in (50.0, 100.0))
     assert half == pytest.approx(0.5 * (x + wet), abs=1e-6)
 
 

@@ -37,7 +37,7 @@ CASES = [
         Saturation("clip", 3.0, 40.0, -3.0, 0.0, 100.0),
         Saturation("tube", 24.0, mix_percent=0.0),
     ),
-    Case(Width(0.4, 150.0), Width(1.8), Width()),
+    Case(Width(40.0, 150.0), Width(180.0), Width()),
     Case(MidSide(-120.0, 3.0), MidSide(6.0, -6.0), MidSide()),
     Case(Balance(-60.0, -4.5), Balance(30.0, -3.0, "swapped"), Balance()),
     Case(Rotate(-30.0), Rotate(120.0), Rotate()),

@@ -30,7 +30,7 @@ def response(frames: int, channels: int = 2, seed: int = 2) -> Response:
 
 def wet(which: Response, x: np.ndarray, channels: int = 2) -> np.ndarray:
     y = x.copy()
-    Convolution(which, mix=100.0).start(RATE, channels).process(y)
+    Convolution(which, mix_percent=100.0).start(RATE, channels).process(y)
     return y
 
 
@@ -88,10 +88,10 @@ def test_any_cut_into_blocks_gives_the_same_samples(cuts, seed) -> None:
     results = []
     for sizes in ((1 << 20,), cuts):
         y, at, k = x.copy(), 0, 0
-        running = Convolution(response(30_000), mix=50.0).start(RATE, 2)
+        running = Convolution(response(30_000), mix_percent=50.0).start(RATE, 2)
         while at < len(x):
             if at == change_at:
-                running.change(Convolution(response(20_000, 1, 3), gain_db=-6.0, mix=80.0), 700)
+                running.change(Convolution(response(20_000, 1, 3), gain_db=-6.0, mix_percent=80.0), 700)
             stop = min(at + sizes[k % len(sizes)], change_at if at < change_at else len(x))
             running.process(y[at:stop])
             at, k = stop, k + 1
@@ -104,13 +104,13 @@ def test_live_blocks_give_the_bits_of_offline_ones(size) -> None:
     x = noise(40_000)
     which = response(30_000, 4)
     offline, live = wet(which, x), x.copy()
-    running = Convolution(which, mix=100.0).start(RATE, 2)
+    running = Convolution(which, mix_percent=100.0).start(RATE, 2)
     for at in range(0, len(x), size):
         running.process(live[at : at + size])
     assert np.array_equal(offline, live)
 
 
-@pytest.mark.parametrize("dry", [Convolution(response(3000), mix=0.0), Convolution(None, mix=100.0)])
+@pytest.mark.parametrize("dry", [Convolution(response(3000), mix_percent=0.0), Convolution(None, mix_percent=100.0)])
 def test_dry_is_the_input_bit_for_bit(dry) -> None:
     x = noise(5000)
     x[7] = -0.0
@@ -123,13 +123,13 @@ def test_half_a_mix_is_half_the_power_of_each() -> None:
     x = noise(4000)
     which = response(2000)
     y = x.copy()
-    Convolution(which, gain_db=6.0, mix=50.0).start(RATE, 2).process(y)
+    Convolution(which, gain_db=6.0, mix_percent=50.0).start(RATE, 2).process(y)
     wanted = math.sqrt(0.5) * (x + 10.0**0.3 * ideal(which, x))
     assert error_db(y, wanted) < -140.0
 
 
 def test_silence_stays_silence_and_returns_after_the_response() -> None:
-    running = Convolution(response(20_000), mix=100.0).start(RATE, 2)
+    running = Convolution(response(20_000), mix_percent=100.0).start(RATE, 2)
     x = np.zeros((90_000, 2), dtype=np.float32)
     running.process(x)
     assert not np.any(x)
@@ -150,9 +150,9 @@ def test_another_response_fades_in_without_a_step() -> None:
     x = np.stack([np.sin(2 * np.pi * 200.0 * n / RATE)] * 2, axis=1).astype(np.float32)
     one, other = np.zeros((5000, 1)), np.zeros((5000, 1))
     one[0], other[400] = 1.0, -1.0
-    running = Convolution(Response(one, RATE), mix=100.0).start(RATE, 2)
+    running = Convolution(Response(one, RATE), mix_percent=100.0).start(RATE, 2)
     running.process(x[:10_000])
-    running.change(Convolution(Response(other, RATE), mix=100.0), 1)
+    running.change(Convolution(Response(other, RATE), mix_percent=100.0), 1)
     running.process(x[10_000:])
     slope = 2 * np.pi * 200.0 / RATE
     # A straight fade over 50 ms adds at most the two sounds' distance over its length; what rings of the one goes on.
@@ -165,9 +165,9 @@ def test_the_tail_of_the_old_response_rings_on_after_the_change() -> None:
     late[15_000] = 1.0
     x = np.zeros((30_000, 2), dtype=np.float32)
     x[100] = 1.0
-    running = Convolution(Response(late, RATE), mix=100.0).start(RATE, 2)
+    running = Convolution(Response(late, RATE), mix_percent=100.0).start(RATE, 2)
     running.process(x[:1000])
-    running.change(Convolution(response(300), mix=100.0), 1)
+    running.change(Convolution(response(300), mix_percent=100.0), 1)
     running.process(x[1000:])
     assert x[15_100, 0] == pytest.approx(1.0, abs=1e-6)
 
@@ -176,27 +176,27 @@ def test_a_change_of_mix_and_gain_makes_no_step() -> None:
     n = np.arange(20_000)
     x = np.stack([np.sin(2 * np.pi * 200.0 * n / RATE)] * 2, axis=1).astype(np.float32)
     delta = Response(np.ones((1, 1)), RATE)
-    running = Convolution(delta, gain_db=-60.0, mix=100.0).start(RATE, 2)
+    running = Convolution(delta, gain_db=-60.0, mix_percent=100.0).start(RATE, 2)
     running.process(x[:7000])
-    running.change(Convolution(delta, gain_db=0.0, mix=100.0), 16)
+    running.change(Convolution(delta, gain_db=0.0, mix_percent=100.0), 16)
     running.process(x[7000:])
     assert np.max(np.abs(np.diff(x, axis=0))) < 2 * np.pi * 200.0 / RATE + 1.0 / 960 + 1e-6
 
 
 def test_responses_that_follow_on_each_other_end_at_the_last() -> None:
     x = noise(30_000)
-    running = Convolution(response(500), mix=100.0).start(RATE, 2)
+    running = Convolution(response(500), mix_percent=100.0).start(RATE, 2)
     y = x.copy()
     last = response(700, seed=9)
     for k in range(4):
-        running.change(Convolution(response(600, seed=k) if k < 3 else last, mix=100.0), 100)
+        running.change(Convolution(response(600, seed=k) if k < 3 else last, mix_percent=100.0), 100)
         running.process(y[200 * k : 200 * k + 200])
     running.process(y[800:])
     assert error_db(y[15_000:], ideal(last, x)[15_000:]) < -140.0
 
 
 def test_after_a_reset_the_next_block_is_the_first() -> None:
-    running = Convolution(response(20_000), mix=70.0).start(RATE, 2)
+    running = Convolution(response(20_000), mix_percent=70.0).start(RATE, 2)
     first = noise(30_000)
     running.process(first)
     running.reset()
@@ -210,7 +210,7 @@ def test_a_response_of_another_rate_keeps_what_a_steady_tone_gains() -> None:
     x = np.ones((6000, 2), dtype=np.float32)
     for rate_hz in (44_100, 48_000, 96_000):
         y = x.copy()
-        Convolution(Response(h, rate_hz), mix=100.0).start(RATE, 2).process(y)
+        Convolution(Response(h, rate_hz), mix_percent=100.0).start(RATE, 2).process(y)
         assert y[-1, 0] == pytest.approx(1.0, rel=1e-3)
 
 

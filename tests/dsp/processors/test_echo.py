@@ -17,7 +17,7 @@ from dsp.processors.delay import Delay
 from dsp.registry import effect
 
 RATE = 48_000
-OPEN = Delay(time_ms=100.0, feedback=50.0, low_cut_hz=10.0, high_cut_hz=20_000.0, mix=100.0)
+OPEN = Delay(time_ms=100.0, feedback_percent=50.0, low_cut_hz=10.0, high_cut_hz=20_000.0, mix_percent=100.0)
 
 
 def noise(frames: int, channels: int = 2, seed: int = 1) -> np.ndarray:
@@ -78,13 +78,13 @@ def test_echoes_come_in_time_and_halve_with_half_the_feedback() -> None:
     [("1/4", 120.0, 500.0), ("1/8.", 120.0, 375.0), ("1/4t", 100.0, 400.0), ("1/16", 90.0, 166.6667)],
 )
 def test_a_note_lasts_what_the_tempo_says(note, bpm, ms) -> None:
-    assert Delay(note=note, bpm=bpm).delay_ms == pytest.approx(ms, rel=1e-6)
-    assert Delay(note="free", time_ms=123.0, bpm=bpm).delay_ms == 123.0
+    assert Delay(note=note, tempo_bpm=bpm).delay_ms == pytest.approx(ms, rel=1e-6)
+    assert Delay(note="free", time_ms=123.0, tempo_bpm=bpm).delay_ms == 123.0
 
 
 def test_an_echo_of_a_whole_number_of_frames_is_the_input_through_the_filters_alone() -> None:
     x = noise(9000)
-    y = run(replace(OPEN, feedback=0.0), x)
+    y = run(replace(OPEN, feedback_percent=0.0), x)
     high, low = (signal.butter(2, hz, kind, fs=RATE) for hz, kind in ((10.0, "high"), (20_000.0, "low")))
     wanted = signal.lfilter(*low, signal.lfilter(*high, x.astype(np.float64), axis=0), axis=0)
     assert np.max(np.abs(y[4800:] - wanted[:-4800])) < 1e-6
@@ -99,7 +99,7 @@ def test_ping_pong_sends_echoes_from_side_to_side() -> None:
 
 
 def test_every_echo_is_duller_by_the_filters() -> None:
-    which = replace(OPEN, feedback=90.0, low_cut_hz=300.0, high_cut_hz=3000.0)
+    which = replace(OPEN, feedback_percent=90.0, low_cut_hz=300.0, high_cut_hz=3000.0)
     y = run(which, click(40_000))[:, 0]
     spectra = [np.abs(np.fft.rfft(y[k * 4800 : (k + 1) * 4800])) for k in (1, 2, 3)]
     for hz, loss_db in ((300.0, -3.0), (3000.0, -3.0)):
@@ -110,7 +110,7 @@ def test_every_echo_is_duller_by_the_filters() -> None:
 
 
 def test_modulation_swings_the_time_by_its_depth() -> None:
-    which = replace(OPEN, time_ms=50.0, feedback=0.0, modulation_ms=1.0, modulation_hz=2.0)
+    which = replace(OPEN, time_ms=50.0, feedback_percent=0.0, modulation_ms=1.0, modulation_hz=2.0)
     y = run(which, sine(3 * RATE, 1000.0))
     for side in range(2):
         phase = np.unwrap(np.angle(signal.hilbert(y[RATE // 2 : -RATE // 2, side])))
@@ -121,7 +121,7 @@ def test_modulation_swings_the_time_by_its_depth() -> None:
 
 
 def test_modulated_echoes_keep_their_level_to_10_khz_and_add_little_else() -> None:
-    which = replace(OPEN, time_ms=50.0, feedback=0.0, modulation_ms=0.5, modulation_hz=0.3, low_cut_hz=10.0)
+    which = replace(OPEN, time_ms=50.0, feedback_percent=0.0, modulation_ms=0.5, modulation_hz=0.3, low_cut_hz=10.0)
     for hz in (1000.0, 10_000.0):
         x, y = sine(RATE, hz), run(which, sine(RATE, hz))
         gain = 10.0 * math.log10(np.mean(y[RATE // 2 :, 0] ** 2) / np.mean(x**2))
@@ -135,9 +135,9 @@ def test_modulated_echoes_keep_their_level_to_10_khz_and_add_little_else() -> No
 def test_a_tape_bends_pitch_and_a_fade_does_not() -> None:
     def pitches(glide: str) -> np.ndarray:
         x = sine(3 * RATE, 1000.0)
-        running = replace(OPEN, feedback=0.0).start(RATE, 2)
+        running = replace(OPEN, feedback_percent=0.0).start(RATE, 2)
         running.process(x[:RATE])
-        running.change(replace(OPEN, feedback=0.0, time_ms=200.0, glide=glide), 100)
+        running.change(replace(OPEN, feedback_percent=0.0, time_ms=200.0, glide=glide), 100)
         running.process(x[RATE:])
         return np.diff(np.unwrap(np.angle(signal.hilbert(x[:, 0].astype(np.float64))))) * RATE / (2.0 * np.pi)
 
@@ -150,12 +150,12 @@ def test_a_tape_bends_pitch_and_a_fade_does_not() -> None:
 CHANGES = {
     "tape": {"time_ms": 173.0},
     "fade": {"time_ms": 173.0, "glide": "fade"},
-    "feedback": {"feedback": 90.0},
+    "feedback": {"feedback_percent": 90.0},
     "ping-pong": {"ping_pong": True},
     "cuts": {"low_cut_hz": 60.0, "high_cut_hz": 1000.0},
     "modulation": {"modulation_ms": 5.0, "modulation_hz": 2.0},
-    "mix": {"mix": 10.0},
-    "width": {"width": 0.0},
+    "mix": {"mix_percent": 10.0},
+    "width": {"width_percent": 0.0},
     "ducking": {"duck_db": 20.0},
 }
 
@@ -173,7 +173,9 @@ def test_a_change_at_once_clicks_no_louder_than_60_db_below(name) -> None:
 
 
 def test_echoes_step_back_while_the_input_is_loud_and_come_back_after() -> None:
-    which = replace(OPEN, time_ms=500.0, feedback=0.0, duck_db=12.0, duck_threshold_db=-25.0, duck_release_ms=50.0)
+    which = replace(
+        OPEN, time_ms=500.0, feedback_percent=0.0, duck_db=12.0, duck_threshold_db=-25.0, duck_release_ms=50.0
+    )
     x = sine(2 * RATE, 500.0)
     x[RATE:] = 0.0
     free, ducked = run(replace(which, duck_db=0.0), x), run(which, x)
@@ -184,7 +186,7 @@ def test_echoes_step_back_while_the_input_is_loud_and_come_back_after() -> None:
 
 
 def test_a_key_is_what_the_ducking_hears_instead() -> None:
-    which = replace(OPEN, feedback=0.0, duck_db=12.0, duck_threshold_db=-20.0)
+    which = replace(OPEN, feedback_percent=0.0, duck_db=12.0, duck_threshold_db=-20.0)
     x, quiet = sine(RATE, 500.0), np.zeros((RATE, 1), dtype=np.float32)
     y = x.copy()
     which.start(RATE, 2).process(y, quiet)
@@ -222,7 +224,7 @@ def test_any_sweep_stays_finite_and_bounded() -> None:
 
 
 def test_the_most_feedback_dies_away_and_a_million_stays_finite() -> None:
-    running = replace(OPEN, time_ms=20.0, feedback=98.0).start(RATE, 2)
+    running = replace(OPEN, time_ms=20.0, feedback_percent=98.0).start(RATE, 2)
     x = noise(4800) * np.float32(2e6)
     running.process(x)
     assert np.all(np.isfinite(x))
@@ -240,7 +242,7 @@ def test_no_number_on_the_way_to_silence_is_so_small_that_it_slows_the_machine_d
 def test_dry_is_the_input_bit_for_bit_and_silence_stays_silence() -> None:
     x = noise(5000)
     x[7] = -0.0
-    y = run(replace(OPEN, mix=0.0), x)
+    y = run(replace(OPEN, mix_percent=0.0), x)
     assert np.array_equal(x.view(np.int32), y.view(np.int32))
     assert not np.any(run(replace(OPEN, modulation_ms=3.0), np.zeros((9000, 2), dtype=np.float32)))
 
@@ -252,12 +254,12 @@ def test_one_channel_hears_its_own_echoes() -> None:
 
 
 def test_no_width_is_mono() -> None:
-    y = run(replace(OPEN, width=0.0), noise(20_000))
+    y = run(replace(OPEN, width_percent=0.0), noise(20_000))
     assert np.array_equal(y[:, 0], y[:, 1])
 
 
 def test_after_the_tail_all_is_120_db_below_the_loudest() -> None:
-    which = replace(OPEN, time_ms=30.0, feedback=70.0)
+    which = replace(OPEN, time_ms=30.0, feedback_percent=70.0)
     tail = which.start(RATE, 2).tail_frames
     h = run(which, click(tail + RATE))
     assert np.max(np.abs(h[tail + 96 :])) < 1e-6 * np.max(np.abs(h))
@@ -280,8 +282,8 @@ def test_after_a_reset_the_next_block_is_the_first() -> None:
 
 def test_what_is_no_delay_is_refused() -> None:
     with pytest.raises(DspError, match="delay note"):
-        Delay(note="1/1.", bpm=30.0)
+        Delay(note="1/1.", tempo_bpm=30.0)
     with pytest.raises(DspError, match="delay feedback"):
-        Delay(feedback=99.0)
+        Delay(feedback_percent=99.0)
     with pytest.raises(DspError, match="delay note 'x'"):
         Delay(note="x")

@@ -16,7 +16,7 @@ from dsp.processors.reverb import Reverb
 from dsp.registry import effect
 
 RATE = 48_000
-WET = Reverb(mix=100.0, low_s=0.4, mid_s=0.3, high_s=0.2, size_m=10.0)
+WET = Reverb(mix_percent=100.0, low_s=0.4, mid_s=0.3, high_s=0.2, size_m=10.0)
 
 
 def noise(frames: int, channels: int = 2, seed: int = 1) -> np.ndarray:
@@ -54,7 +54,7 @@ def test_dry_is_the_input_bit_for_bit() -> None:
     x = noise(5000)
     x[7] = -0.0
     y = x.copy()
-    replace(WET, mix=0.0).start(RATE, 2).process(y)
+    replace(WET, mix_percent=0.0).start(RATE, 2).process(y)
     assert np.array_equal(x.view(np.int32), y.view(np.int32))
 
 
@@ -65,27 +65,27 @@ def test_silence_stays_silence() -> None:
 
 
 def test_the_dry_sound_of_a_mix_comes_at_once_with_its_share_of_the_power() -> None:
-    h = response(replace(WET, mix=50.0, predelay_ms=10.0), 400)
+    h = response(replace(WET, mix_percent=50.0, predelay_ms=10.0), 400)
     assert h[0, 0] == pytest.approx(math.sqrt(0.5), rel=1e-6)
     assert not np.any(h[1:])
 
 
 def test_predelay_moves_all_of_the_room_by_as_much() -> None:
-    still = replace(WET, modulation=0.0)
+    still = replace(WET, modulation_percent=0.0)
     near, far = (response(replace(still, predelay_ms=ms), 9000) for ms in (0.0, 40.0))
     assert np.array_equal(far[1920:], near[:-1920])
     assert not np.any(far[:1920])
 
 
 def test_no_width_is_mono_and_double_width_moves_the_sides_apart() -> None:
-    mono = response(replace(WET, width=0.0), 9000)
+    mono = response(replace(WET, width_percent=0.0), 9000)
     assert np.max(np.abs(mono[:, 0] - mono[:, 1])) < 1e-6 * np.max(np.abs(mono))
-    wide = response(replace(WET, width=200.0), 9000)[3000:]
+    wide = response(replace(WET, width_percent=200.0), 9000)[3000:]
     assert np.corrcoef(wide[:, 0], wide[:, 1])[0, 1] < -0.3
 
 
 def test_early_and_late_are_heard_apart() -> None:
-    early = response(replace(WET, late_db=-math.inf, early_db=0.0, diffusion=0.0), 24_000)
+    early = response(replace(WET, late_db=-math.inf, early_db=0.0, diffusion_percent=0.0), 24_000)
     assert np.sum(early[:4800] ** 2) > 0.999 * np.sum(early**2)
     late = response(replace(WET, early_db=-math.inf), 24_000)
     assert np.sum(late[:4800] ** 2) < 0.97 * np.sum(late**2)
@@ -102,7 +102,7 @@ def test_a_steady_noise_comes_back_at_its_own_power() -> None:
 
 
 def test_the_cuts_roll_off_what_enters_by_3_db() -> None:
-    even = replace(WET, early_db=0.0, late_db=-math.inf, diffusion=0.0)
+    even = replace(WET, early_db=0.0, late_db=-math.inf, diffusion_percent=0.0)
     open_, cut = (response(replace(even, low_cut_hz=low, high_cut_hz=high), 48_000)[:, 0].astype(np.float64)
                   for low, high in ((5.0, 20_000.0), (200.0, 4000.0)))  # fmt: skip
     for hz, loss in ((200.0, -3.0), (4000.0, -3.0), (900.0, -0.4)):
@@ -150,7 +150,7 @@ def test_full_scale_times_a_million_stays_finite_and_dies_away() -> None:
 
 
 def test_no_number_on_the_way_to_silence_is_so_small_that_it_slows_the_machine_down() -> None:
-    h = response(replace(WET, mix=100.0), 3 * RATE)
+    h = response(replace(WET, mix_percent=100.0), 3 * RATE)
     assert not np.any((h != 0.0) & (np.abs(h) < np.finfo(np.float32).tiny))
     assert not np.any(h[-4800:])
 
@@ -159,11 +159,11 @@ CHANGES = {
     "decay": {"mid_s": 3.0, "low_s": 4.0},
     "size": {"size_m": 30.0},
     "predelay": {"predelay_ms": 120.0},
-    "mix": {"mix": 20.0},
-    "width": {"width": 0.0},
+    "mix": {"mix_percent": 20.0},
+    "width": {"width_percent": 0.0},
     "early": {"early_db": 6.0},
-    "modulation": {"modulation": 0.0},
-    "diffusion": {"diffusion": 0.0},
+    "modulation": {"modulation_percent": 0.0},
+    "diffusion": {"diffusion_percent": 0.0},
     "cuts": {"low_cut_hz": 400.0, "high_cut_hz": 2000.0},
 }
 

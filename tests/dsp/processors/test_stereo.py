@@ -21,7 +21,7 @@ def exactly(mid: np.ndarray, side: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize("width", [0.0, 0.3, 0.5, 1.0, 1.7, 2.0])
 def test_width_multiplies_the_side(width) -> None:
-    y = run(Width(width).start(RATE, 2), X)
+    y = run(Width(100.0 * width).start(RATE, 2), X)
     assert y == pytest.approx(exactly(MID, width * SIDE), abs=1e-7)
     assert width > 0.0 or np.array_equal(y[:, 0], y[:, 1])
 
@@ -33,7 +33,7 @@ def test_mid_and_side_have_their_own_gains() -> None:
 
 
 def test_below_the_mono_frequency_only_the_mid_is_left() -> None:
-    out = Width(1.0, 120.0)
+    out = Width(100.0, 120.0)
     x = np.zeros((RATE, 2), dtype=np.float32)
     x[0] = 1.0, -1.0
     side = np.fft.rfft(run(out.start(RATE, 2), x)[:, 0].astype(np.float64))
