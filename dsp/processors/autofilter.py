@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from dsp.kernels.compiled import library
 from dsp.processor import STEP_FRAMES, Block, Glide, Settings, choice, number
 from dsp.processors.equaliser import CHUNK_FRAMES, decay_frames
-from dsp.processors.follower import Follower, follower_row
+from dsp.processors.follower import Follower, follower_row, stretches
 
 __all__ = ["AutoFilter", "RunningAutoFilter", "oscillation"]
 
@@ -144,19 +144,13 @@ class RunningAutoFilter:
 
     def process(self, block: Block, key: Block | None = None) -> None:
         """Filter the block as its level, or the key's, and the oscillator say."""
-        start = 0
-        while start < len(block):
-            stop = len(block)
-            if self._pending is not None:
-                until = -self._position % STEP_FRAMES
-                if until == 0:
-                    self._begin(*self._pending)
-                    self._pending = None
-                else:
-                    stop = min(stop, start + until)
+        waiting = self._pending
+        for start, stop in stretches(len(block), self._position, waits=waiting is not None):
+            if waiting is not None and self._position % STEP_FRAMES == 0:
+                self._begin(*waiting)
+                waiting = self._pending = None
             part = block[start:stop]
             self._next(part, part if key is None else key[start:stop, None])
-            start = stop
 
     def _next(self, block: Block, heard: Block) -> None:
         s = self._settings

@@ -13,7 +13,7 @@ from dsp.filters import BUTTERWORTH_Q, Band, check_rate, sections, svf
 from dsp.kernels.compiled import library
 from dsp.processor import STEP_FRAMES, Block, Declared, Settings, choice, number, several
 from dsp.processors.equaliser import CHUNK_FRAMES, decay_frames, silent
-from dsp.processors.follower import Follower, follower_row
+from dsp.processors.follower import Follower, follower_row, stretches
 
 __all__ = ["DynamicBand", "DynamicEqualiser", "RunningDynamicEqualiser"]
 
@@ -149,19 +149,13 @@ class RunningDynamicEqualiser:
 
     def process(self, block: Block, key: Block | None = None) -> None:
         """Filter the block as its level, or the key's, asks for."""
-        start = 0
-        while start < len(block):
-            stop = len(block)
-            if self._pending is not None:
-                until = -self._position % STEP_FRAMES
-                if until == 0:
-                    self._begin(*self._pending)
-                    self._pending = None
-                else:
-                    stop = min(stop, start + until)
+        waiting = self._pending
+        for start, stop in stretches(len(block), self._position, waits=waiting is not None):
+            if waiting is not None and self._position % STEP_FRAMES == 0:
+                self._begin(*waiting)
+                waiting = self._pending = None
             part = block[start:stop]
             self._next(part, part if key is None else key[start:stop, None])
-            start = stop
 
     def _next(self, block: Block, heard: Block) -> None:
         moved = self._follower.knots(heard, self._position)

@@ -10,7 +10,16 @@ from numpy.typing import NDArray
 from dsp.kernels.compiled import library
 from dsp.processor import STEP_FRAMES, Block
 
-__all__ = ["Follower", "follower_row", "step_share"]
+__all__ = ["Follower", "follower_row", "step_share", "stretches"]
+
+
+def stretches(frames: int, position: int, *, waits: bool) -> list[tuple[int, int]]:
+    """Return begin and end of what is processed in one of ``frames`` from frame ``position`` on.
+
+    Where a change ``waits`` for the next step of 16 frames, what lies before that step is a stretch of its own.
+    """
+    until = -position % STEP_FRAMES if waits else 0
+    return [(begin, end) for begin, end in ((0, min(until, frames)), (until, frames)) if begin < end]
 
 
 def step_share(time_ms: float, rate_hz: float) -> float:
