@@ -7,22 +7,20 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
 
-import numpy as np
-from numpy.typing import NDArray
-
 from controller.desk import db_to_gain
 from controller.engine_terms import band_names, engine_bands, engine_compressor, engine_reverb, pan_matrix, scaled
 from controller.errors import MixError
 from controller.mix import BUS, REVERB, AddedBus, Bus, Mix, Send, Strip
 from controller.mix_inserts import keys_of
 from controller.mix_values import NOWHERE
-from controller.move_points import levels_db, moving_gains, send_automation, send_gains
+from controller.move_points import level_line, moving_gains, send_automation, send_gains
 from dsp.engine import Automation, Band, BusSettings, Compressor
 from dsp.errors import DspError
 from dsp.graph_chain import RunningInsert
 from dsp.graph_plan import GraphPlan, plan_graph
 from dsp.graph_reverb import BuiltInReverb
 from dsp.graph_settings import STEREO, Feed, GraphBus, GraphStrip, Insert, ParameterMove
+from dsp.moving_gains import FaderGains, StereoGains
 
 
 def inserts(node: Strip | Bus | AddedBus, name: str, mix: Mix, at: str) -> tuple[Insert, ...]:
@@ -147,14 +145,10 @@ def reverb_bus(mix: Mix) -> GraphBus:
     if move is None:
         return GraphBus(name=REVERB, pre=(Insert(BuiltInReverb(settings)),), feeds=(Feed(BUS),))
 
-    def returned(at_s: NDArray[np.float64]) -> NDArray[np.float64]:
-        gains: NDArray[np.float64] = 10.0 ** (levels_db(move, at_s) / 20.0)[:, None, None] * np.eye(2)
-        return gains
-
     return GraphBus(
         name=REVERB,
         pre=(Insert(BuiltInReverb(replace(settings, return_db=0.0))),),
-        feeds=(Feed(BUS, STEREO, returned),),
+        feeds=(Feed(BUS, STEREO, StereoGains(FaderGains(level_line(move)))),),
     )
 
 

@@ -17,6 +17,7 @@ from dsp.graph_moves import Teller, ramp
 from dsp.graph_plan import GraphPlan, Step, title
 from dsp.graph_settings import MAIN, REVERB, STEREO, Feed, GraphBus, GraphStrip
 from dsp.graph_sound import Sound, sound_teller
+from dsp.moving_gains import StereoGains
 from dsp.processor import Block, Processor, Settings
 
 __all__ = ["CHUNK_FRAMES", "Bank", "Build", "BusStage", "Chunk", "Stage"]
@@ -351,7 +352,6 @@ class BusStage(Stage):
 def _fader(bus: GraphBus) -> Feed:
     """Return the main bus's fader as its way out of the graph."""
     fader = 10.0 ** (bus.fader_db / 20.0)
-    automation = bus.automation
-    if automation is None:
+    if bus.automation is None:
         return Feed("", ((fader, 0.0), (0.0, fader)))
-    return Feed("", STEREO, lambda at_s: automation(at_s)[:, None, None] * np.eye(2))
+    return Feed("", STEREO, StereoGains(bus.automation))
