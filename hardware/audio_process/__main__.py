@@ -17,6 +17,10 @@ def main(argument: str) -> None:
         sys.stdout.write("\n" + json.dumps(listing()) + "\n")
         sys.stdout.flush()
         return
+    if request.get("live"):
+        from hardware.live.child import serve_live
+
+        serve_live(request)
     from hardware.audio_process.child import serve_stream
 
     serve_stream(request)

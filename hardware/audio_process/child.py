@@ -12,6 +12,7 @@ import os
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -110,18 +111,23 @@ def serve_stream(request: dict[str, Any]) -> NoReturn:
     threading.Thread(target=_wait_for_parent, args=(stop,), daemon=True).start()
     try:
         stream = _open(request, rings)
-        sys.setswitchinterval(1e-4)  # the callback waits at most this long for the interpreter
-        gc.collect()
-        gc.freeze()
-        gc.disable()
+        settle()
         stream.start()
     except AudioError as error:
-        _leave(rings, None, error)
+        leave(rings, None, error)
     except Exception as error:
-        _leave(rings, None, AudioError(f"The audio stream did not start: {error}"))
+        leave(rings, None, AudioError(f"The audio stream did not start: {error}"))
     rings.words[Word.HEARTBEAT_NS] = time.monotonic_ns()
     rings.words[Word.STATE] = State.RUNNING
-    _leave(rings, stream, _watch(stream, rings, stop))
+    leave(rings, stream, watch(stream, rings, stop))
+
+
+def settle() -> None:
+    """Keep the interpreter from getting in the callback's way."""
+    sys.setswitchinterval(1e-4)  # the callback waits at most this long for the interpreter
+    gc.collect()
+    gc.freeze()
+    gc.disable()
 
 
 def _open(request: dict[str, Any], rings: Rings) -> Any:
@@ -146,8 +152,10 @@ def _open(request: dict[str, Any], rings: Rings) -> Any:
     return stream
 
 
-def _watch(stream: Any, rings: Rings, stop: threading.Event) -> AudioError | None:
-    """Beat until told to stop (None), or until the device no longer calls (the error)."""
+def watch(
+    stream: Any, rings: Rings, stop: threading.Event, look: Callable[[], AudioError | None] = lambda: None
+) -> AudioError | None:
+    """Beat until told to stop (None), or until the device no longer calls or ``look`` finds something (the error)."""
     parent = os.getppid()
     calls, called_at = -1, time.monotonic()
     while not stop.wait(_TICK_S):
@@ -157,6 +165,8 @@ def _watch(stream: Any, rings: Rings, stop: threading.Event) -> AudioError | Non
         now = time.monotonic()
         if rings.words[Word.CALLBACKS] != calls:
             calls, called_at = rings.words[Word.CALLBACKS], now
+        if found := look():
+            return found
         if not stream.active or now - called_at > STALL_S:
             return AudioError(
                 "The audio device or its server vanished while the stream was open.",
@@ -172,7 +182,7 @@ def _wait_for_parent(stop: threading.Event) -> None:
     stop.set()
 
 
-def _leave(rings: Rings, stream: Any, failure: AudioError | None) -> NoReturn:
+def leave(rings: Rings, stream: Any, failure: AudioError | None) -> NoReturn:
     """Tell the parent how it ended, end PortAudio in order, and exit; at once if that takes too long.
 
     A JACK client that just disappears makes a synchronous server (``jackd -S``) wait five seconds for it, in silence

@@ -64,12 +64,17 @@ class XrunCode(IntEnum):
 
 @dataclass(frozen=True)
 class Geometry:
-    """Shape of both rings: ``slots`` blocks of ``block_frames`` frames."""
+    """Shape of both rings: ``slots`` blocks of ``block_frames`` frames.
+
+    ``outputs`` are what the output ring carries side by side: the device's channels, or those of a live graph's feed.
+    ``extra_bytes`` follow both rings, for who shares more.
+    """
 
     block_frames: int
     slots: int
     outputs: int
     inputs: int
+    extra_bytes: int = 0
 
     @classmethod
     def lasting(cls, seconds: float, *, rate_hz: int, block_frames: int, outputs: int, inputs: int) -> Geometry:
@@ -93,9 +98,14 @@ class Geometry:
         return self.output_at + 4 * self.slots * self.block_frames * self.outputs
 
     @property
+    def extra_at(self) -> int:
+        """Byte where what else is shared begins, on a page boundary."""
+        return -(-(self.input_at + 4 * self.slots * self.block_frames * self.inputs) // 4096) * 4096
+
+    @property
     def total_bytes(self) -> int:
         """Size of the whole file."""
-        return self.input_at + 4 * self.slots * self.block_frames * self.inputs
+        return self.extra_at + self.extra_bytes
 
 
 class Rings:
@@ -126,6 +136,8 @@ class Rings:
         self.input = self._array(np.float32, g.input_at, (g.slots, g.block_frames, g.inputs))
 
     def _array(self, dtype: type[np.generic], at: int, shape: tuple[int, ...]) -> NDArray[Any]:
+        if 0 in shape:
+            return np.zeros(shape, dtype)
         return np.frombuffer(self._map, dtype, count=int(np.prod(shape)), offset=at).reshape(shape)
 
     @property

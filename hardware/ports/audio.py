@@ -9,20 +9,15 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
-import shutil
 import subprocess
-import sys
-import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from types import TracebackType
-from typing import IO, TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
-import hardware.errors
-from hardware.errors import AudioError, AudioUnavailableError, ChannelCountError
+from hardware.errors import AudioError, ChannelCountError
+from hardware.ports.audio_child import POLL_S, AudioChild, command, environment, last_line, own_session, told
 from hardware.seams import RunReport, Sink, Source, Xrun
 
 if TYPE_CHECKING:
@@ -33,8 +28,6 @@ if TYPE_CHECKING:
 
 RING_S = 4.0
 _OPEN_S = 30.0
-_STALL_S = 3.0
-_POLL_S = 0.01
 _PROGRESS_S = 0.1
 _CHUNK_SLOTS = 32
 _XRUN_KINDS: dict[int, Any] = {1: "input", 2: "output", 3: "feeder", 4: "feeder"}
@@ -63,13 +56,13 @@ def list_audio_devices(*, timeout_s: float = 30.0) -> list[AudioDeviceInfo]:
     """
     try:
         done = subprocess.run(
-            _command({"list": True}),
+            command({"list": True}),
             check=False,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=timeout_s,
-            env=_environment(),
-            **_own_session(),
+            env=environment(),
+            **own_session(),
         )
     except subprocess.TimeoutExpired as error:
         raise AudioError(
@@ -82,10 +75,10 @@ def list_audio_devices(*, timeout_s: float = 30.0) -> list[AudioDeviceInfo]:
     except (IndexError, ValueError):
         raise AudioError(
             f"Looking for audio devices ended with status {done.returncode}.",
-            hint=_last_line(done.stderr.decode("utf-8", "replace")),
+            hint=last_line(done.stderr.decode("utf-8", "replace")),
         ) from None
     if "error" in answer:
-        raise _told(answer)
+        raise told(answer)
     return [
         AudioDeviceInfo(found["name"], found["host_api"], found["inputs"], found["outputs"], found["rate_hz"])
         for found in answer["devices"]
@@ -158,7 +151,6 @@ class ProcessStream:
                 f"No room for {geometry.total_bytes / 1e6:.0f} MB of audio buffers: {error.strerror}.",
                 hint="Free memory or space in the temporary folder.",
             ) from error
-        self._log_folder = Path(tempfile.mkdtemp(prefix="halfnormal-audio-"))
         request = {
             "path": str(path),
             "device": device,
@@ -171,17 +163,9 @@ class ProcessStream:
         }
         try:
             self._rings: Rings = Rings(path, geometry)
-            with self._log.open("wb") as log:
-                self._child = subprocess.Popen(
-                    _command(request),
-                    stdin=subprocess.PIPE,
-                    stdout=log,
-                    stderr=log,
-                    env=_environment(),
-                    **_own_session(),
-                )
+            self._child = AudioChild(self._rings, request)
             try:
-                self._wait_until_running()
+                self.device, self.host_api = self._child.wait_until_running(_OPEN_S)
             except BaseException:
                 self.close()
                 raise
@@ -194,10 +178,6 @@ class ProcessStream:
     def pid(self) -> int:
         """Process id of the audio process."""
         return self._child.pid
-
-    @property
-    def _log(self) -> Path:
-        return self._log_folder / "audio.log"
 
     def peaks(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Largest magnitude per output and per input (full scale 1.0) during runs since the last call."""
@@ -230,7 +210,7 @@ class ProcessStream:
 
         if self._closed:
             raise AudioError("The audio stream is closed.")
-        self._check_child()
+        self._child.check()
         if frames <= 0:
             return RunReport(0, ())
         words = self._rings.words
@@ -247,7 +227,7 @@ class ProcessStream:
             words[Word.ARM] = self._runs
             self._wait_for_current(self._runs)
             while transfer.drained < transfer.blocks:
-                failure = self._failure()  # before the drain: what was recorded until now still goes to the sink
+                failure = self._child.failure()  # before the drain: what was recorded until now still goes to the sink
                 transfer.note_xruns()
                 if on_block is not None:
                     on_block(words[Word.DONE] * self.block_frames)
@@ -259,7 +239,7 @@ class ProcessStream:
                     told_at = now
                     progress(transfer.recorded)
                 if not moved:
-                    time.sleep(_POLL_S)
+                    time.sleep(POLL_S)
             transfer.note_xruns()
         finally:
             words[Word.ARM] = 0
@@ -271,19 +251,8 @@ class ProcessStream:
 
     def close(self) -> None:
         """Stop the stream and its process; harmless when called twice."""
-        if self._closed:
-            return
         self._closed = True
-        pipe: IO[bytes] | None = self._child.stdin
-        if pipe:
-            with contextlib.suppress(OSError):
-                pipe.close()
-        try:
-            self._child.wait(3.0)
-        except subprocess.TimeoutExpired:
-            self._child.kill()
-            self._child.wait()
-        shutil.rmtree(self._log_folder, ignore_errors=True)
+        self._child.close()
 
     def __enter__(self) -> Self:
         return self
@@ -293,56 +262,13 @@ class ProcessStream:
     ) -> None:
         self.close()
 
-    def _wait_until_running(self) -> None:
-        from hardware.audio_process.rings import State, Word
-
-        deadline = time.monotonic() + _OPEN_S
-        while self._rings.words[Word.STATE] == State.STARTING:
-            self._check_child()
-            if time.monotonic() > deadline:
-                raise AudioError(
-                    f"The audio device did not open within {_OPEN_S:.0f} s.",
-                    hint="A driver or a stalled JACK server is in the way; restart it and try again.",
-                )
-            time.sleep(_POLL_S)
-        self._check_child()
-        told = json.loads(self._rings.text)
-        self.device, self.host_api = told["device"], told["host_api"]
-
     def _wait_for_current(self, run: int) -> None:
         """Wait until the callback has seen that the armed run is ``run``."""
         from hardware.audio_process.rings import Word
 
         while self._rings.words[Word.CURRENT] != run:
-            self._check_child()
+            self._child.check()
             time.sleep(0.001)
-
-    def _check_child(self) -> None:
-        if failure := self._failure():
-            raise failure
-
-    def _failure(self) -> AudioError | None:
-        from hardware.audio_process.rings import State, Word
-
-        words = self._rings.words
-        if words[Word.STATE] == State.FAILED:
-            return _told(json.loads(self._rings.text))
-        status = self._child.poll()
-        if status is not None:
-            if words[Word.STATE] == State.FAILED:
-                return _told(json.loads(self._rings.text))
-            how = f"by signal {-status}" if status < 0 else f"with status {status}"
-            log = self._log.read_text("utf-8", "replace") if self._log.exists() else ""
-            return AudioError(
-                f"The audio process ended unexpectedly ({how}).", hint=_last_line(log) or "Start the pass again."
-            )
-        beat_s = (time.monotonic_ns() - words[Word.HEARTBEAT_NS]) / 1e9
-        if words[Word.HEARTBEAT_NS] and words[Word.STATE] == State.RUNNING and beat_s > _STALL_S:
-            return AudioError(
-                f"The audio process has not moved for {beat_s:.0f} s.",
-                hint="The machine is overloaded or the process was stopped; start the pass again.",
-            )
-        return None
 
 
 class _Transfer:
@@ -426,33 +352,3 @@ class _Transfer:
             else:
                 self.xruns.append(Xrun(at, frames, kind))
         self._seen = count
-
-
-def _told(answer: dict[str, str]) -> AudioError:
-    kind = getattr(hardware.errors, answer["error"], AudioError)
-    if not (isinstance(kind, type) and issubclass(kind, AudioError)):
-        kind = AudioUnavailableError
-    return kind(answer["message"], hint=answer["hint"])
-
-
-def _command(request: dict[str, Any]) -> list[str]:
-    return [sys.executable, "-P", "-m", "hardware.audio_process", json.dumps(request)]
-
-
-def _environment() -> dict[str, str]:
-    """Our environment, with the folder that holds these packages first on the path."""
-    root = str(Path(__file__).resolve().parents[2])
-    paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
-
-
-def _own_session() -> dict[str, Any]:
-    """Arguments that keep a terminal's Ctrl-C from the child."""
-    if sys.platform == "win32":
-        return {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
-    return {"start_new_session": True}
-
-
-def _last_line(text: str) -> str:
-    lines = [line for line in text.strip().splitlines() if line.strip()]
-    return f"It said last: {lines[-1].strip()}" if lines else ""

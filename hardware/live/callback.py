@@ -1,0 +1,198 @@
+"""What PortAudio calls every block of a live stream: feed from the ring, through the graph, to two outputs.
+
+No lock and no waiting. The transport's commands fade: whatever sounds gives way over 10 ms to what comes, song or
+silence, while the graph runs on, so that it rings out.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hardware.audio_process.rings import Word, XrunCode
+from hardware.live.meters import MeterWriter
+from hardware.live.player import Player
+from hardware.live.shared import GAIN_ONE, TIME_BIN_NS, TIME_BINS, LiveRings, LiveWord
+
+__all__ = ["FADE_S", "RISE_S", "LiveCallback"]
+
+FADE_S = 0.010
+"""How long the feed takes from what sounds to what comes [s]."""
+
+RISE_S = 0.050
+"""How long the output takes from silence to its level and back [s]."""
+
+_IDLE = 0
+_WARM_CALLS = 8
+
+
+class LiveCallback:
+    """Feeds ``player`` from ``rings`` and writes the main bus to the outputs ``pair`` (from 0).
+
+    ``failure`` is what stopped the graph; from then on there is silence.
+    """
+
+    def __init__(self, rings: LiveRings, player: Player, pair: tuple[int, int], *, rate_hz: int) -> None:
+        geometry = rings.geometry
+        frames = geometry.block_frames
+        self.failure: BaseException | None = None
+        self._rings = rings
+        self._words = rings.words
+        self._player = player
+        self._left, self._right = pair
+        self._frames = frames
+        self._slots = geometry.slots
+        self._blocks = [rings.block(slot) for slot in range(geometry.slots)]
+        self._feed = np.zeros(frames * geometry.outputs, np.float32)
+        self._old = np.zeros_like(self._feed)
+        self._strips, frame_of = _strips(self._feed, player, frames)
+        self._weights = np.zeros_like(self._feed)
+        fade = -(-round(FADE_S * rate_hz) // frames) * frames
+        rise = 0.5 - 0.5 * np.cos(np.pi * (np.arange(fade) + 0.5) / fade)
+        self._fade = rise.astype(np.float32).reshape(-1, frames)
+        """The rise from what sounded to what comes, block by block."""
+        self._frame_of = frame_of
+        self._command = _IDLE
+        self._playing = False
+        self._at = 0
+        self._from: int | None = None
+        self._step = len(self._fade)
+        self._soft = False
+        self._gain = 0.0
+        self._gain_step = frames / max(1.0, RISE_S * rate_hz)
+        self._ramp = (np.arange(1, frames + 1) / frames)[:, None]
+        self._out = np.zeros((frames, 2))
+        self._calls = 0
+        self._silent = 1 << 40
+        self._meters = MeterWriter(rings, player, rate_hz=rate_hz)
+        self._bin_ns = TIME_BIN_NS
+        self._times = [0] * TIME_BINS
+        self._told = -1
+
+    def warm(self, outputs: int) -> None:
+        """Run a few blocks that nobody hears, so that the first one that counts finds everything at hand."""
+        out = np.zeros((self._frames, outputs), np.float32)
+        for _ in range(_WARM_CALLS):
+            self(out, self._frames, None, None)
+        self._calls = 0
+        self._words[Word.CALLBACKS] = 0
+        self._rings.times.fill(0)
+        self._times = [0] * TIME_BINS
+
+    def __call__(self, outdata: NDArray[np.float32], frames: int, clock: Any, status: Any) -> None:
+        """Play the next block."""
+        begin_ns = time.perf_counter_ns()
+        words = self._words
+        self._calls += 1
+        if status and (status.output_underflow or status.output_overflow):
+            self._rings.log_xrun(self._calls - 1, XrunCode.OUTPUT)
+        outdata.fill(0.0)
+        if self.failure is None:
+            try:
+                self._play(outdata)
+            except Exception as error:  # the callback's last line: silence, and the watching thread says why
+                self.failure = error
+                outdata.fill(0.0)
+        words[Word.CALLBACKS] = self._calls
+        index = min((time.perf_counter_ns() - begin_ns) // self._bin_ns, TIME_BINS - 1)
+        self._times[index] += 1
+        self._rings.times[index] = self._times[index]
+
+    def _play(self, outdata: NDArray[np.float32]) -> None:
+        words, player = self._words, self._player
+        player.take()
+        self._obey()
+        jump_at, jump_to = self._fill()
+        bus = player.play(self._strips, jump_at, jump_to)
+        self._meters.write(bus)
+        out = self._levelled(bus)
+        if out is not None and math.isfinite(float(out.sum())):
+            outdata[:, self._left] = out[:, 0]
+            outdata[:, self._right] = out[:, 1]
+        if player.answered != self._told:
+            self._told = player.answered
+            words[LiveWord.LATENCY], words[LiveWord.TAIL] = player.latency_frames, player.tail_frames
+            words[LiveWord.ANSWERED] = player.answered
+        words[LiveWord.SONG] = player.song
+        words[LiveWord.SILENT] = self._silent
+
+    def _obey(self) -> None:
+        """Take the transport's newest command, once the one before has been faded."""
+        command = self._words[LiveWord.TRANSPORT]
+        if command == self._command or self._step < len(self._fade):
+            return
+        self._command = command
+        self._from = self._at if self._playing else None
+        self._playing = bool(command & 1)
+        self._at = self._words[LiveWord.START]
+        begins = self._playing and self._rings.marks[self._at % self._slots, 0] == 0
+        # From the song's first frame on nothing is faded: what is heard there is what a print holds.
+        self._soft = not (begins and self._from is None)
+        self._step = 0 if self._soft else len(self._fade)
+        if not self._playing:
+            self._silent = 0
+
+    def _fill(self) -> tuple[int, int]:
+        """Lay the next block of the feed down; return where in it the song jumps, and to where."""
+        words = self._words
+        jump = self._frames, 0
+        if not self._playing:
+            self._feed.fill(0.0)
+            self._silent += self._frames
+        elif self._at < words[Word.FED]:
+            slot = self._at % self._slots
+            self._feed[:] = self._blocks[slot]
+            song, jump_at, jump_to = self._rings.marks[slot].tolist()
+            self._player.locate(song)
+            jump = jump_at, jump_to
+            self._at += 1
+            self._silent = 0
+            words[LiveWord.PLAYED] += self._frames
+        else:
+            self._feed.fill(0.0)
+            self._rings.log_xrun(self._calls - 1, XrunCode.STARVED)
+        if self._step < len(self._fade):
+            self._blend(self._fade[self._step])
+            self._step += 1
+            if self._step == len(self._fade):
+                self._from = None
+        words[LiveWord.IN_FORCE] = self._command
+        words[Word.DONE] = self._at if self._from is None else self._from
+        return jump
+
+    def _blend(self, rise: NDArray[np.float32]) -> None:
+        np.take(rise, self._frame_of, out=self._weights)
+        self._feed *= self._weights
+        if self._from is not None and self._from < self._words[Word.FED]:
+            np.subtract(1.0, self._weights, out=self._weights)
+            np.multiply(self._blocks[self._from % self._slots], self._weights, out=self._old)
+            self._feed += self._old
+            self._from += 1
+
+    def _levelled(self, bus: NDArray[np.float64]) -> NDArray[np.float64] | None:
+        """Return the bus at the monitor's level, on its way there at most at the speed of RISE_S; None in silence."""
+        wanted = self._words[LiveWord.MONITOR] / GAIN_ONE
+        if wanted == self._gain:
+            if wanted == 0.0:
+                return None
+            return bus if wanted == 1.0 else np.multiply(bus, wanted, out=self._out)
+        begin = self._gain
+        self._gain = min(begin + self._gain_step, wanted) if wanted > begin else max(begin - self._gain_step, wanted)
+        return np.multiply(bus, begin + (self._gain - begin) * self._ramp, out=self._out)
+
+
+def _strips(
+    feed: NDArray[np.float32], player: Player, frames: int
+) -> tuple[list[NDArray[np.float32]], NDArray[np.intp]]:
+    """Return every strip's part of ``feed`` as (frames, channels), and the frame of each number in it."""
+    parts, frame_of, at = [], [], 0
+    for strip in player.graph.strips:
+        stop = at + frames * strip.channels
+        parts.append(feed[at:stop].reshape(frames, strip.channels))
+        frame_of.append(np.repeat(np.arange(frames), strip.channels))
+        at = stop
+    return parts, np.concatenate(frame_of)

@@ -1,0 +1,182 @@
+"""A graph that is played block by block in an audio callback: changed, replaced, sent elsewhere in the song.
+
+What takes time (reading a change, trying it, building another graph) is `Bench`'s work, in whatever thread listens to
+the parent. The callback owns the `Player` and only ever takes what lies ready for it.
+"""
+
+from __future__ import annotations
+
+import gc
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dsp.graph import MixGraph
+from dsp.processor import STEP_FRAMES
+from hardware.live.messages import Delta, LiveGraph
+
+__all__ = ["BLEND_S", "Bench", "Player", "Ready"]
+
+BLEND_S = 0.02
+"""How long one graph takes to give way to another [s]."""
+
+_WARM_BLOCKS = 4
+
+Blocks = Sequence[NDArray[np.float32]]
+
+
+@dataclass(frozen=True)
+class Ready:
+    """A change that was tried: ``graph`` to take over, or None where the one that runs can follow ``wanted``.
+
+    Without either, it was refused, and all there is to do is to answer it.
+    """
+
+    serial: int
+    wanted: LiveGraph | None
+    graph: MixGraph | None = None
+
+
+class Player:
+    """A running graph and, for a moment, the one that takes its place. One thread owns it.
+
+    ``waiting`` takes what is `Ready` from another thread; ``spent`` are graphs that nobody hears any more.
+    """
+
+    def __init__(self, graph: MixGraph, *, rate_hz: int, block_frames: int) -> None:
+        self.graph = graph
+        self.waiting: deque[Ready] = deque()
+        self.spent: deque[MixGraph] = deque()
+        self.answered = 0
+        self.song = 0
+        """The frame of the song that the next frame of the feed is."""
+        self._next: MixGraph | None = None
+        self._lead = 0
+        blend = max(1, round(BLEND_S * rate_hz))
+        self._rise = (np.arange(1, blend + 1) / blend)[:, None]
+        self._blended = 0
+        self._joined = np.zeros((block_frames, 2))
+
+    @property
+    def latency_frames(self) -> int:
+        """How late what is heard is."""
+        return (self._next or self.graph).latency_frames
+
+    @property
+    def tail_frames(self) -> int:
+        """How long it rings on."""
+        return (self._next or self.graph).tail_frames
+
+    def take(self) -> None:
+        """Take the changes that lie ready, as far as they can begin now."""
+        while self.waiting and self._next is None:
+            ready = self.waiting.popleft()
+            if ready.graph is not None:
+                ready.graph.locate(self.song)
+                self._next, self._lead, self._blended = ready.graph, ready.graph.latency_frames, 0
+            elif (wanted := ready.wanted) is not None:
+                self.graph.change(wanted.strips, wanted.busses, wanted.bus, STEP_FRAMES)
+            self.answered = ready.serial
+
+    def locate(self, frame: int) -> None:
+        """Let the next frame of the feed be ``frame`` of the song."""
+        if frame != self.song:
+            self.song = frame
+            self.graph.locate(frame)
+            if self._next is not None:
+                self._next.locate(frame)
+
+    def play(self, feed: Blocks, jump_at: int, jump_to: int) -> NDArray[np.float64]:
+        """Play the next block of every strip; the song jumps to ``jump_to`` at frame ``jump_at`` of it, if within.
+
+        Return the main bus, (frames, 2), good until the next call.
+        """
+        frames = len(feed[0])
+        if jump_at >= frames:
+            return self._run(feed)
+        out = self._joined[:frames]
+        out[:jump_at] = self._run([block[:jump_at] for block in feed])
+        self.locate(jump_to)
+        out[jump_at:] = self._run([block[jump_at:] for block in feed])
+        return out
+
+    def _run(self, feed: Blocks) -> NDArray[np.float64]:
+        frames = len(feed[0])
+        self.song += frames
+        out = self.graph.process(feed).bus
+        if self._next is None:
+            return out
+        # It begins with nothing in its delays: it is heard from the moment on at which something arrives.
+        new = self._next.process(feed).bus
+        wait = min(self._lead, frames)
+        self._lead -= wait
+        count = min(frames - wait, len(self._rise) - self._blended)
+        rise = self._rise[self._blended : self._blended + count]
+        self._blended += count
+        stop = wait + count
+        out[wait:stop] += (new[wait:stop] - out[wait:stop]) * rise
+        if self._blended == len(self._rise):
+            out[stop:] = new[stop:]
+            self.spent.append(self.graph)
+            self.graph, self._next = self._next, None
+        return out
+
+
+class Bench:
+    """Where changes are read and tried before the callback hears of them.
+
+    It keeps a second graph that nobody hears, so that a change which cannot be made is refused here.
+
+    Raises
+    ------
+    DspError
+        The first graph cannot be built.
+    """
+
+    def __init__(self, wanted: LiveGraph, *, rate_hz: int, block_frames: int) -> None:
+        self._rate_hz = rate_hz
+        self._frames = block_frames
+        self._silence = [np.zeros((block_frames, strip.channels), np.float32) for strip in wanted.strips]
+        self.wanted = wanted
+        self._trial = self._built(wanted)
+        self.player = Player(self._built(wanted), rate_hz=rate_hz, block_frames=block_frames)
+
+    def _built(self, wanted: LiveGraph) -> MixGraph:
+        """Build a graph, and run it once in silence: the first block that is heard must find everything compiled."""
+        graph = MixGraph(wanted.strips, wanted.busses, wanted.bus, rate_hz=self._rate_hz, threads=1)
+        for _ in range(_WARM_BLOCKS):
+            graph.process(self._silence)
+        graph.reset()
+        return graph
+
+    def change(self, delta: Delta) -> None:
+        """Try a change and lay it ready for the callback.
+
+        Raises
+        ------
+        DspError
+            It cannot be made; everything goes on as it was.
+        """
+        wanted = delta.applied(self.wanted)
+        graph: MixGraph | None = None
+        if self._trial.change(wanted.strips, wanted.busses, wanted.bus, STEP_FRAMES):
+            self._trial.process(self._silence)
+        else:
+            trial = self._built(wanted)
+            graph = self._built(wanted)
+            self._trial = trial
+        self.wanted = wanted
+        self.player.waiting.append(Ready(delta.serial, wanted, graph))
+
+    def refuse(self, delta: Delta) -> None:
+        """Answer a change that is not made."""
+        self.player.waiting.append(Ready(delta.serial, None))
+
+    def tidy(self) -> None:
+        """Let go of graphs that nobody hears any more."""
+        if self.player.spent:
+            self.player.spent.clear()
+            gc.collect()
