@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Self
 from controller import files, places
 from hardware.errors import (
     BadReplyError,
+    ChannelCountError,
     DisconnectedError,
     HardwareError,
     PortNotFoundError,
@@ -29,7 +30,12 @@ from hardware.seams import AudioStream, BytePort, Clock, SystemClock
 from profiles.profile import Control, Profile, Serial
 
 if TYPE_CHECKING:
+    from hardware.live.messages import LiveGraph
+    from hardware.live.seam import LiveStream
     from hardware.room.inprocess import InProcessRoom
+
+LIVE_RING_S = 2.0
+"""How much of a song the ring of a live stream holds [s]."""
 
 _FAILURES: Mapping[str, type[TransportError]] = {
     "silent": ReplyTimeoutError,
@@ -289,6 +295,61 @@ class Studio:
             yield stream
         finally:
             stream.close()
+
+    def monitor_pair(self) -> tuple[int, int]:
+        """Return the numbers, from 1, of the two outputs on which a mix is listened to.
+
+        Raises
+        ------
+        ChannelCountError
+            The rig has no such outputs.
+        """
+        audio = self.rig.audio
+        left, right = audio.monitor
+        if not (min(left, right) >= 1 and max(left, right) <= audio.outputs):
+            raise ChannelCountError(
+                f"The rig {self.rig.title} has {audio.outputs} outputs; a mix is to be heard on {left} and {right}.",
+                hint="Set monitor under [audio] in the rig file, and outputs to what the interface has.",
+            )
+        return left, right
+
+    def live(self, graph: LiveGraph, *, block_frames: int | None = None, clock: Clock | None = None) -> LiveStream:
+        """Open a stream that plays ``graph`` to the monitor's outputs, in silence at first.
+
+        In the room inside the program it is paced by ``clock``, left out by the room's own, which waits for nobody.
+
+        Raises
+        ------
+        AudioError, DspError
+            The device does not open, or the graph cannot be built.
+        """
+        audio = self.rig.audio
+        left, right = self.monitor_pair()
+        frames = block_frames or audio.block_frames
+        if audio.port == "room" and self._room is not None:
+            from hardware.live.inprocess import InProcessLive
+
+            return InProcessLive(
+                graph,
+                clock=clock or self._room.clock,
+                rate_hz=audio.rate_hz,
+                block_frames=frames,
+                outputs=(left - 1, right - 1),
+                channels_out=audio.outputs,
+                ring_s=LIVE_RING_S,
+            )
+        from hardware.ports.live import LiveProcess
+
+        return LiveProcess(
+            audio.port,
+            graph,
+            host_api=audio.host_api,
+            rate_hz=audio.rate_hz,
+            block_frames=frames,
+            outputs=(left - 1, right - 1),
+            channels_out=audio.outputs,
+            ring_s=LIVE_RING_S,
+        )
 
     def remember(self, known: Mapping[str, Known]) -> None:
         """Add what was learnt to the known state and put it on disk."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -12,7 +13,7 @@ from dsp.errors import DspError, ShapeError
 from dsp.filters import Biquad, svf
 from dsp.kernels.compiled import library
 
-__all__ = ["SILENCE_LUFS", "LoudnessMeter", "k_weighting"]
+__all__ = ["SILENCE_LUFS", "LoudnessMeter", "gated_lufs", "k_weighting"]
 
 SILENCE_LUFS = -70.0
 """The absolute gate (BS.1770-5 Annex 1): what lies below counts for nothing."""
@@ -140,11 +141,7 @@ class LoudnessMeter:
     @property
     def integrated_lufs(self) -> float:
         """The gated loudness of all that was heard (blocks of 400 ms, overlapping by 75 %)."""
-        blocks = self._windows(_MOMENTARY_HOPS)
-        if not blocks.size:
-            return -math.inf
-        gate = _mean_square(_lufs(float(np.mean(blocks))) + _INTEGRATED_GATE_LU)
-        return _lufs(float(np.mean(blocks[blocks > gate])))
+        return _gated_lufs(self._windows(_MOMENTARY_HOPS))
 
     @property
     def lra_lu(self) -> float:
@@ -155,6 +152,20 @@ class LoudnessMeter:
         gate = _mean_square(_lufs(float(np.mean(windows))) + _RANGE_GATE_LU)
         low, high = np.percentile(windows[windows >= gate], [10.0, 95.0])
         return _lufs(float(high)) - _lufs(float(low))
+
+
+def gated_lufs(momentary_lufs: Sequence[float]) -> float:
+    """Return the integrated loudness of what was this loud every 100 ms (the momentary loudness of 400 ms each)."""
+    blocks = np.array([_mean_square(lufs) for lufs in momentary_lufs if lufs > SILENCE_LUFS])
+    return _gated_lufs(blocks)
+
+
+def _gated_lufs(blocks: NDArray[np.float64]) -> float:
+    """Return the integrated loudness of mean squares above the absolute gate (BS.1770-5 Annex 1, eq. 7)."""
+    if not blocks.size:
+        return -math.inf
+    gate = _mean_square(_lufs(float(np.mean(blocks))) + _INTEGRATED_GATE_LU)
+    return _lufs(float(np.mean(blocks[blocks > gate])))
 
 
 def _hop_begin(position: int, rate_hz: float) -> int:

@@ -29,7 +29,8 @@ _NUMBERED = re.compile(r"^(.*?)(\d+)-(?:(?:[^/\d]*?)(\d+))$")
 class RigAudio(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The audio interface: ``port`` is ``room`` for the room inside the program, else a PortAudio device name.
 
-    ``dbu_at_0dbfs``: the level [dBu] of a full-scale sine at the interface's analog side.
+    ``dbu_at_0dbfs``: the level [dBu] of a full-scale sine at the interface's analog side. ``monitor``: the outputs
+    (left, right) on which a mix that plays is listened to.
     """
 
     port: str
@@ -39,6 +40,7 @@ class RigAudio(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     outputs: Annotated[int, Meta(ge=1, le=1_024)] = 2
     inputs: Annotated[int, Meta(ge=1, le=1_024)] = 2
     dbu_at_0dbfs: float = 18.0
+    monitor: tuple[Annotated[int, Meta(ge=1, le=1_024)], Annotated[int, Meta(ge=1, le=1_024)]] = (1, 2)
 
 
 class RigRoom(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

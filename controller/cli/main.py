@@ -32,6 +32,7 @@ COMMANDS: dict[str, str] = {
     "moves": "record the moves made on the desk into a new mix",
     "effects": "what a mix can insert, and what can be set there",
     "advise": "measure a mix and propose gains, balance; clips, mono, masking",
+    "play": "listen to a mix, live, on the interface's monitor outputs",
     "print": "render a mix through the desk, in the box, or both",
     "null": "align two prints or files, subtract, explain",
     "report": "one HTML page of calibration, recall, prints and nulls",
