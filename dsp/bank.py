@@ -137,6 +137,18 @@ class StripBank:
         """
         self._numbers.fade(index, gains, self.position, frames)
 
+    def automate(self, index: int, automation: Automation) -> None:
+        """Have the gains of strip ``index`` follow ``automation`` from now on; it begins where they stand."""
+        self._numbers.automate(index, automation)
+
+    def reset(self) -> None:
+        """Forget all that was heard, inserts too."""
+        self._numbers.states.fill(0.0)
+        self._peaks.fill(0.0)
+        for strip in self.strips:
+            for insert in (*strip.pre_inserts, *strip.post_inserts):
+                insert.reset()
+
     def rows(self, index: int, frames: int) -> NDArray[np.float32]:
         """Return (channels, frames) for the next block of strip ``index``, to be filled by whoever reads it.
 
