@@ -34,6 +34,9 @@ _AHEAD_S = 1.0
 _FIRST_S = 0.1
 """How much has to be there before it begins."""
 
+_TAIL_S = 0.02
+"""How much is read behind the end, for the fade there."""
+
 _BLOCKS_A_STEP = 64
 _FADE_OUT_S = 0.08
 
@@ -114,7 +117,7 @@ class Live:
         self._loop: tuple[Loop | None] | None = None
         self._rate_hz = stream.rate_hz
         per_s = stream.rate_hz / stream.block_frames
-        self._ahead, self._first = (max(2, math.ceil(seconds * per_s)) for seconds in (_AHEAD_S, _FIRST_S))
+        self._ahead, self._first, self._tail = (max(2, math.ceil(s * per_s)) for s in (_AHEAD_S, _FIRST_S, _TAIL_S))
         self._sounding = False
         self._begin = 0
         self._fed_to_end = False
@@ -195,9 +198,8 @@ class Live:
             if self._sounding:
                 self._silence()
             raise
-        if self._sounding and self._fed_to_end and stream.obeyed and stream.ahead_blocks <= 0:
-            self._silence()
-            self._place = 0
+        if self._sounding and self._fed_to_end and stream.obeyed and not stream.state().playing:
+            self._sounding, self._place = False, 0
         self.heard.xruns += stream.xruns()
         self.heard.gating_lufs += stream.gated()
         if (levels := stream.levels()) is not None:
@@ -236,7 +238,7 @@ class Live:
         if not (self._sounding and self.stream.obeyed):
             return
         for _ in range(_BLOCKS_A_STEP):
-            if self._fed_to_end or self.stream.ahead_blocks >= self._ahead or self.stream.room_blocks < 2:
+            if self._fed_to_end or self.stream.ahead_blocks >= self._ahead or self.stream.room_blocks <= self._tail:
                 return
             self._feed_one()
 
@@ -245,7 +247,12 @@ class Live:
             return
         block = self._feed.read()
         self.stream.feed(block.stems, block.song, block.jump_at, block.jump_to)
-        self._fed_to_end = self._feed.loop is None and self._feed.position >= self.end_frame
+        if self._feed.loop is None and self._feed.position >= self.end_frame:
+            self.stream.end_at(self.stream.begin_here())
+            for _ in range(self._tail):
+                last = self._feed.read()
+                self.stream.feed(last.stems, last.song, last.jump_at, last.jump_to)
+            self._fed_to_end = True
 
     def _note(self, levels: LiveLevels) -> None:
         """Keep the meters' readings for the screen: strips after their faders, and the mix's two sides."""

@@ -61,7 +61,6 @@ class LiveCallback:
         self._at = 0
         self._from: int | None = None
         self._step = len(self._fade)
-        self._soft = False
         self._gain = 0.0
         self._gain_step = frames / max(1.0, RISE_S * rate_hz)
         self._ramp = (np.arange(1, frames + 1) / frames)[:, None]
@@ -121,20 +120,34 @@ class LiveCallback:
         words[LiveWord.SILENT] = self._silent
 
     def _obey(self) -> None:
-        """Take the transport's newest command, once the one before has been faded."""
-        command = self._words[LiveWord.TRANSPORT]
-        if command == self._command or self._step < len(self._fade):
+        """Take the transport's newest command, or end the song, once the fade before is over."""
+        words = self._words
+        if self._step < len(self._fade):
             return
-        self._command = command
+        command = words[LiveWord.TRANSPORT]
+        if command != self._command:
+            self._command = command
+            start = words[LiveWord.START]
+            if command & 1:
+                self._begin(start)
+            else:
+                self._end(start)
+        elif self._playing and self._at >= words[LiveWord.END]:
+            self._end(words[Word.FED])
+
+    def _begin(self, block: int) -> None:
+        song = int(self._rings.marks[block % self._slots, 0])
         self._from = self._at if self._playing else None
-        self._playing = bool(command & 1)
-        self._at = self._words[LiveWord.START]
-        begins = self._playing and self._rings.marks[self._at % self._slots, 0] == 0
+        if self._silent >= self._player.latency_frames + self._player.tail_frames:
+            self._player.begin(song)
         # From the song's first frame on nothing is faded: what is heard there is what a print holds.
-        self._soft = not (begins and self._from is None)
-        self._step = 0 if self._soft else len(self._fade)
-        if not self._playing:
-            self._silent = 0
+        self._step = len(self._fade) if song == 0 and self._from is None else 0
+        self._playing, self._at = True, block
+
+    def _end(self, block: int) -> None:
+        if self._playing:
+            self._from, self._step, self._silent = self._at, 0, 0
+        self._playing, self._at = False, block
 
     def _fill(self) -> tuple[int, int]:
         """Lay the next block of the feed down; return where in it the song jumps, and to where."""
@@ -161,6 +174,7 @@ class LiveCallback:
             if self._step == len(self._fade):
                 self._from = None
         words[LiveWord.IN_FORCE] = self._command
+        words[LiveWord.PLAYING] = int(self._playing)
         words[Word.DONE] = self._at if self._from is None else self._from
         return jump
 

@@ -15,7 +15,7 @@ from hardware.audio_process.devices import choose, import_portaudio, open_failed
 from hardware.audio_process.rings import State, Word
 from hardware.errors import AudioError
 from hardware.live.callback import RISE_S, LiveCallback
-from hardware.live.control import obey
+from hardware.live.control import obey, tend
 from hardware.live.messages import read_message
 from hardware.live.player import Bench
 from hardware.live.shared import LiveRings, LiveWord, live_geometry
@@ -62,7 +62,7 @@ def serve_live(request: dict[str, Any]) -> NoReturn:
     rings.words[Word.STATE] = State.RUNNING
 
     def look() -> AudioError | None:
-        bench.tidy()
+        tend(bench, rings)
         failure = callback.failure
         return None if failure is None else AudioError(f"The mix graph failed while it played: {failure}")
 

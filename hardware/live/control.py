@@ -10,7 +10,7 @@ from hardware.live.messages import Delta
 from hardware.live.player import Bench
 from hardware.live.shared import LiveRings, LiveWord
 
-__all__ = ["obey"]
+__all__ = ["obey", "tend"]
 
 
 def obey(message: Any, bench: Bench, rings: LiveRings) -> None:
@@ -26,6 +26,20 @@ def obey(message: Any, bench: Bench, rings: LiveRings) -> None:
     try:
         bench.change(message)
     except DspError as error:
-        rings.text = json.dumps({"message": str(error), "hint": error.hint})
-        rings.words[LiveWord.REFUSED] = message.serial
-        bench.refuse(message)
+        _refuse(message.serial, error, bench, rings)
+
+
+def tend(bench: Bench, rings: LiveRings) -> None:
+    """Do what the callback has left to do; to be called now and then. The parent waits for its answer meanwhile."""
+    if (ready := bench.unfit()) is not None:
+        try:
+            bench.replace(ready)
+        except DspError as error:
+            _refuse(ready.serial, error, bench, rings)
+    bench.tidy()
+
+
+def _refuse(serial: int, error: DspError, bench: Bench, rings: LiveRings) -> None:
+    rings.text = json.dumps({"message": str(error), "hint": error.hint})
+    rings.words[LiveWord.REFUSED] = serial
+    bench.answer(serial)

@@ -15,7 +15,7 @@ import numpy as np
 from hardware.audio_process.rings import create
 from hardware.errors import AudioError
 from hardware.live.callback import LiveCallback
-from hardware.live.control import obey
+from hardware.live.control import obey, tend
 from hardware.live.messages import LiveGraph, packed, read_message
 from hardware.live.player import Bench
 from hardware.live.shared import LiveRings, LiveWord, live_geometry
@@ -104,7 +104,7 @@ class InProcessLive(RingStream):
             self._callback(self._out, self.block_frames, None, None)
             self.kept.append(self._out.copy())
             self._blocks += 1
-            self._bench.tidy()
+            tend(self._bench, self._rings)
 
     @property
     def audio(self) -> NDArray[np.float32]:

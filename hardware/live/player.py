@@ -14,7 +14,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from dsp.errors import DspError
 from dsp.graph import MixGraph
+from dsp.graph_change import GraphChange
 from dsp.processor import STEP_FRAMES
 from hardware.live.messages import Delta, LiveGraph
 
@@ -30,25 +32,29 @@ Blocks = Sequence[NDArray[np.float32]]
 
 @dataclass(frozen=True)
 class Ready:
-    """A change that was tried: ``graph`` to take over, or None where the one that runs can follow ``wanted``.
+    """The change of that number, ready for the callback: a change of the graph that runs, or a graph to take over.
 
-    Without either, it was refused, and all there is to do is to answer it.
+    Without either it was refused, and all there is to do is to answer it.
     """
 
     serial: int
-    wanted: LiveGraph | None
+    wanted: LiveGraph
+    change: GraphChange | None = None
     graph: MixGraph | None = None
 
 
 class Player:
     """A running graph and, for a moment, the one that takes its place. One thread owns it.
 
-    ``waiting`` takes what is `Ready` from another thread; ``spent`` are graphs that nobody hears any more.
+    ``waiting`` takes what is `Ready` from another thread. ``unfit`` are changes that an effect would not follow:
+    another graph is wanted. ``spent`` are graphs that nobody hears any more; ``answered`` is the newest change that is
+    heard, or refused.
     """
 
     def __init__(self, graph: MixGraph, *, rate_hz: int, block_frames: int) -> None:
         self.graph = graph
         self.waiting: deque[Ready] = deque()
+        self.unfit: deque[Ready] = deque()
         self.spent: deque[MixGraph] = deque()
         self.answered = 0
         self.song = 0
@@ -77,9 +83,15 @@ class Player:
             if ready.graph is not None:
                 ready.graph.locate(self.song)
                 self._next, self._lead, self._blended = ready.graph, ready.graph.latency_frames, 0
-            elif (wanted := ready.wanted) is not None:
-                self.graph.change(wanted.strips, wanted.busses, wanted.bus, STEP_FRAMES)
+            elif ready.change is not None and not self.graph.apply(ready.change, STEP_FRAMES):
+                self.unfit.append(ready)
+                return
             self.answered = ready.serial
+
+    def begin(self, frame: int) -> None:
+        """Begin anew at ``frame`` of the song, as a graph does that was just built. For when nothing sounds."""
+        self.locate(frame)
+        self.graph.reset()
 
     def locate(self, frame: int) -> None:
         """Let the next frame of the feed be ``frame`` of the song."""
@@ -128,8 +140,6 @@ class Player:
 class Bench:
     """Where changes are read and tried before the callback hears of them.
 
-    It keeps a second graph that nobody hears, so that a change which cannot be made is refused here.
-
     Raises
     ------
     DspError
@@ -138,17 +148,17 @@ class Bench:
 
     def __init__(self, wanted: LiveGraph, *, rate_hz: int, block_frames: int) -> None:
         self._rate_hz = rate_hz
-        self._frames = block_frames
         self._silence = [np.zeros((block_frames, strip.channels), np.float32) for strip in wanted.strips]
-        self.wanted = wanted
-        self._trial = self._built(wanted)
-        self.player = Player(self._built(wanted), rate_hz=rate_hz, block_frames=block_frames)
+        self._wanted = self._before = wanted
+        self._newest = self._built(wanted)
+        self.player = Player(self._newest, rate_hz=rate_hz, block_frames=block_frames)
 
     def _built(self, wanted: LiveGraph) -> MixGraph:
-        """Build a graph, and run it once in silence: the first block that is heard must find everything compiled."""
+        """Build a graph, and run it in silence: the first block that is heard must find everything compiled."""
         graph = MixGraph(wanted.strips, wanted.busses, wanted.bus, rate_hz=self._rate_hz, threads=1)
         for _ in range(_WARM_BLOCKS):
             graph.process(self._silence)
+        graph.locate(0)
         graph.reset()
         return graph
 
@@ -160,23 +170,42 @@ class Bench:
         DspError
             It cannot be made; everything goes on as it was.
         """
-        wanted = delta.applied(self.wanted)
-        graph: MixGraph | None = None
-        if self._trial.change(wanted.strips, wanted.busses, wanted.bus, STEP_FRAMES):
-            self._trial.process(self._silence)
+        wanted = delta.applied(self._wanted)
+        change = self._newest.prepare(wanted.strips, wanted.busses, wanted.bus)
+        if change is None:
+            self._replace(delta.serial, wanted)
         else:
-            trial = self._built(wanted)
-            graph = self._built(wanted)
-            self._trial = trial
-        self.wanted = wanted
-        self.player.waiting.append(Ready(delta.serial, wanted, graph))
+            self.player.waiting.append(Ready(delta.serial, wanted, change))
+        self._before, self._wanted = self._wanted, wanted
 
-    def refuse(self, delta: Delta) -> None:
-        """Answer a change that is not made."""
-        self.player.waiting.append(Ready(delta.serial, None))
+    def _replace(self, serial: int, wanted: LiveGraph) -> None:
+        self._newest = graph = self._built(wanted)
+        self.player.waiting.append(Ready(serial, wanted, graph=graph))
+
+    def unfit(self) -> Ready | None:
+        """Return a change that an effect would not follow in the callback, if there is one: another graph is wanted."""
+        return self.player.unfit.popleft() if self.player.unfit else None
+
+    def replace(self, ready: Ready) -> None:
+        """Build another graph for it.
+
+        Raises
+        ------
+        DspError
+            It cannot be built; what plays plays on.
+        """
+        try:
+            self._replace(ready.serial, ready.wanted)
+        except DspError:
+            self._wanted = self._before
+            raise
+
+    def answer(self, serial: int) -> None:
+        """Let a change that was refused count as answered."""
+        self.player.waiting.append(Ready(serial, self._wanted))
 
     def tidy(self) -> None:
-        """Let go of graphs that nobody hears any more."""
+        """Let go of graphs that nobody hears any more; to be called now and then."""
         if self.player.spent:
             self.player.spent.clear()
             gc.collect()

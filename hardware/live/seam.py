@@ -98,6 +98,10 @@ class LiveStream(Protocol):
         """Fade the feed out; the graph rings on."""
         ...
 
+    def end_at(self, block: int) -> None:
+        """Fade the song out by itself from the fed block of that number on; what is fed behind it is the fade's."""
+        ...
+
     @property
     def obeyed(self) -> bool:
         """Whether the newest of these commands is in force."""

@@ -21,6 +21,7 @@ __all__ = [
     "GATE_SLOTS",
     "MARKS",
     "MAX_BUSSES",
+    "NEVER",
     "TIME_BINS",
     "TIME_BIN_NS",
     "LiveRings",
@@ -34,6 +35,9 @@ MARKS = 3
 MAX_BUSSES = 128
 GAIN_ONE = 1_000_000_000
 """Unity gain in the word MONITOR."""
+
+NEVER = 1 << 62
+"""The word END where the song goes on."""
 
 TIME_BIN_NS = 10_000
 TIME_BINS = 4096
@@ -62,6 +66,8 @@ class LiveWord(IntEnum):
     SILENT = 27  # child: frames since the last one of the song
     METERS = 28  # child: number of the newest meters; odd while they are written
     GATED = 29  # child: gating blocks since the start
+    END = 30  # parent: the block with which the song fades out by itself
+    PLAYING = 31  # child: one while the song plays
 
 
 class LiveRings(Rings):

@@ -15,7 +15,7 @@ from hardware.audio_process.rings import XRUN_SLOTS, Word
 from hardware.errors import AudioError
 from hardware.live.messages import LiveGraph, packed
 from hardware.live.seam import LiveLevels, LiveState
-from hardware.live.shared import GAIN_ONE, GATE_SLOTS, TIME_BIN_NS, LiveRings, LiveWord
+from hardware.live.shared import GAIN_ONE, GATE_SLOTS, NEVER, TIME_BIN_NS, LiveRings, LiveWord
 from hardware.seams import Xrun
 
 if TYPE_CHECKING:
@@ -111,10 +111,15 @@ class RingStream:
         """Fade the feed out; the graph rings on."""
         self._command(self._fed, playing=False)
 
+    def end_at(self, block: int) -> None:
+        """Fade the song out by itself from that block on; what is fed behind it is the fade's. `play` begins anew."""
+        self._rings.words[LiveWord.END] = block
+
     def _command(self, block: int, *, playing: bool) -> None:
         words = self._rings.words
         self._commands += 1
         words[LiveWord.START] = block
+        words[LiveWord.END] = NEVER
         words[LiveWord.TRANSPORT] = 2 * self._commands + int(playing)
 
     @property
@@ -187,7 +192,7 @@ class RingStream:
         """Return where the stream stands."""
         words = self._rings.words
         return LiveState(
-            playing=bool(words[LiveWord.IN_FORCE] & 1),
+            playing=bool(words[LiveWord.PLAYING]),
             song_frame=words[LiveWord.SONG],
             played_frames=words[LiveWord.PLAYED],
             silent_frames=words[LiveWord.SILENT],
