@@ -100,14 +100,18 @@ class Teller(Generic[T]):
         self._line = line
         self._stretch = -1
         self._begins = True
+        self._arrives = -(2**62)
+        """The input frame at which it will be where the song has jumped to."""
 
     def due(self, at: int, frames: int) -> int:
         """Tell what is due at input frame ``at``; return how many of the next ``frames`` pass until something is."""
         stretch, song, frames = self._line.at(at, frames)
         if stretch != self._stretch:
-            if self._stretch >= 0:
-                self._say(self._ride.settings(song), STEP_FRAMES)
+            if self._stretch >= 0 and self._say(self._ride.settings(song + STEP_FRAMES), STEP_FRAMES):
+                self._arrives = at + STEP_FRAMES
             self._stretch, self._begins = stretch, True
+        if at < self._arrives:
+            return min(frames, self._arrives - at)
         due, now = self._ride.next(song)
         if due is None:
             return frames
@@ -117,10 +121,12 @@ class Teller(Generic[T]):
         self._begins = False
         return min(frames, due - song)
 
-    def _say(self, wanted: T, frames: int) -> None:
-        if wanted != self._told:
-            self._tell(wanted, frames)
-            self._told = wanted
+    def _say(self, wanted: T, frames: int) -> bool:
+        if wanted == self._told:
+            return False
+        self._tell(wanted, frames)
+        self._told = wanted
+        return True
 
 
 def _joined(stretches: list[tuple[int, int]]) -> list[tuple[int, int]]:
