@@ -65,6 +65,7 @@ class Player:
         self._rise = (np.arange(1, blend + 1) / blend)[:, None]
         self._blended = 0
         self._joined = np.zeros((block_frames, 2))
+        self._silence = [np.zeros((STEP_FRAMES, strip.channels), np.float32) for strip in graph.strips]
 
     @property
     def latency_frames(self) -> int:
@@ -89,9 +90,17 @@ class Player:
             self.answered = ready.serial
 
     def begin(self, frame: int) -> None:
-        """Begin anew at ``frame`` of the song, as a graph does that was just built. For when nothing sounds."""
-        self.locate(frame)
-        self.graph.reset()
+        """Begin anew at ``frame`` of the song, as a graph does that was just built. For when nothing sounds.
+
+        What moves goes there in one step, which passes in silence; in the song's first step it has that step's slope.
+        """
+        self.song = frame
+        for graph in (self.graph, self._next):
+            if graph is not None:
+                graph.locate(frame)
+                graph.process(self._silence)
+                graph.locate(frame)
+                graph.reset()
 
     def locate(self, frame: int) -> None:
         """Let the next frame of the feed be ``frame`` of the song."""
