@@ -27,7 +27,10 @@ from dsp.graph_stages import Bank, Build, BusStage, Stage
 from dsp.processor import STEP_FRAMES
 from dsp.song_line import SongLine
 
-__all__ = ["GraphBlock", "MixGraph"]
+__all__ = ["CHANGE_FRAMES", "GraphBlock", "MixGraph"]
+
+CHANGE_FRAMES = 512
+"""Frames that a change takes unless it is told otherwise: 11 ms at 48 kHz, so that no step of a fader is heard."""
 
 _MOST_THREADS = 8
 
@@ -216,7 +219,7 @@ class MixGraph:
             self._prepared = change.nodes
         return change
 
-    def apply(self, change: GraphChange, frames: int = STEP_FRAMES) -> bool:
+    def apply(self, change: GraphChange, frames: int = CHANGE_FRAMES) -> bool:
         """Go to what was prepared over the next ``frames`` frames, at least one step of 16, without a click.
 
         It is heard from the next block on, whatever the latency. Moves count from the present moment on. False, and
@@ -237,7 +240,7 @@ class MixGraph:
         busses: Sequence[GraphBus] = (),
         bus: GraphBus | None = None,
         *,
-        frames: int = STEP_FRAMES,
+        frames: int = CHANGE_FRAMES,
     ) -> bool:
         """``prepare`` and ``apply``: return whether these settings are of the same structure and are now gone to.
 
