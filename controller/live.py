@@ -18,6 +18,7 @@ from controller.live_plan import LivePlan, live_graph, plan_live
 from controller.mix import Mix
 from controller.project import Project
 from controller.studio import Studio
+from dsp.loudness import SILENCE_LUFS
 from hardware.live.seam import LiveLevels, LiveStream
 from hardware.seams import Clock, Xrun
 
@@ -124,6 +125,8 @@ class Live:
         self._place = 0
         self._levels: dict[str, float] = {}
         self._reductions: dict[str, float] = {}
+        self.newest: LiveLevels | None = None
+        """The newest reading of all meters."""
         self._graph = planned.graph
         self._closed = False
 
@@ -152,6 +155,10 @@ class Live:
         """Play from a frame of the song, or from where it stopped; also to go elsewhere while it plays."""
         with self._lock:
             self._command = ("play", self._place if frame is None else frame)
+
+    def cue(self, frame: int) -> None:
+        """Let the next play begin at this frame of the song; what plays plays on."""
+        self._place = frame
 
     def stop(self) -> None:
         """Fade the song out; what rings on rings out."""
@@ -273,8 +280,6 @@ class Live:
             self._reductions = reductions
             self.newest = levels
 
-    newest: LiveLevels | None = None
-
     def take_levels(self) -> dict[str, float]:
         """Return the highest level of every strip and side since this was last asked [dBFS]."""
         with self._lock:
@@ -285,6 +290,15 @@ class Live:
         """Return what every strip's compressor takes off now [dB], 0 or less."""
         with self._lock:
             return dict(self._reductions)
+
+    def loudness_text(self) -> str | None:
+        """Return loudness and true peak in words; None before anything was heard."""
+        levels = self.newest
+        if levels is None:
+            return None
+        true_left, true_right, momentary, short_term = (float(value) for value in levels.main[:4])
+        peak_dbtp = gain_to_db(max(true_left, true_right, 1e-9))
+        return f"{_lufs(momentary)} LUFS, short-term {_lufs(short_term)} · true peak {peak_dbtp:.1f} dBTP"
 
     @property
     def rung_out(self) -> bool:
@@ -311,3 +325,7 @@ class Live:
 
     def __exit__(self, *error: object) -> None:
         self.close()
+
+
+def _lufs(level: float) -> str:
+    return f"{level:.1f}" if level > SILENCE_LUFS else "−∞"

@@ -19,6 +19,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Open the console."""
-    from controller.tui.app import open_console
+    from controller.tui.start import open_console
 
     return open_console(args.project, rig=args.rig)

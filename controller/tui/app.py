@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import math
-import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, ClassVar
@@ -17,8 +16,8 @@ from textual.screen import ModalScreen, Screen
 from textual.widgets import ContentSwitcher, Footer, Static
 
 from controller import calibrate, files, places, report
-from controller.errors import DeclinedError, UsageError, exit_code, hint_of
-from controller.events import Done, Finding, Severity, Started
+from controller.errors import DeclinedError, exit_code, hint_of
+from controller.events import Done, Event, Finding, Severity, Started
 from controller.loops import StoredCalibration
 from controller.tui.compare_pane import ComparePane
 from controller.tui.console_pane import ConsolePane
@@ -31,11 +30,11 @@ from controller.tui.levels_view import JobBar
 from controller.tui.loops_pane import LoopsPane
 from controller.tui.palette import THEME
 from controller.tui.pane import Answer, Pane
+from controller.tui.playing import Playing
 from controller.tui.print_pane import PrintPane
 from controller.tui.recall_pane import RecallPane
 from controller.tui.session import KNOWN_ERRORS, PATHS, Session
 from controller.tui.snapshots_pane import SnapshotsPane
-from controller.tui.terminal import quiet_terminal
 
 FRAMES_PER_S = 20
 FALL_DB_PER_S = 36.0
@@ -75,6 +74,7 @@ class ConsoleApp(App[int]):
         super().__init__()
         self.session = session
         self.jobs = Jobs(self)
+        self.playing = Playing(self, self._post_event)
         self._levels: dict[str, float] = {}
         self._asked: Screen[Any] | None = None
         self._detail = ""
@@ -116,9 +116,14 @@ class ConsoleApp(App[int]):
 
     def changed(self) -> None:
         """Draw everything that depends on the mix, the path or the rig."""
+        self.playing.follow(self.session.mix)
         self.pane.show_session()
         self._draw_head()
         self._draw_job()
+
+    def on_unmount(self) -> None:
+        """Leave no sound behind."""
+        self.playing.close()
 
     def on_resize(self) -> None:
         """Fit the head line."""
@@ -132,7 +137,7 @@ class ConsoleApp(App[int]):
     def _draw_job(self) -> None:
         bar, job = self.query_one(JobBar), self.jobs.running
         if job is None:
-            bar.rest(self._said)
+            bar.rest(self.playing.line() or self._said)
         else:
             bar.run(job.title, self._detail, job.progress, stopping=job.stop.is_set())
 
@@ -153,11 +158,17 @@ class ConsoleApp(App[int]):
         """Ask from within a job and wait for the answer; None when it was left without one."""
         return self.jobs.ask(dialog)
 
+    def redraw(self) -> None:
+        """Draw meters and job line from now on, as long as something moves."""
+        self._frames.resume()
+        self._draw_job()
+
     def run_job(self, title: str, work: Work, landed: Landed) -> bool:
         """Start a workflow; False, and a toast, when one is running."""
         if self.busy("One job at a time: wait for it, or Esc stops it."):
             return False
         self._detail = ""
+        self.playing.close()
         self.jobs.start(title, work, landed)
         self._frames.resume()
         self._draw_job()
@@ -169,7 +180,8 @@ class ConsoleApp(App[int]):
 
     def _draw_frame(self) -> None:
         job = self.jobs.running
-        _, new = job.take() if job is not None else (None, {})
+        _, new = job.take() if job is not None else (None, self.playing.take_levels())
+        self.playing.look()
         falling = FALL_DB_PER_S / FRAMES_PER_S
         levels = {name: level - falling for name, level in self._levels.items() if level > REST_DBFS}
         for name, level in new.items():
@@ -177,10 +189,11 @@ class ConsoleApp(App[int]):
         if levels != self._levels:
             self._levels = levels
             self.pane.show_levels(levels)
+        self.pane.show_reductions(self.playing.reductions_db())
         if job is not None:
             self.pane.show_job()
         self._draw_job()
-        if job is None and not levels:
+        if job is None and not levels and not self.playing.sounding:
             self._frames.pause()
 
     @on(JobSaid)
@@ -195,6 +208,10 @@ class ConsoleApp(App[int]):
             case Finding() as finding:
                 self._tell(finding)
         self._draw_job()
+
+    def _post_event(self, event: Event) -> None:
+        """Say an event on the screen; any thread may call this."""
+        self.post_message(JobSaid(event))
 
     def _tell(self, finding: Finding) -> None:
         if finding.severity != "problem":
@@ -366,29 +383,3 @@ class ConsoleApp(App[int]):
 def log_file() -> Path:
     """Return where libraries' talk goes while the console is up."""
     return places.home() / "console.log"
-
-
-def open_console(project: Path, *, rig: str | None) -> int:
-    """Open the console on a project; return the exit code.
-
-    Raises
-    ------
-    UsageError
-        There is no terminal to draw on.
-    ProjectError, MixError, AudioFileError, StorageError
-        The project cannot be opened.
-    RigError, ProfileError
-        ``rig`` cannot be read.
-    """
-    session = Session.open(project, rig=rig)
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
-        raise UsageError(
-            "The console needs a terminal.", hint="In a script, use a command: 'halfnormal --help' lists them."
-        )
-    try:
-        with quiet_terminal(log_file()):
-            app = ConsoleApp(session)
-            code = app.run()
-            return app.return_code or 0 if code is None else code
-    finally:
-        session.close()

@@ -16,6 +16,7 @@ from controller.mix import Bus, Comp, EqBand, Strip
 from controller.tui.console_view import PARAMETERS, ConsoleView, StripFace, db_text, pan_text
 from controller.tui.dialogs import ValueDialog
 from controller.tui.pane import Pane
+from controller.tui.playing import SKIP_S
 from controller.tui.session import nudged_db, where_text
 
 BANK = 8
@@ -32,6 +33,8 @@ class ConsolePane(Pane):
     ABOUT = (
         "The mix. ←/→ choose a strip, Tab the parameter (fader, pan, send, trim), ↑/↓ change it. Nothing here moves "
         "hardware: recall (2) and print (3) do, and ask first.\n"
+        "Space plays the mix, made in the box, and stops it; every edit is heard at once. l goes round and round, "
+        "[ and ] say from where to where; , and . go back and forward.\n"
         "M mute, S solo, Ø polarity · H high-pass, E equaliser, C compressor in use · the last row says where the "
         "strip meets the mix on the chosen path."
     )
@@ -58,6 +61,12 @@ class ConsolePane(Pane):
         Binding("S", "clear('solo')", "Clear all solos", id="console.clear_solos", show=False),
         Binding("u", "set(0)", "Unity, centre", id="console.unity", show=False),
         Binding("backspace", "default", "Default", id="console.default", show=False),
+        Binding("space", "play", "Play", id="console.play", tooltip="Play the mix, or stop; what rings rings out"),
+        Binding("l", "loop", "Loop", id="console.loop", show=False, tooltip="Round and round, or on to the end"),
+        Binding("left_square_bracket", "mark(-1)", "Loop from here", id="console.loop_from", show=False),
+        Binding("right_square_bracket", "mark(1)", "Loop to here", id="console.loop_to", show=False),
+        Binding("comma", "skip(-1)", "Back 5 s", id="console.back", show=False),
+        Binding("full_stop", "skip(1)", "Forward 5 s", id="console.forward", show=False),
         Binding("z", "undo", "Undo", id="console.undo"),
         Binding("Z", "redo", "Redo", id="console.redo", show=False),
     ]
@@ -111,6 +120,10 @@ class ConsolePane(Pane):
     def show_levels(self, levels_dbfs: Mapping[str, float]) -> None:
         """Move the meters."""
         self.view.meter(levels_dbfs)
+
+    def show_reductions(self, reductions_db: Mapping[str, float]) -> None:
+        """Move the meters of the compressors."""
+        self.view.reduce(reductions_db)
 
     def _stereo(self, strip: Strip) -> bool:
         return self.session.project.stem(strip.stem).channels == 2
@@ -229,6 +242,26 @@ class ConsolePane(Pane):
     def action_clear(self, key: str) -> None:
         """Take mute or solo off all strips."""
         self._edit(lambda: self.session.edit_all(**{key: False}))
+
+    def action_play(self) -> None:
+        """Play the mix, or stop it."""
+        self.host.playing.toggle()
+        self.host.redraw()
+
+    def action_loop(self) -> None:
+        """Go round the song, or on to its end."""
+        self.host.playing.switch_loop()
+        self.host.redraw()
+
+    def action_mark(self, edge: int) -> None:
+        """Let the loop begin or end here."""
+        self.host.playing.mark(edge)
+        self.host.redraw()
+
+    def action_skip(self, direction: int) -> None:
+        """Go back or forward in the song."""
+        self.host.playing.go(direction * SKIP_S)
+        self.host.redraw()
 
     def action_undo(self) -> None:
         """Take the last change back."""

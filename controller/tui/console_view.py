@@ -32,6 +32,8 @@ METER_TOP_DBFS = 0.0
 METER_BOTTOM_DBFS = -60.0
 METER_MARKS_DB = 10
 METER_ROWS = (4, 20)
+REDUCTION_DB_A_ROW = 2.0
+"""A compressor's meter hangs from the top: a row for every 2 dB, the first from 0.5 dB on."""
 STRIP_CELLS = 8
 SCALE_CELLS = 5
 FADER_TOP_DB = 12.0
@@ -79,6 +81,7 @@ class ConsoleView(Widget, can_focus=True):
         super().__init__(id=id)
         self._strips: tuple[StripFace, ...] = ()
         self._levels: dict[str, float] = {}
+        self._reductions: dict[str, int] = {}
         self._cells: list[tuple[tuple[int, int], ...]] = []
         self.cursor = 0
         self.parameter = "fader"
@@ -104,6 +107,13 @@ class ConsoleView(Widget, can_focus=True):
             if any(new[row] != old[row] for new, old in zip(cells, self._cells, strict=True)):
                 self.refresh(Region(0, 1 + row, self.size.width, 1))
         self._cells = cells
+
+    def reduce(self, reductions_db: Mapping[str, float]) -> None:
+        """Show what compressors take off, by strip name [dB], from the top of the meters down."""
+        rows = {name: round(-reduction / REDUCTION_DB_A_ROW + 0.25) for name, reduction in reductions_db.items()}
+        if rows != self._reductions:
+            self._reductions = rows
+            self.refresh()
 
     @property
     def meter_rows(self) -> int:
@@ -227,7 +237,7 @@ class ConsoleView(Widget, can_focus=True):
         return [
             Segment(" ", under),
             Segment(_EIGHTHS[left] + _EIGHTHS[right], under + colour),
-            Segment(" ", under),
+            Segment("▐" if row < self._reductions.get(strip.name, 0) else " ", under + ACCENT),
             Segment("━╋━" if handle else " │ ", under + (BRIGHT if handle else DARK)),
             Segment(" ", under),
         ]

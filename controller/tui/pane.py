@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import ClassVar, Protocol, TypeVar
+from typing import TYPE_CHECKING, ClassVar, Protocol, TypeVar
 
 from textual.containers import Vertical
 from textual.screen import ModalScreen
@@ -14,6 +14,9 @@ from controller.events import Severity
 from controller.tui.jobs import Landed, Work
 from controller.tui.session import Session
 
+if TYPE_CHECKING:
+    from controller.tui.playing import Playing
+
 Answer = TypeVar("Answer")
 
 
@@ -21,6 +24,13 @@ class Host(Protocol):
     """What a screen may ask of the program around it."""
 
     session: Session
+
+    @property
+    def playing(self) -> Playing:
+        """The mix under the hands, playing."""
+
+    def redraw(self) -> None:
+        """Draw meters and job line from now on, as long as something moves."""
 
     def run_job(self, title: str, work: Work, landed: Landed) -> bool:
         """Start a workflow; False, and a toast, when one is running.
@@ -70,6 +80,9 @@ class Pane(Vertical):
 
     def show_job(self) -> None:
         """Draw what a running job has told since the last call; called often."""
+
+    def show_reductions(self, reductions_db: Mapping[str, float]) -> None:
+        """Show what compressors take off, by strip name [dB, 0 or less]; empty: nothing plays."""
 
     def show_levels(self, levels_dbfs: Mapping[str, float]) -> None:
         """Show meter levels by strip name [dBFS]; empty: at rest."""
