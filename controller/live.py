@@ -14,7 +14,7 @@ from controller.desk import gain_to_db
 from controller.errors import DeclinedError
 from controller.events import Accept, Emit, Finding, Question
 from controller.live_feed import Loop, SongFeed
-from controller.live_plan import LivePlan, live_graph, plan_live
+from controller.live_plan import LivePlan, plan_live, playable
 from controller.mix import Mix
 from controller.project import Project
 from controller.studio import Studio
@@ -180,7 +180,7 @@ class Live:
         AudioError
             It has other strips, or the stream has failed.
         """
-        graph, _, _ = live_graph(self._project, mix)
+        graph = playable(self._project, mix)
         self._graph = graph
         self.stream.change(graph)
 

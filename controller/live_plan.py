@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from controller.effect_files import with_files
 from controller.errors import ProjectError, UsageError
 from controller.graph_terms import plan
+from controller.live_terms import live_graph
 from controller.mix import Mix
-from controller.printing import plan_allocation
 from controller.project import Project
 from controller.studio import Studio
 from dsp.processor import STEP_FRAMES
 from hardware.live.messages import LiveGraph
 
-__all__ = ["LivePlan", "live_graph", "plan_live"]
+__all__ = ["LivePlan", "plan_live", "playable"]
 
 _BLOCK_RANGE = (32, 4096)
 
@@ -27,7 +28,6 @@ class LivePlan:
     block_frames: int
     level_db: float
     graph_latency_frames: int
-    tail_s: float
     lines: tuple[str, ...]
     rate_hz: int
 
@@ -37,16 +37,17 @@ class LivePlan:
         return 1e3 * (self.graph_latency_frames + self.block_frames) / self.rate_hz
 
 
-def live_graph(project: Project, mix: Mix) -> tuple[LiveGraph, tuple[str, ...], float]:
-    """Return the graph of a mix in the box at the mix's own values, its stems, and how long it rings on [s].
+def playable(project: Project, mix: Mix) -> LiveGraph:
+    """Return the graph of a mix in the box at its own values, with everything in its place that a hand may reach for.
 
     Raises
     ------
     MixError
-        An effect cannot be built, or a file that it is made from is not there.
+        A file that an effect is made from is not there or no good.
     """
-    allocation, _ = plan_allocation(project, mix, None, "itb", like=None)
-    return LiveGraph(allocation.itb, allocation.busses_itb, allocation.bus_itb), allocation.stems, allocation.tail_s
+    channels = {strip.name: project.stem(strip.stem).channels for strip in mix.strips}
+    made = live_graph(with_files(mix, project.root), channels)
+    return LiveGraph(made.strips, made.busses, made.bus)
 
 
 def plan_live(
@@ -79,8 +80,9 @@ def plan_live(
             hint="Set rate_hz in the rig's [audio], or make the project with --rate.",
         )
     left, right = studio.monitor_pair()
-    graph, stems, tail_s = live_graph(project, mix)
+    graph = playable(project, mix)
     late = plan(graph.strips, graph.busses, graph.bus, rate_hz=project.rate_hz).latency_frames()
+    stems = tuple(strip.stem for strip in mix.strips)
     wires = studio.rig.outputs
     wired = [f"{number} to {wires[number]}" for number in (left, right) if number in wires]
     device = "the room inside the program, where nobody hears it" if audio.port == "room" else audio.port
@@ -93,4 +95,4 @@ def plan_live(
         f"level    {level_db:+.1f} dB, full scale is {dbu:+.1f} dBu; it rises from silence in 50 ms",
         f"latency  {latency_ms:.1f} ms: {late} frames of the graph and a block of {frames}; the interface adds its own",
     ]
-    return LivePlan(graph, stems, frames, level_db, late, tail_s, tuple(lines), project.rate_hz)
+    return LivePlan(graph, stems, frames, level_db, late, tuple(lines), project.rate_hz)
