@@ -20,10 +20,11 @@ from numpy.typing import NDArray
 from dsp.errors import DspError, ShapeError
 from dsp.graph_chain import RunningInsert
 from dsp.graph_change import GraphChange, by_title, change_inserts, compared
-from dsp.graph_chunk import CHUNK_FRAMES, Chunk
+from dsp.graph_chunk import CHUNK_FRAMES, Build, Chunk
 from dsp.graph_plan import plan_graph, title
 from dsp.graph_settings import MAIN, GraphBus, GraphStrip, Insert, Node
-from dsp.graph_stages import Bank, Build, BusStage, Stage
+from dsp.graph_stages import Bank, BusStage, Stage
+from dsp.meters import GraphMeters
 from dsp.processor import STEP_FRAMES
 from dsp.song_line import SongLine
 
@@ -65,6 +66,8 @@ class MixGraph:
         The frame of the song that the first frame of the stems is; a multiple of STEP_FRAMES where gains move.
     pre, stems, with_busses
         The strips whose signals before the fader, and whose stems, are wanted in the blocks; and whether every bus is.
+    meters
+        Whether levels, gain reduction and loudness are measured.
 
     Attributes
     ----------
@@ -72,6 +75,8 @@ class MixGraph:
         How late every output is.
     late_frames : dict of str to int
         What the inserts of each "strip NAME" and "bus NAME" cost, for those that cost something.
+    meters : GraphMeters or None
+        What is measured, newest with every block.
     tail_frames : int
         How long, after the last sample of the stems, something may still come (latency not counted).
     non_finite : dict of str to int
@@ -96,6 +101,7 @@ class MixGraph:
         pre: Collection[str] = (),
         stems: Collection[str] = (),
         with_busses: bool = False,
+        meters: bool = False,
     ) -> None:
         self.strips = tuple(strips)
         self.rate_hz = rate_hz
@@ -139,6 +145,28 @@ class MixGraph:
             titles = [title(plan.busses[step.bus])] if step.bus else [title(plan.strips[i]) for i in step.strips]
             self._leads.update(dict.fromkeys(titles, stage.leads))
 
+        self.meters: GraphMeters | None = self._metered() if meters else None
+
+    def _metered(self) -> GraphMeters:
+        self._reducing = [
+            (name, index, running)
+            for name, chain in self._chains.items()
+            for index, running in enumerate(chain)
+            if running.reduction_db is not None
+        ]
+        inserts = [(name, index) for name, index, _ in self._reducing]
+        meters = GraphMeters([strip.channels for strip in self.strips], self._busses, inserts, self.rate_hz)
+        for stage in self._stages:
+            stage.measure(meters)
+        return meters
+
+    def _tell_meters(self, meters: GraphMeters, chunk: Chunk) -> None:
+        meters.hear_main(chunk.outputs[MAIN])
+        for stage in self._stages:
+            stage.tell_meters()
+        for number, (_, _, running) in enumerate(self._reducing):
+            meters.insert_reduction_db[number] = running.reduction_db
+
     def process(self, stems: Sequence[NDArray[np.float32]]) -> GraphBlock:
         """Mix the next block of every stem, each (n, ch) float32 with one n for all, in the strips' order.
 
@@ -163,8 +191,12 @@ class MixGraph:
                 {name: np.zeros((2, stop - start)) for name in self._busses},
                 self._keys,
             )
+            if self.meters is not None:
+                self.meters.begin(chunk.frames)
             for stage in self._stages:
                 stage.run(chunk)
+            if self.meters is not None:
+                self._tell_meters(self.meters, chunk)
             chunks.append(chunk)
             self._position += stop - start
         busses = _joined([chunk.outputs for chunk in chunks], self._leaving)
@@ -269,6 +301,8 @@ class MixGraph:
         for stage in self._stages:
             stage.reset()
         self._line.arrive()
+        if self.meters is not None:
+            self.meters.reset()
 
     def close(self) -> None:
         """End the threads; the graph goes on working with one."""

@@ -11,7 +11,8 @@ from hardware.live.shared import GATE_SLOTS, LiveRings, LiveWord
 __all__ = ["MeterWriter"]
 
 _GATE_HZ = 10
-"""Gating blocks of BS.1770-5 begin every 100 ms."""
+_GATE_BLOCKS = 4
+"""Gating blocks of BS.1770-5 are 400 ms long and begin every 100 ms."""
 
 
 class MeterWriter:
@@ -25,7 +26,7 @@ class MeterWriter:
         self._words = rings.words
         self._player = player
         self._hop = rate_hz / _GATE_HZ
-        self._position = 0
+        self._position = self._begun = 0
         self._count = 0
         self._peak = np.zeros(2)
         self._magnitudes = np.zeros((rings.geometry.block_frames, 2))
@@ -34,6 +35,8 @@ class MeterWriter:
         """Write the meters of the block that the graph has just run; ``bus`` (n, 2) is what came out."""
         words, rings = self._words, self._rings
         meters = self._player.graph.meters
+        if meters is None:
+            return
         count = words[LiveWord.METERS] + 1
         words[LiveWord.METERS] = count
         fresh = words[LiveWord.TAKEN] >= self._count
@@ -59,10 +62,13 @@ class MeterWriter:
         words[LiveWord.METERS] = count + 1
 
     def _gate(self, frames: int, momentary_lufs: float) -> None:
-        """Keep the momentary loudness every 100 ms, for the integrated."""
+        """Keep the momentary loudness every 100 ms from the song's beginning on, for the integrated."""
+        if self._begun != self._player.begun:
+            self._begun, self._position = self._player.begun, 0
         before = int(self._position / self._hop)
         self._position += frames
-        if int(self._position / self._hop) > before:
+        now = int(self._position / self._hop)
+        if now > before and now >= _GATE_BLOCKS:
             gated = self._words[LiveWord.GATED]
             self._rings.gated[gated % GATE_SLOTS] = momentary_lufs
             self._words[LiveWord.GATED] = gated + 1

@@ -59,6 +59,8 @@ class Player:
         self.answered = 0
         self.song = 0
         """The frame of the song that the next frame of the feed is."""
+        self.begun = 0
+        """How often it has begun anew."""
         self._next: MixGraph | None = None
         self._lead = 0
         blend = max(1, round(BLEND_S * rate_hz))
@@ -95,6 +97,7 @@ class Player:
         What moves goes there in one step, which passes in silence; in the song's first step it has that step's slope.
         """
         self.song = frame
+        self.begun += 1
         for graph in (self.graph, self._next):
             if graph is not None:
                 graph.locate(frame)
@@ -164,7 +167,7 @@ class Bench:
 
     def _built(self, wanted: LiveGraph) -> MixGraph:
         """Build a graph, and run it in silence: the first block that is heard must find everything compiled."""
-        graph = MixGraph(wanted.strips, wanted.busses, wanted.bus, rate_hz=self._rate_hz, threads=1)
+        graph = MixGraph(wanted.strips, wanted.busses, wanted.bus, rate_hz=self._rate_hz, threads=1, meters=True)
         for _ in range(_WARM_BLOCKS):
             graph.process(self._silence)
         graph.locate(0)
