@@ -12,6 +12,7 @@ import pytest
 from textual.pilot import Pilot
 from tui_song import asked, cells, landed, make_song, opened
 
+from controller.mix import Comp
 from controller.tui.app import ConsoleApp
 from controller.tui.console_view import ConsoleView
 from controller.tui.dialogs import PlanDialog
@@ -95,7 +96,9 @@ async def test_a_mute_is_heard_at_once_and_so_is_its_undo(song: Path) -> None:
 async def test_a_compressor_shows_what_it_takes_off(song: Path) -> None:
     async with opened(song) as (app, pilot):
         await playing(app, pilot)
-        await until(pilot, lambda: app.playing.reductions_db().get("lead", 0.0) < -0.5)
+        assert "▐" not in cells(app)
+        app.session.edit(0, comp=Comp(on=True, threshold_db=-50.0, ratio=8.0))
+        app.changed()
         await until(pilot, lambda: "▐" in cells(app))
 
 
