@@ -108,6 +108,7 @@ class Bank(Stage):
         self.chunk = NOTHING
         self._indices = step.strips
         self._strips = [build.plan.strips[index] for index in step.strips]
+        self._numbers = {title(strip): number for number, strip in enumerate(self._strips)}
         self._reverb = REVERB in build.plan.busses
         self._ways = [self._running(strip.ways(reverb=self._reverb)) for strip in self._strips]
         self._busses = list(dict.fromkeys(way.to for some in self._ways for way in some if way.to))
@@ -197,10 +198,11 @@ class Bank(Stage):
 
     def change(self, nodes: Mapping[str, Node], position: int, frames: int) -> None:
         """Go to other settings of its strips."""
-        for number, before in enumerate(self._strips):
-            strip = nodes.get(title(before))
-            if not isinstance(strip, GraphStrip):
+        for name, node in nodes.items():
+            number = self._numbers.get(name)
+            if number is None or not isinstance(node, GraphStrip):
                 continue
+            before, strip = self._strips[number], node
             self._strips[number] = strip
             if own_sound(strip) != own_sound(before):
                 self._bank.change(number, strip_sound(self._begun(number, position), self._rate_hz), frames)
