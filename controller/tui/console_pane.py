@@ -74,7 +74,7 @@ class ConsolePane(Pane):
         Binding("right_square_bracket", "mark(1)", "Loop to here", id="console.loop_to", show=False),
         Binding("comma", "skip(-1)", "Back 5 s", id="console.back", show=False),
         Binding("full_stop", "skip(1)", "Forward 5 s", id="console.forward", show=False),
-        Binding("z", "undo", "Undo", id="console.undo"),
+        Binding("z", "undo", "Undo", id="console.undo", show=False),
         Binding("Z", "redo", "Redo", id="console.redo", show=False),
     ]
 
