@@ -91,11 +91,10 @@ class Heard:
 
     def take(self, levels: LiveLevels) -> None:
         """Take a reading of the meters."""
-        true_left, true_right, momentary, short_term, left, right = (float(value) for value in levels.main[:6])
-        self.true_peak = max(self.true_peak, true_left, true_right)
-        self.peak = max(self.peak, left, right)
-        self.momentary_max_lufs = max(self.momentary_max_lufs, momentary)
-        self.short_term_max_lufs = max(self.short_term_max_lufs, short_term)
+        self.true_peak = max(self.true_peak, *levels.true_peak_max.tolist())
+        self.peak = max(self.peak, *levels.peak.tolist())
+        self.momentary_max_lufs = max(self.momentary_max_lufs, levels.momentary_lufs)
+        self.short_term_max_lufs = max(self.short_term_max_lufs, levels.short_term_lufs)
 
 
 class Live:
@@ -273,7 +272,7 @@ class Live:
             found[strip.name] = max(gain_to_db(loudest), FLOOR_DB)
             reductions[strip.name] = float(levels.strip_reduction_db[index])
         for side in range(2):
-            found[f"in {side + 1}"] = max(gain_to_db(float(levels.main[4 + side])), FLOOR_DB)
+            found[f"in {side + 1}"] = max(gain_to_db(float(levels.peak[side])), FLOOR_DB)
         with self._lock:
             for name, level in found.items():
                 self._levels[name] = max(level, self._levels.get(name, level))
@@ -296,9 +295,9 @@ class Live:
         levels = self.newest
         if levels is None:
             return None
-        true_left, true_right, momentary, short_term = (float(value) for value in levels.main[:4])
-        peak_dbtp = gain_to_db(max(true_left, true_right, 1e-9))
-        return f"{_lufs(momentary)} LUFS, short-term {_lufs(short_term)} · true peak {peak_dbtp:.1f} dBTP"
+        momentary, short_term = _lufs(levels.momentary_lufs), _lufs(levels.short_term_lufs)
+        peak_dbtp = gain_to_db(max(*levels.true_peak.tolist(), 1e-6))
+        return f"{momentary} LUFS, short-term {short_term} · true peak {peak_dbtp:.1f} dBTP"
 
     @property
     def rung_out(self) -> bool:

@@ -107,7 +107,7 @@ class LiveCallback:
         self._obey()
         jump_at, jump_to = self._fill()
         bus = player.play(self._strips, jump_at, jump_to)
-        self._meters.write(bus)
+        self._meters.write(self._frames)
         out = self._levelled(bus)
         if out is not None and math.isfinite(float(out.sum())):
             outdata[:, self._left] = out[:, 0]

@@ -1,24 +1,29 @@
-"""Meters of a live graph on their way to the parent: the highest between two readings, no lock."""
+"""Meters of a live graph on their way to the parent: copied every few milliseconds, no lock."""
 
 from __future__ import annotations
 
-import numpy as np
+import math
+from typing import Any
+
 from numpy.typing import NDArray
 
+from dsp.graph import MixGraph
 from hardware.live.player import Player
-from hardware.live.shared import GATE_SLOTS, LiveRings, LiveWord
+from hardware.live.shared import GATE_SLOTS, MAX_BUSSES, LiveRings, LiveWord
 
 __all__ = ["MeterWriter"]
 
+_EVERY_S = 0.005
 _GATE_HZ = 10
 _GATE_BLOCKS = 4
 """Gating blocks of BS.1770-5 are 400 ms long and begin every 100 ms."""
 
 
 class MeterWriter:
-    """Writes what ``player``'s graph measures into ``rings``, one call a block.
+    """Copies what ``player``'s graph measures into ``rings``; `write` is called once a block.
 
-    Peaks stand until the parent says that it took them; the word METERS is odd while they are written.
+    The graph's peaks fall slowly, so that a reading every 5 ms misses nothing. The word METERS is odd while they are
+    written.
     """
 
     def __init__(self, rings: LiveRings, player: Player, *, rate_hz: int) -> None:
@@ -26,49 +31,60 @@ class MeterWriter:
         self._words = rings.words
         self._player = player
         self._hop = rate_hz / _GATE_HZ
-        self._position = self._begun = 0
-        self._count = 0
-        self._peak = np.zeros(2)
-        self._magnitudes = np.zeros((rings.geometry.block_frames, 2))
+        self._every = max(1, math.ceil(_EVERY_S * rate_hz / rings.geometry.block_frames))
+        self._blocks = self._position = self._begun = 0
+        self._copies: list[tuple[NDArray[Any], NDArray[Any]]] = []
+        self._graph: MixGraph | None = None
 
-    def write(self, bus: NDArray[np.float64]) -> None:
-        """Write the meters of the block that the graph has just run; ``bus`` (n, 2) is what came out."""
-        words, rings = self._words, self._rings
-        meters = self._player.graph.meters
+    def write(self, frames: int) -> None:
+        """Write the meters, if it is time again, after the graph has run for ``frames`` frames."""
+        self._blocks += 1
+        graph = self._player.graph
+        meters = graph.meters
         if meters is None:
             return
+        now = self._hops(frames)
+        if self._blocks % self._every and not now:
+            return
+        if graph is not self._graph:
+            self._bind(graph)
+        words, rings = self._words, self._rings
         count = words[LiveWord.METERS] + 1
         words[LiveWord.METERS] = count
-        fresh = words[LiveWord.TAKEN] >= self._count
-        self._count = count + 1
-        np.abs(bus, out=self._magnitudes[: len(bus)]).max(axis=0, out=self._peak)
-        for shared, now in (
-            (rings.strip_peaks, meters.strip_peaks),
-            (rings.bus_peaks, meters.bus_peaks),
-            (rings.main[0:2], meters.true_peak),
-            (rings.main[4:6], self._peak),
-        ):
-            held = shared[: len(now)]
-            if fresh:
-                held[:] = now
-            else:
-                np.maximum(held, now, out=held)
-        rings.strip_rms[: len(meters.strip_rms)] = meters.strip_rms
-        rings.bus_rms[: len(meters.bus_rms)] = meters.bus_rms
-        rings.strip_reduction_db[: len(meters.strip_reduction_db)] = meters.strip_reduction_db
-        rings.main[2] = meters.momentary_lufs
-        rings.main[3] = meters.short_term_lufs
-        self._gate(len(bus), meters.momentary_lufs)
+        for shared, measured in self._copies:
+            shared[:] = measured
+        momentary = meters.momentary_lufs
+        rings.main[6], rings.main[7] = momentary, meters.short_term_lufs
         words[LiveWord.METERS] = count + 1
+        if now >= _GATE_BLOCKS:
+            gated = words[LiveWord.GATED]
+            rings.gated[gated % GATE_SLOTS] = momentary
+            words[LiveWord.GATED] = gated + 1
 
-    def _gate(self, frames: int, momentary_lufs: float) -> None:
-        """Keep the momentary loudness every 100 ms from the song's beginning on, for the integrated."""
+    def _hops(self, frames: int) -> int:
+        """Count on from the song's beginning; return how many 100 ms are over, 0 where none ended just now."""
         if self._begun != self._player.begun:
             self._begun, self._position = self._player.begun, 0
         before = int(self._position / self._hop)
         self._position += frames
         now = int(self._position / self._hop)
-        if now > before and now >= _GATE_BLOCKS:
-            gated = self._words[LiveWord.GATED]
-            self._rings.gated[gated % GATE_SLOTS] = momentary_lufs
-            self._words[LiveWord.GATED] = gated + 1
+        return now if now > before else 0
+
+    def _bind(self, graph: MixGraph) -> None:
+        """Find the places of another graph's meters."""
+        self._graph, rings, meters = graph, self._rings, graph.meters
+        if meters is None:
+            return
+        main = meters.bus_peaks[-1]
+        busses = min(len(meters.bus_peaks), MAX_BUSSES)
+        pairs = (
+            (rings.strip_peaks, meters.strip_peaks),
+            (rings.strip_rms, meters.strip_rms),
+            (rings.strip_reduction_db, meters.strip_reduction_db),
+            (rings.bus_peaks, meters.bus_peaks[-busses:]),
+            (rings.bus_rms, meters.bus_rms[-busses:]),
+            (rings.main[0:2], meters.true_peak),
+            (rings.main[2:4], meters.true_peak_max),
+            (rings.main[4:6], main),
+        )
+        self._copies = [(shared[: len(measured)], measured) for shared, measured in pairs]

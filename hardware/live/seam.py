@@ -41,11 +41,11 @@ class LiveState:
 
 @dataclass(frozen=True)
 class LiveLevels:
-    """Meters of a live stream: peaks (linear, full scale 1.0) are the highest since the last reading.
+    """Meters of a live stream, linear (full scale 1.0); peaks fall slowly, so that a reading now and then misses none.
 
     ``strip_peaks``, ``strip_rms``: by channel, strip after strip, before the faders; ``strip_reduction_db``: by strip.
-    ``bus_peaks``, ``bus_rms``: (busses, 2), the main bus last. ``main``: true peak left and right, momentary and
-    short-term loudness [LUFS], sample peak left and right.
+    ``bus_peaks``, ``bus_rms``: (busses, 2), the main bus last. Of the main bus ``true_peak``, ``true_peak_max`` since
+    the song began, ``peak``: (2,), and its loudness [LUFS].
     """
 
     strip_peaks: Block
@@ -53,7 +53,11 @@ class LiveLevels:
     strip_reduction_db: Block
     bus_peaks: Block
     bus_rms: Block
-    main: Block
+    true_peak: Block
+    true_peak_max: Block
+    peak: Block
+    momentary_lufs: float
+    short_term_lufs: float
 
 
 class LiveStream(Protocol):
@@ -141,7 +145,7 @@ class LiveStream(Protocol):
         ...
 
     def levels(self) -> LiveLevels | None:
-        """Return the meters since this was last asked; None before the first block."""
+        """Return the newest meters; None before the first."""
         ...
 
     def gated(self) -> list[float]:

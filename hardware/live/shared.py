@@ -55,7 +55,6 @@ class LiveWord(IntEnum):
     TRANSPORT = 16  # parent: number of the newest command, times two, and one if it is to play
     START = 17  # parent: the block with which that command begins
     MONITOR = 18  # parent: gain of the output, GAIN_ONE for unity
-    TAKEN = 19  # parent: the newest meters that it has taken
     IN_FORCE = 20  # child: the command that is obeyed
     ANSWERED = 21  # child: the newest change that is heard, or refused
     REFUSED = 22  # child: the newest change that was refused; its text says why
@@ -80,7 +79,8 @@ class LiveRings(Rings):
     strip_peaks, strip_rms : (MAX_CHANNELS,) float32 by channel of the feed, before the faders.
     strip_reduction_db : (MAX_CHANNELS,) float32 by strip.
     bus_peaks, bus_rms : (MAX_BUSSES, 2) float32, in the order of the graph's busses, the main one last.
-    main : (8,) float32: true peak left and right, momentary and short-term loudness [LUFS], peak left and right.
+    main : (8,) float32: true peak left and right, the highest of these since the song began, peak left and right,
+        momentary and short-term loudness [LUFS].
     gated : (GATE_SLOTS,) float32, momentary loudness every 100 ms [LUFS].
     """
 

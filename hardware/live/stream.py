@@ -225,7 +225,7 @@ class RingStream:
         return float(int(np.searchsorted(counts, share * counts[-1])) + 1) * TIME_BIN_NS / 1e6
 
     def levels(self) -> LiveLevels | None:
-        """Return the meters and let them begin anew; None before the first block."""
+        """Return the newest meters; None before the first."""
         words, rings = self._rings.words, self._rings
         for _ in range(_TRIES):
             count = words[LiveWord.METERS]
@@ -239,10 +239,13 @@ class RingStream:
                     rings.strip_reduction_db[:strips].copy(),
                     rings.bus_peaks[:busses].copy(),
                     rings.bus_rms[:busses].copy(),
-                    rings.main.copy(),
+                    rings.main[0:2].copy(),
+                    rings.main[2:4].copy(),
+                    rings.main[4:6].copy(),
+                    float(rings.main[6]),
+                    float(rings.main[7]),
                 )
                 if words[LiveWord.METERS] == count:
-                    words[LiveWord.TAKEN] = count
                     return found
         return None
 

@@ -246,7 +246,7 @@ def test_the_loudness_of_what_was_played_is_that_of_the_file(line: Line, project
     meter.process(print_)
     assert played.facts["integrated_lufs"] == pytest.approx(meter.integrated_lufs, abs=0.1)
     assert played.facts["momentary_max_lufs"] == pytest.approx(meter.momentary_max_lufs, abs=0.2)
-    assert played.facts["peak_dbfs"] == pytest.approx(20 * math.log10(np.abs(print_).max()), abs=0.01)
+    assert played.facts["peak_dbfs"] == pytest.approx(20 * math.log10(np.abs(print_).max()), abs=0.1)
 
 
 def test_an_interrupt_fades_out_and_tells_what_was_played(line: Line, project: Project) -> None:
