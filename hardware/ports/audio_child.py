@@ -23,6 +23,9 @@ __all__ = ["POLL_S", "AudioChild", "command", "environment", "last_line", "own_s
 
 POLL_S = 0.01
 _STALL_S = 3.0
+_ASLEEP_S = 1.0
+"""Who has not looked for so long knows nothing of the other's pace either."""
+
 _END_S = 3.0
 
 
@@ -35,6 +38,7 @@ class AudioChild:
     def __init__(self, rings: Rings, request: dict[str, Any], first: bytes = b"") -> None:
         self._rings = rings
         self._closed = False
+        self._looked_ns = self._woke_ns = 0
         self._log_folder = Path(tempfile.mkdtemp(prefix="halfnormal-audio-"))
         with self._log.open("wb") as log:
             self._child = subprocess.Popen(
@@ -120,7 +124,11 @@ class AudioChild:
             return AudioError(
                 f"The audio process ended unexpectedly ({how}).", hint=last_line(log) or "Start the pass again."
             )
-        beat_s = (time.monotonic_ns() - words[Word.HEARTBEAT_NS]) / 1e9
+        now_ns = time.monotonic_ns()
+        if now_ns - self._looked_ns > _ASLEEP_S * 1e9:
+            self._woke_ns = now_ns  # we stood still ourselves: the machine slept, and so did the audio process
+        self._looked_ns = now_ns
+        beat_s = (now_ns - max(words[Word.HEARTBEAT_NS], self._woke_ns)) / 1e9
         if words[Word.HEARTBEAT_NS] and words[Word.STATE] == State.RUNNING and beat_s > _STALL_S:
             return AudioError(
                 f"The audio process has not moved for {beat_s:.0f} s.",

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -375,3 +377,21 @@ def test_input_and_output_halves_of_one_host_api_are_paired() -> None:
     ]
     source, target = choose(devices, ["A", "B"], "Box", "", outputs=8, inputs=8)
     assert (source.index, target.index) == (2, 3)
+
+
+def test_a_process_that_stands_still_is_an_error_unless_the_whole_machine_slept(
+    fake: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with open_cable() as stream:
+        os.kill(stream.pid, signal.SIGSTOP)
+        try:
+            child, now_ns = stream._child, time.monotonic_ns()
+            found = []
+            for elapsed_s in (0.0, 20.0, 20.5, 21.0, 21.5, 22.0, 22.5, 22.9, 23.5):
+                monkeypatch.setattr(time, "monotonic_ns", lambda s=elapsed_s: now_ns + round(s * 1e9))
+                found.append(child.failure())
+            monkeypatch.undo()
+        finally:
+            os.kill(stream.pid, signal.SIGCONT)
+    assert found[:-1] == [None] * 8
+    assert "has not moved for 4 s" in str(found[-1])
