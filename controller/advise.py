@@ -128,11 +128,9 @@ def listen(project: Project, mix: Mix, allocation: Allocation, emit: Emit) -> He
         ) as graph,
     ):
 
-        def source(size: int) -> Sequence[NDArray[np.float32]]:
-            blocks = stems.read(size)
-            for strip, block in zip(allocation.itb, blocks, strict=True):
-                tallies[strip.name].stem.process(block)
-            return blocks
+        def source(index: int, block: NDArray[np.float32]) -> None:
+            stems.fill(index, block)
+            tallies[allocation.itb[index].name].stem.process(block)
 
         rendering = Rendering(graph, source)
         for done in range(0, frames, BLOCK_FRAMES):

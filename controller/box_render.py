@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -15,6 +15,7 @@ from controller.events import Emit, Finding, Progress, Started
 from controller.mix import Mix
 from controller.print_parts import Part, PartWriter
 from controller.project import Project, StemReader
+from dsp.bank import Source
 from dsp.graph import GraphBlock, MixGraph
 from dsp.graph_settings import GraphStrip
 from dsp.processor import STEP_FRAMES
@@ -74,10 +75,10 @@ class Wanted:
 class Rendering:
     """A graph and what feeds it: blocks come out at their frame of the song, however late the graph is.
 
-    ``source`` gives the next frames of every strip, and silence after their ends.
+    ``source`` fills in the next frames of a strip, and silence after its end.
     """
 
-    def __init__(self, graph: MixGraph, source: Callable[[int], Sequence[NDArray[np.float32]]]) -> None:
+    def __init__(self, graph: MixGraph, source: Source) -> None:
         self._graph = graph
         self._source = source
         self._ahead = graph.latency_frames
@@ -85,14 +86,14 @@ class Rendering:
     def read(self, frames: int) -> GraphBlock:
         """Return the next frames of the song."""
         self.skip(0)
-        return self._graph.process(self._source(frames))
+        return self._graph.pull(frames, self._source)
 
     def skip(self, frames: int) -> None:
         """Render frames and keep nothing."""
         self._ahead += frames
         while self._ahead > 0:
             step = min(self._ahead, BLOCK_FRAMES)
-            self._graph.process(self._source(step))
+            self._graph.pull(step, self._source)
             self._ahead -= step
 
 
@@ -127,7 +128,7 @@ class BoxMix:
             stems=stems,
             with_busses=with_busses,
         )
-        self._rendering = Rendering(self.graph, self._stems.read)
+        self._rendering = Rendering(self.graph, self._stems.fill)
         self.levels_dbfs: dict[str, float] = {}
 
     def read(self, frames: int) -> GraphBlock:

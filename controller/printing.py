@@ -335,19 +335,21 @@ def _analog_blocks(
     with AudioReader(raw) as reader, StemReader(project, allocation.stems if late else ()) as stems:
         reader.seek(latency)
 
-        def returned(size: int) -> NDArray[np.float32]:
+        def source(index: int, block: NDArray[np.float32]) -> None:
             nonlocal at
-            block = patched(reader.read(size), at, recording.patches, rate_hz=project.rate_hz)
-            at += size
-            stereo: NDArray[np.float32] = np.zeros((size, 2), np.float32)
-            stereo[: len(block)] = block[:, sides]
-            return stereo
+            if index:
+                stems.fill(index - 1, block)
+                return
+            heard = patched(reader.read(len(block)), at, recording.patches, rate_hz=project.rate_hz)
+            at += len(block)
+            block[: len(heard)] = heard[:, sides]
+            block[len(heard) :] = 0.0
 
         # The return is one more strip of the graph: what the box adds after it, and listens to, is in step with it.
         strips = (GraphStrip(_RETURN, 2, gains=STEREO), *(allocation.feeds if late else ()))
         busses = allocation.busses if late else ()
         with MixGraph(strips, busses, allocation.bus_feeds, rate_hz=project.rate_hz) as graph:
-            rendering = Rendering(graph, lambda size: [returned(size), *stems.read(size)])
+            rendering = Rendering(graph, source)
             for done in range(0, frames, BLOCK_FRAMES):
                 yield rendering.read(min(BLOCK_FRAMES, frames - done)).bus
 

@@ -68,11 +68,10 @@ class RunningStrip:
         self._active, self._trims, self.compresses = self._coming, strip.sound.gain != 1.0, self._squeezing
         self.source: NDArray[np.float32] | None = None
         """What its lanes read after pre-inserts, (n, channels)."""
-        self.rows: NDArray[np.float32] | None = None
-        """What a reader filled in place of a stem, (channels, n)."""
-        self.planar = False
         self.pre: NDArray[np.float32] | None = None
         """Its signal before the gains, (n, channels)."""
+        self.bad = 0
+        """Samples that were not finite in front of its pre-inserts."""
 
     @property
     def sections(self) -> int:
@@ -131,6 +130,10 @@ class RunningStrip:
     def run_pre_inserts(self, block: NDArray[np.float32], gain: NDArray[np.float32], out: NDArray[np.float32]) -> None:
         """Put ``block`` (n, channels) times its trim, (1, 1) or (n, 1), and through the pre-inserts into ``out``."""
         np.multiply(block, gain, out=out)
+        finite = np.isfinite(out)
+        if not finite.all():
+            self.bad += finite.size - int(np.count_nonzero(finite))
+            out[~finite] = 0.0
         for insert in self.strip.pre_inserts:
             insert.process(out)
 

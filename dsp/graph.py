@@ -17,6 +17,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from dsp.bank import Source
 from dsp.errors import ShapeError
 from dsp.graph_chain import RunningInsert
 from dsp.graph_plan import plan_graph
@@ -67,8 +68,6 @@ class MixGraph:
         What the inserts of each "strip NAME" and "bus NAME" cost, for those that cost something.
     tail_frames : int
         How long, after the last sample of the stems, something may still come (latency not counted).
-    non_finite : dict of str to int
-        How many samples of each strip were not finite and became 0, for those that had any.
 
     Raises
     ------
@@ -92,9 +91,7 @@ class MixGraph:
     ) -> None:
         self.strips = tuple(strips)
         self.rate_hz = rate_hz
-        self.non_finite: dict[str, int] = {}
         self._position = 0
-        self._zeros = np.zeros(2 * CHUNK_FRAMES, np.float32)
         wanted = min(os.cpu_count() or 1, _MOST_THREADS) if threads is None else threads
         chains: dict[str, list[RunningInsert]] = {}
 
@@ -127,12 +124,19 @@ class MixGraph:
         A sample that is not finite becomes 0. Raises ShapeError for a wrong number of stems or a wrong shape; nothing
         has been processed then.
         """
-        frames = self._check(stems)
-        with np.errstate(invalid="ignore"):
-            clean = [self._clean(strip.name, stem) for strip, stem in zip(self.strips, stems, strict=True)]
+        return self._mixed(self._check(stems), stems, None)
+
+    def pull(self, frames: int, source: Source) -> GraphBlock:
+        """Mix the next ``frames`` frames of stems that ``source`` fills in, piece by piece.
+
+        ``source`` is told a strip's index and the (n, channels) to fill: for one strip by one thread at a time, for
+        several by several. The thread that works on a stem asks for it, so that its samples are still in the cache.
+        """
+        return self._mixed(frames, (), source)
+
+    def _mixed(self, frames: int, stems: Sequence[NDArray[np.float32]], source: Source | None) -> GraphBlock:
         pre = [
-            np.empty(stem.shape, np.float32) if strip.name in self._pre else None
-            for strip, stem in zip(self.strips, clean, strict=True)
+            np.empty((frames, strip.channels), np.float32) if strip.name in self._pre else None for strip in self.strips
         ]
         chunks: list[Chunk] = []
         for start in range(0, frames, CHUNK_FRAMES):
@@ -140,9 +144,10 @@ class MixGraph:
             chunk = Chunk(
                 self._position,
                 stop - start,
-                [stem[start:stop] for stem in clean],
+                [stem[start:stop] for stem in stems],
                 [None if block is None else block[start:stop] for block in pre],
                 {name: np.zeros((2, stop - start)) for name in self._busses},
+                source,
                 self._keys,
             )
             for stage in self._stages:
@@ -162,16 +167,12 @@ class MixGraph:
                 raise ShapeError(f"strip {strip.name!r} takes ({frames}, {strip.channels}), not {stem.shape}")
         return frames
 
-    def _clean(self, name: str, stem: NDArray[np.float32]) -> NDArray[np.float32]:
-        # Zero times a number is zero: one product tells of any sample that is none, quicker than looking at each.
-        flat = stem.reshape(-1)
-        if len(flat) > len(self._zeros):
-            self._zeros = np.zeros(len(flat), np.float32)
-        if np.dot(flat, self._zeros[: len(flat)]) == 0.0:
-            return stem
-        finite = np.isfinite(stem)
-        self.non_finite[name] = self.non_finite.get(name, 0) + int(finite.size - np.count_nonzero(finite))
-        return np.where(finite, stem, np.float32(0.0))
+    @property
+    def non_finite(self) -> dict[str, int]:
+        """How many samples of each strip were not finite and became 0, for those that had any."""
+        banks = [stage for stage in self._stages if isinstance(stage, Bank)]
+        found = sorted(one for bank in banks for one in bank.non_finite())
+        return {self.strips[index].name: count for index, count in found if count}
 
     def peaks(self) -> list[NDArray[np.float32]]:
         """Return every strip's peaks per channel before its fader since this was last asked, for meters."""

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dsp.bank import BankStrip, StripBank
+from dsp.bank import BankStrip, Source, StripBank
 from dsp.delay import History
 from dsp.engine import Automation, BusProcessor, BusSettings, strip_sound
 from dsp.graph_chain import RunningInsert
@@ -32,7 +32,8 @@ Planar = NDArray[np.float64]
 class Chunk:
     """What the stages hand on to each other while one chunk of the song passes.
 
-    ``inputs`` and ``pre`` are in the strips' order, (frames, channels). ``sums`` by bus; ``keys`` by strip or bus: its
+    ``inputs`` and ``pre`` are in the strips' order, (frames, channels); a ``source`` fills the inputs in instead.
+    ``sums`` by bus; ``keys`` by strip or bus: its
     signal before its fader, of busses only the ``wanted_keys``. ``stems`` by strip, ``outputs`` by bus, (frames, 2).
     """
 
@@ -41,6 +42,7 @@ class Chunk:
     inputs: Sequence[NDArray[np.float32]]
     pre: Sequence[NDArray[np.float32] | None]
     sums: dict[str, Planar]
+    source: Source | None = None
     wanted_keys: Collection[str] = ()
     keys: dict[str, Block] = field(default_factory=dict)
     stems: dict[str, NDArray[np.float64]] = field(default_factory=dict)
@@ -235,8 +237,11 @@ class Bank(Stage):
     def run(self, chunk: Chunk) -> None:
         """Run every strip, and sum them bus by bus."""
         self.chunk = chunk
-        inputs = [wait.late(chunk.inputs[i]) for i, wait in zip(self._indices, self._inputs, strict=True)]
-        sums, signals = self._bank.process(inputs) if not self._tellers else self._told(inputs, chunk)
+        if chunk.source is not None and not self._tellers:
+            sums, signals = self._bank.pull(chunk.frames, self._read)
+        else:
+            inputs = [self._input(number, chunk) for number in range(len(self._indices))]
+            sums, signals = self._bank.process(inputs) if not self._tellers else self._told(inputs, chunk)
         for number, index in enumerate(self._indices):
             signal, out = signals[number], chunk.pre[index]
             if signal is not None:
@@ -249,6 +254,21 @@ class Bank(Stage):
             signal = signals[number]
             if signal is not None:
                 chunk.stems[name] = leave.late(self._fed(signal, way, chunk.position).T).copy()
+
+    def _read(self, number: int, block: NDArray[np.float32]) -> None:
+        """Fill in the next frames of a strip's input."""
+        assert self.chunk.source is not None  # noqa: S101 - run() has looked
+        self.chunk.source(self._indices[number], block)
+        wait = self._inputs[number]
+        if wait.reach:
+            block[:] = wait.late(block)
+
+    def _input(self, number: int, chunk: Chunk) -> NDArray[np.float32]:
+        if chunk.source is None:
+            return self._inputs[number].late(chunk.inputs[self._indices[number]])
+        block = np.empty((chunk.frames, self._strips[number].channels), np.float32)
+        self._read(number, block)
+        return block
 
     def _told(
         self, inputs: Sequence[NDArray[np.float32]], chunk: Chunk
@@ -276,6 +296,10 @@ class Bank(Stage):
         """Return each strip's index and the peaks of its channels before its gains, since this was last asked."""
         ends = np.cumsum([strip.channels for strip in self._strips])
         return list(zip(self._indices, np.split(self._bank.peaks(), ends[:-1]), strict=True))
+
+    def non_finite(self) -> list[tuple[int, int]]:
+        """Return each strip's index, and how many of its samples were not finite."""
+        return list(zip(self._indices, self._bank.non_finite(), strict=True))
 
     def close(self) -> None:
         """End the bank's threads."""
