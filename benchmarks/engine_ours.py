@@ -11,7 +11,7 @@ from typing import Any
 
 from benchmarks.engine_workload import read_manifest
 from controller.audiofile import AudioReader
-from controller.box_render import BLOCK_FRAMES, Rendering
+from controller.rendering import BLOCK_FRAMES, Rendering
 from controller.wav import WavWriter
 from dsp.dynamics import Compressor
 from dsp.filters import Band

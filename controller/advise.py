@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from controller.allocation import Allocation
-from controller.box_render import BLOCK_FRAMES, Rendering
 from controller.events import Emit, Finding, Progress, Started
 from controller.mix import BUS, Mix
 from controller.printing import plan_allocation
@@ -29,6 +28,7 @@ from controller.proposals import (
     StripHeard,
     propose,
 )
+from controller.rendering import BLOCK_FRAMES, Rendering
 from dsp.advice import OVER, STEM_FULL_SCALE, STEM_RUN, BandTally, Overs, SignalTally
 from dsp.graph import GraphBlock, MixGraph
 from dsp.levels import decibels

@@ -6,6 +6,7 @@ so their headers are compared with the length of the file here first.
 
 from __future__ import annotations
 
+import math
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -90,6 +91,7 @@ class AudioReader:
         self.facts = probe(path)
         self._position = 0
         self._file: WavSamples | _Decoded = _opened(self.facts)
+        self._may_hold_nan = self.facts.subtype in ("FLOAT", "DOUBLE")
 
     @property
     def position(self) -> int:
@@ -119,18 +121,31 @@ class AudioReader:
         """
         import numpy as np
 
-        facts = self.facts
-        wanted = max(0, min(len(block), facts.frames - self._position))
-        block[wanted:] = 0.0
-        heard = block[:wanted]
+        facts, position = self.facts, self._position
+        wanted = max(0, min(len(block), facts.frames - position))
+        heard = block
+        if wanted < len(block):
+            block[wanted:] = 0.0
+            heard = block[:wanted]
         if wanted:
             found = self._file.read(heard)
             if found < wanted:
                 raise AudioFileError(
-                    _short(facts.path, facts.frames, self._position + found), hint="Export or copy it again."
+                    _short(facts.path, facts.frames, position + found), hint="Export or copy it again."
                 )
-        if facts.subtype in ("FLOAT", "DOUBLE") and not np.isfinite(heard).all():
-            row, channel = (int(i) for i in np.argwhere(~np.isfinite(heard))[0])
+            if self._may_hold_nan:
+                # A sum is quicker than a look at each, and is not finite where one of them is not.
+                with np.errstate(invalid="ignore", over="ignore"):
+                    total = np.add.reduce(heard, axis=None)
+                if not math.isfinite(total):
+                    self._refuse_what_is_no_number(heard)
+        self._position += wanted
+
+    def _refuse_what_is_no_number(self, heard: Block) -> None:
+        import numpy as np
+
+        facts = self.facts
+        for row, channel in np.argwhere(~np.isfinite(heard))[:1].tolist():
             frame = self._position + row
             kind = "not a number (NaN)" if np.isnan(heard[row, channel]) else "infinite"
             where = f"frame {frame} ({frame / facts.rate_hz:.3f} s) of channel {channel + 1}"
@@ -138,7 +153,6 @@ class AudioReader:
                 f"{relative(facts.path)}: {where} is {kind}",
                 hint="Render the file again; a plug-in that failed writes such samples.",
             )
-        self._position += wanted
 
     def seek(self, frame: int) -> None:
         """Go to ``frame``, 0 up to the file's length; beyond it, to its end."""

@@ -15,7 +15,7 @@ from controller.events import Emit, Finding, Progress, Started
 from controller.mix import Mix
 from controller.print_parts import Part, PartWriter
 from controller.project import Project, StemReader
-from dsp.bank import Source
+from controller.rendering import BLOCK_FRAMES, Rendering
 from dsp.graph import GraphBlock, MixGraph
 from dsp.graph_settings import GraphStrip
 from dsp.processor import STEP_FRAMES
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 JOB = "print"
-BLOCK_FRAMES = 8_192
 METER_FLOOR_DBFS = -120.0
 
 
@@ -70,31 +69,6 @@ class Wanted:
             return 0, first, last
         begin = max(0, first - round(self.pre_roll_s * project.rate_hz))
         return begin - begin % STEP_FRAMES, first, last
-
-
-class Rendering:
-    """A graph and what feeds it: blocks come out at their frame of the song, however late the graph is.
-
-    ``source`` fills in the next frames of a strip, and silence after its end.
-    """
-
-    def __init__(self, graph: MixGraph, source: Source) -> None:
-        self._graph = graph
-        self._source = source
-        self._ahead = graph.latency_frames
-
-    def read(self, frames: int) -> GraphBlock:
-        """Return the next frames of the song."""
-        self.skip(0)
-        return self._graph.pull(frames, self._source)
-
-    def skip(self, frames: int) -> None:
-        """Render frames and keep nothing."""
-        self._ahead += frames
-        while self._ahead > 0:
-            step = min(self._ahead, BLOCK_FRAMES)
-            self._graph.pull(step, self._source)
-            self._ahead -= step
 
 
 class BoxMix:

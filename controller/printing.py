@@ -13,7 +13,7 @@ from controller import files, loops, move_record, moves, provenance, recall
 from controller.allocate import allocate, in_the_box
 from controller.allocation import Allocation, RenderPath
 from controller.audiofile import AudioReader
-from controller.box_render import BLOCK_FRAMES, BoxRender, Rendering, Wanted
+from controller.box_render import BoxRender, Wanted
 from controller.desk import return_inputs
 from controller.effect_files import with_files
 from controller.errors import CalibrationError, DeclinedError, ProjectError, UsageError
@@ -27,6 +27,7 @@ from controller.print_format import Dither, Format, PrintFormat
 from controller.print_parts import PartWriter
 from controller.project import Project, StemReader
 from controller.recall import PlannedRecall
+from controller.rendering import BLOCK_FRAMES, Rendering
 from controller.reping import Reping, reping
 from controller.rolling import Along, PlannedRolling, Roll, plan_rolling
 from controller.studio import Studio

@@ -35,6 +35,10 @@ class WavSamples:
         self._align = SUBTYPES[subtype] * channels
         self._data_at = data_at
         self._bytes: NDArray[np.uint8] = np.zeros(0, np.uint8)
+        if subtype == "PCM_24":
+            from dsp.kernels.compiled import library
+
+            self._unpack = library("samples").unpack_24
         with storage_errors(path, verb="read"):
             self._file = io.FileIO(path)
             self._file.seek(data_at)
@@ -47,29 +51,29 @@ class WavSamples:
         StorageError
             The file cannot be read any more.
         """
+        if self._subtype == "FLOAT":
+            return self._take(memoryview(out).cast("B")) // self._align
         import numpy as np
 
-        if self._subtype == "FLOAT":
-            return self._take(out.reshape(-1).view(np.uint8).data) // self._align
         size = len(out) * self._align
         if len(self._bytes) < size:
             self._bytes = np.zeros(size, np.uint8)
-        raw = self._bytes[:size]
-        frames = self._take(raw.data) // self._align
-        raw, found = raw[: frames * self._align], out[:frames].reshape(-1)
+        frames = self._take(self._bytes[:size].data) // self._align
+        raw, found = self._bytes[: frames * self._align], out[:frames].reshape(-1)
         if self._subtype == "PCM_24":
-            from dsp.kernels.compiled import library
-
-            library("samples").unpack_24(raw, found)
+            self._unpack(raw, found)
         else:
             np.multiply(raw.view("<i2"), np.float32(2.0**-15), out=found)
         return frames
 
     def _take(self, view: memoryview) -> int:
-        taken = 0
-        with storage_errors(self._path, verb="read"):
+        try:
+            taken = self._file.readinto(view) or 0
             while taken < len(view) and (count := self._file.readinto(view[taken:])):
                 taken += count
+        except OSError as error:
+            with storage_errors(self._path, verb="read"):
+                raise error
         return taken
 
     def seek(self, frame: int) -> None:

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,7 +39,7 @@ class GraphBlock:
     likewise of the busses, both (n, 2).
     """
 
-    pre: list[NDArray[np.float32] | None]
+    pre: Sequence[NDArray[np.float32] | None]
     bus: NDArray[np.float64]
     stems: dict[str, NDArray[np.float64]] = field(default_factory=dict)
     busses: dict[str, NDArray[np.float64]] = field(default_factory=dict)
@@ -116,6 +117,9 @@ class MixGraph:
         build = Build(
             plan, chains, rate_hz, start_frame, wanted, self.latency_frames, self._pre, stems, self._keys, with_busses
         )
+        self._pool = ThreadPoolExecutor(1, "ahead") if wanted > 1 else None
+        self._pending: Future[Chunk] | None = None
+        self._left: GraphBlock | None = None
         self._stages: list[Stage] = [BusStage(step, build) if step.bus else Bank(step, build) for step in plan.steps]
 
     def process(self, stems: Sequence[NDArray[np.float32]]) -> GraphBlock:
@@ -124,39 +128,72 @@ class MixGraph:
         A sample that is not finite becomes 0. Raises ShapeError for a wrong number of stems or a wrong shape; nothing
         has been processed then.
         """
-        return self._mixed(self._check(stems), stems, None)
+        frames = self._check(stems)
+        starts = range(0, frames, CHUNK_FRAMES)
+        sizes = [min(CHUNK_FRAMES, frames - start) for start in starts]
+        return self._in_a_row(
+            [
+                self._finished(self._begun(size, [stem[start : start + size] for stem in stems], None))
+                for start, size in zip(starts, sizes, strict=True)
+            ]
+        )
 
     def pull(self, frames: int, source: Source) -> GraphBlock:
-        """Mix the next ``frames`` frames of stems that ``source`` fills in, piece by piece.
+        """Mix the next ``frames`` frames of stems that ``source`` fills in.
 
-        ``source`` is told a strip's index and the (n, channels) to fill: for one strip by one thread at a time, for
-        several by several. The thread that works on a stem asks for it, so that its samples are still in the cache.
+        ``source`` is told a strip's index and the (n, channels) to fill, with silence after a stem's end: for one strip
+        by one thread at a time, for several by several. The thread that works on a stem asks for it, so that its
+        samples are still in the cache. Strips run ahead of the busses where there is a thread for it: the source is
+        asked for up to two chunks more than is mixed. What it raises may come as much earlier.
         """
-        return self._mixed(frames, (), source)
+        taken: list[GraphBlock] = []
+        while frames:
+            block = self._left or self._finished(self._next(source))
+            self._left = _part(block, slice(frames, None)) if len(block.bus) > frames else None
+            taken.append(block if self._left is None else _part(block, slice(frames)))
+            frames -= len(taken[-1].bus)
+        return self._in_a_row(taken)
 
-    def _mixed(self, frames: int, stems: Sequence[NDArray[np.float32]], source: Source | None) -> GraphBlock:
+    def _next(self, source: Source) -> Chunk:
+        """Return the next chunk with its strips done, and have those of the one after it begun."""
+        pending, self._pending = self._pending, None
+        chunk = self._begun(CHUNK_FRAMES, (), source) if pending is None else pending.result()
+        if self._pool is not None:
+            self._pending = self._pool.submit(self._begun, CHUNK_FRAMES, (), source)
+        return chunk
+
+    def _begun(self, frames: int, stems: Sequence[NDArray[np.float32]], source: Source | None) -> Chunk:
+        """Return the next chunk behind the first of the stages, which nothing else feeds."""
         pre = [
             np.empty((frames, strip.channels), np.float32) if strip.name in self._pre else None for strip in self.strips
         ]
-        chunks: list[Chunk] = []
-        for start in range(0, frames, CHUNK_FRAMES):
-            stop = min(start + CHUNK_FRAMES, frames)
-            chunk = Chunk(
-                self._position,
-                stop - start,
-                [stem[start:stop] for stem in stems],
-                [None if block is None else block[start:stop] for block in pre],
-                {name: np.zeros((2, stop - start)) for name in self._busses},
-                source,
-                self._keys,
-            )
-            for stage in self._stages:
-                stage.run(chunk)
-            chunks.append(chunk)
-            self._position += stop - start
-        busses = _joined([chunk.outputs for chunk in chunks], self._leaving)
-        bus = busses.pop(MAIN)
-        return GraphBlock(pre, bus, _joined([chunk.stems for chunk in chunks], self._stems), busses)
+        sums = {name: np.zeros((2, frames)) for name in self._busses}
+        chunk = Chunk(self._position, frames, stems, pre, sums, source, self._keys)
+        self._stages[0].run(chunk)
+        self._position += frames
+        return chunk
+
+    def _finished(self, chunk: Chunk) -> GraphBlock:
+        """Take a chunk through all other stages; return what it became."""
+        for stage in self._stages[1:]:
+            stage.run(chunk)
+        busses = {name: chunk.outputs[name] for name in self._leaving}
+        return GraphBlock(chunk.pre, busses.pop(MAIN), {name: chunk.stems[name] for name in self._stems}, busses)
+
+    def _in_a_row(self, blocks: Sequence[GraphBlock]) -> GraphBlock:
+        """Return blocks as one."""
+        if len(blocks) == 1:
+            return blocks[0]
+        pre = [
+            None if strip.name not in self._pre else _row([b.pre[index] for b in blocks], strip.channels, np.float32)
+            for index, strip in enumerate(self.strips)
+        ]
+        return GraphBlock(
+            pre,
+            _row([block.bus for block in blocks]),
+            {name: _row([block.stems[name] for block in blocks]) for name in self._stems},
+            {name: _row([block.busses[name] for block in blocks]) for name in self._leaving if name != MAIN},
+        )
 
     def _check(self, stems: Sequence[NDArray[np.float32]]) -> int:
         if len(stems) != len(self.strips):
@@ -181,6 +218,9 @@ class MixGraph:
 
     def close(self) -> None:
         """End the threads; the graph goes on working with one."""
+        if self._pool is not None:
+            self._pool.shutdown()
+            self._pool = None
         for stage in self._stages:
             stage.close()
 
@@ -193,7 +233,15 @@ class MixGraph:
         self.close()
 
 
-def _joined(parts: Sequence[dict[str, NDArray[np.float64]]], names: Sequence[str]) -> dict[str, NDArray[np.float64]]:
-    if len(parts) == 1:
-        return dict(parts[0])
-    return {name: np.concatenate([np.zeros((0, 2)), *(part[name] for part in parts)]) for name in names}
+def _row(parts: Sequence[Any], channels: int = 2, dtype: Any = np.float64) -> NDArray[Any]:
+    return np.concatenate([np.zeros((0, channels), dtype), *parts])
+
+
+def _part(block: GraphBlock, part: slice) -> GraphBlock:
+    """Return some frames of a block."""
+    return GraphBlock(
+        [None if signal is None else signal[part] for signal in block.pre],
+        block.bus[part],
+        {name: signal[part] for name, signal in block.stems.items()},
+        {name: signal[part] for name, signal in block.busses.items()},
+    )

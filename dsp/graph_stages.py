@@ -21,7 +21,7 @@ from dsp.processor import Block, Processor, Settings
 
 __all__ = ["CHUNK_FRAMES", "Bank", "Build", "BusStage", "Chunk", "Stage"]
 
-CHUNK_FRAMES = 8_192
+CHUNK_FRAMES = 8192
 """Frames that pass through all stages at once, at most."""
 
 Planar = NDArray[np.float64]
@@ -34,7 +34,7 @@ class Chunk:
 
     ``inputs`` and ``pre`` are in the strips' order, (frames, channels); a ``source`` fills the inputs in instead.
     ``sums`` by bus; ``keys`` by strip or bus: its
-    signal before its fader, of busses only the ``wanted_keys``. ``stems`` by strip, ``outputs`` by bus, (frames, 2).
+    signal before its fader, of the ``wanted_keys``. ``stems`` by strip, ``outputs`` by bus, (frames, 2).
     """
 
     position: int
@@ -245,7 +245,9 @@ class Bank(Stage):
         for number, index in enumerate(self._indices):
             signal, out = signals[number], chunk.pre[index]
             if signal is not None:
-                chunk.keys[self._strips[number].name] = signal
+                name = self._strips[number].name
+                if name in chunk.wanted_keys:  # a copy: the bank may run ahead of those that listen
+                    chunk.keys[name] = signal.copy()
                 if out is not None:
                     out[:] = self._leaves[number].late(signal)
         for number, bus in enumerate(self._busses):
