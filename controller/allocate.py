@@ -15,13 +15,11 @@ from controller.allocate_bus import plan_bus
 from controller.allocate_strip import Seat, StripPlan, plan_strip, sound_seats
 from controller.allocation import Allocation, Draft, RenderPath, Route
 from controller.desk import DeskStrip
-from controller.engine_terms import engine_bands, engine_compressor, strip_gains
-from controller.graph_terms import added_busses, graph_strip, listened_to, main_bus, moving_bands, plan
+from controller.graph_terms import added_busses, box_bus, box_strip, listened_to, plan
 from controller.loops import LoopFacts
 from controller.mix import BUS, REVERB, Mix
 from controller.mix_vca import folded
-from controller.move_points import bus_automation, lane_words, strip_automation, with_send
-from dsp.engine import BusSettings
+from controller.move_points import lane_words
 from dsp.graph_plan import GraphPlan
 from hardware.known import Known
 from hardware.rig import Rig
@@ -218,22 +216,7 @@ def _box_only(mix: Mix, channels: Mapping[str, int], rate_hz: float) -> Allocati
     draft = Draft()
     strips = []
     for strip in mix.strips:
-        width = channels[strip.name]
-        muted = not mix.is_heard(strip)
-        strips.append(
-            graph_strip(
-                strip,
-                mix,
-                width,
-                hpf=None if strip.hpf_hz == -math.inf else strip.hpf_hz,
-                bands=engine_bands(strip.eq, moving_bands(mix, strip.name)),
-                compressor=engine_compressor(strip.comp),
-                gains=strip_gains(strip, mix, width, muted),
-                send=with_send(strip, mix, muted=muted),
-                on_bus=True,
-                automation=strip_automation(strip, mix, width),
-            )
-        )
+        strips.append(box_strip(strip, mix, channels[strip.name]))
         draft.place(strip.name, "sum", "box", "the project has no rig")
         say_strip(strip, mix, draft)
     for name in (strip.name for strip in mix.strips):
@@ -244,13 +227,7 @@ def _box_only(mix: Mix, channels: Mapping[str, int], rate_hz: float) -> Allocati
         draft.place(BUS, "moves", "box", f"{lane_words(fader)}, made by the engine")
     busses = added_busses(mix, reverb=any(strip.send > 0.0 for strip in strips))
     say_busses(mix, busses, draft, on_desk=False)
-    settings = BusSettings(
-        bands=engine_bands(mix.bus.eq, moving_bands(mix, BUS)),
-        compressor=engine_compressor(mix.bus.comp),
-        fader_db=mix.bus.fader_db,
-        automation=bus_automation(mix),
-    )
-    bus = main_bus(settings, mix)
+    bus = box_bus(mix)
     graph = plan(strips, busses, bus, rate_hz=rate_hz)
     say_latency(graph, rate_hz, draft)
     return Allocation(

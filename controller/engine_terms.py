@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection, Mapping
 from typing import Literal
 
 from controller.desk import db_to_gain
 from controller.mix import AddedBus, Comp, EqBand, Mix, Strip
 from dsp.engine import Band, Compressor, ReverbSettings
-from dsp.stereo import balance_gains, pan_gains
+from dsp.stereo import PanLaw
 
 BAND_KINDS: tuple[tuple[str, Literal["low_shelf", "bell", "high_shelf"]], ...] = (
     ("lf", "low_shelf"),
@@ -63,8 +62,9 @@ def engine_reverb(mix: Mix) -> ReverbSettings:
     )
 
 
-LCR_SIDE = 50.0
-"""From here on, a pan of a mix that pans left, centre and right only is to a side."""
+def pan_law(mix: Mix) -> PanLaw:
+    """Return how the mix pans."""
+    return PanLaw(mix.pan_law_db, mix.panning == "lcr")
 
 
 def channel_gains(
@@ -74,20 +74,12 @@ def channel_gains(
 
     ``pan`` stands for its own where it moves.
     """
-    position = node.pan if pan is None else pan
-    if width == 1:
-        if mix.panning == "lcr":
-            position = 0.0 if abs(position) < LCR_SIDE else math.copysign(100.0, position)
-        return pan_gains(position, mix.pan_law_db)
-    left, right = balance_gains(position, mix.pan_law_db)
-    return (left, 0.0) if channel == 0 else (0.0, right)
+    return pan_law(mix).matrix(node.pan if pan is None else pan, width)[channel]
 
 
-def pan_matrix(
-    node: Strip | AddedBus, mix: Mix, width: int, *, pan: float | None = None
-) -> tuple[tuple[float, float], ...]:
+def pan_matrix(node: Strip | AddedBus, mix: Mix, width: int) -> tuple[tuple[float, float], ...]:
     """Return the linear gains to left and right of every channel, like ``channel_gains``."""
-    return tuple(channel_gains(node, mix, width, channel, pan=pan) for channel in range(width))
+    return pan_law(mix).matrix(node.pan, width)
 
 
 def strip_gains(strip: Strip, mix: Mix, width: int, muted: bool) -> tuple[tuple[float, float], ...]:

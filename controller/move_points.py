@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from controller.desk import DeskStrip, db_to_gain, gain_to_db
-from controller.engine_terms import channel_gains, pan_matrix, scaled, strip_gains
+from controller.engine_terms import channel_gains, pan_law, pan_matrix, scaled, strip_gains
 from controller.mix import BUS, FADER_DB, AddedBus, Mix, Move, Send, Strip
 from dsp.engine import Automation
+from dsp.moving_gains import FaderGains, Level, SendGains, SideGains, StripGains, Switch
 from dsp.stereo import pan_gains
 from hardware.lanes import Lane
 from profiles.profile import Control
@@ -30,25 +31,15 @@ GAINS = ("fader_db", "pan", "mute", "send_db")
 """What moves as a gain of a strip's or bus's ways; everything else moves inside of it."""
 
 
+def level_line(move: Move) -> Level:
+    """Return a moving level, or pan, as a line over the song."""
+    points = tuple((at_s, float(value)) for at_s, value in move.points)
+    return Level(points, -math.inf if move.what == "pan" else FADER_DB.low)
+
+
 def levels_db(move: Move, at_s: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return a moving level, or pan, at the moments ``at_s`` [s]; what reaches the lowest level is −∞."""
-    times = [at for at, _ in move.points]
-    values = [max(float(value), FADER_DB.low) for _, value in move.points]
-    found = np.interp(at_s, times, values)
-    # np.interp takes the earlier of two points at one moment; a jump has happened when its moment comes.
-    last = np.searchsorted(times, at_s, side="right") - 1
-    on_point = (last >= 0) & (np.asarray(times)[last] == at_s)
-    found[on_point] = np.asarray(values)[last[on_point]]
-    if move.what != "pan":
-        found[found <= FADER_DB.low] = -math.inf
-    return found
-
-
-def muted_at(move: Move, at_s: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Return whether a moving mute is in at the moments ``at_s`` [s]."""
-    times = [at for at, _ in move.points]
-    last = np.maximum(np.searchsorted(times, at_s, side="right") - 1, 0)
-    return np.asarray([bool(value) for _, value in move.points])[last]
+    return level_line(move)(at_s)
 
 
 def highest_db(move: Move | None, still_db: float) -> float:
@@ -56,11 +47,7 @@ def highest_db(move: Move | None, still_db: float) -> float:
     return still_db if move is None else max(float(value) for _, value in move.points)
 
 
-def _gain(level_db: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.asarray(10.0 ** (level_db / 20.0))
-
-
-def moving_gains(node: Strip | AddedBus, mix: Mix, width: int, *, fader: bool = True) -> Automation | None:
+def moving_gains(node: Strip | AddedBus, mix: Mix, width: int, *, fader: bool = True) -> SideGains | None:
     """Return what fader (or not), pan and mute of a strip or bus are during the song, or None where they stand still.
 
     (K,) moments → (K, channels, 2): the linear gains to left and right. Solo plays no part in it.
@@ -70,17 +57,14 @@ def moving_gains(node: Strip | AddedBus, mix: Mix, width: int, *, fader: bool = 
         moves.pop("fader_db", None)
     if not moves:
         return None
-
-    def gains(at_s: NDArray[np.float64]) -> NDArray[np.float64]:
-        level = _gain(_level(moves, "fader_db", node.fader_db, at_s)) if fader else np.ones(len(at_s))
-        level[muted_at(moves["mute"], at_s) if "mute" in moves else np.full(len(at_s), node.mute)] = 0.0
-        found = np.empty((len(at_s), width, 2))
-        pans = levels_db(moves["pan"], at_s) if "pan" in moves else np.full(len(at_s), node.pan)
-        for pan in np.unique(pans):
-            found[pans == pan] = pan_matrix(node, mix, width, pan=float(pan))
-        return found * level[:, None, None]
-
-    return gains
+    mute = moves.get("mute")
+    return SideGains(
+        channels=width,
+        fader_db=_line(moves, "fader_db", node.fader_db) if fader else 0.0,
+        mute=node.mute if mute is None else Switch(tuple((at_s, bool(value)) for at_s, value in mute.points)),
+        pan=_line(moves, "pan", node.pan),
+        law=pan_law(mix),
+    )
 
 
 def strip_automation(strip: Strip, mix: Mix, width: int) -> Automation | None:
@@ -88,15 +72,8 @@ def strip_automation(strip: Strip, mix: Mix, width: int) -> Automation | None:
     moves = mix.moves_of(strip.name)
     if not any(what in GAINS for what in moves):
         return None
-    moving = moving_gains(strip, mix, width)
-    still = np.array(strip_gains(strip, mix, width, strip.mute))
-
-    def gains(at_s: NDArray[np.float64]) -> NDArray[np.float64]:
-        sides = moving(at_s) if moving is not None else np.broadcast_to(still, (len(at_s), width, 2))
-        sent = _gain(_level(moves, "send_db", strip.send_db, at_s))
-        return np.concatenate([sides, np.broadcast_to(sent[:, None, None], (len(at_s), width, 1))], axis=2)
-
-    return gains
+    sides = moving_gains(strip, mix, width) or strip_gains(strip, mix, width, strip.mute)
+    return StripGains(sides, _line(moves, "send_db", strip.send_db))
 
 
 def send_automation(node: Strip | AddedBus, send: Send, mix: Mix, width: int) -> Automation | None:
@@ -105,15 +82,8 @@ def send_automation(node: Strip | AddedBus, send: Send, mix: Mix, width: int) ->
     moves = {m.what: m for m in mix.moves if m.strip == node.name and m.what == f"send/{send.to}"}
     if moving is None and not moves:
         return None
-    still = np.array(send_gains(node, send, mix, width, level_db=0.0))
-
-    def gains(at_s: NDArray[np.float64]) -> NDArray[np.float64]:
-        sides = moving(at_s) if moving is not None else still
-        level = _gain(_level(moves, f"send/{send.to}", send.level_db, at_s))
-        found: NDArray[np.float64] = sides * level[:, None, None]
-        return found
-
-    return gains
+    sides = moving or send_gains(node, send, mix, width, level_db=0.0)
+    return SendGains(sides, _line(moves, f"send/{send.to}", send.level_db))
 
 
 def send_gains(
@@ -124,6 +94,10 @@ def send_gains(
     return scaled(pan_matrix(node, mix, width), 0.0 if node.mute else level)
 
 
+def _line(moves: Mapping[str, Move], what: str, still: float) -> Level | float:
+    return level_line(moves[what]) if what in moves else still
+
+
 def _level(moves: Mapping[str, Move], what: str, still_db: float, at_s: NDArray[np.float64]) -> NDArray[np.float64]:
     return levels_db(moves[what], at_s) if what in moves else np.full(len(at_s), still_db)
 
@@ -131,7 +105,7 @@ def _level(moves: Mapping[str, Move], what: str, still_db: float, at_s: NDArray[
 def bus_automation(mix: Mix) -> Automation | None:
     """Return the gains of the bus fader where it moves, or None."""
     move = mix.moves_of(BUS).get("fader_db")
-    return None if move is None else lambda at_s: _gain(levels_db(move, at_s))
+    return None if move is None else FaderGains(level_line(move))
 
 
 def desk_lanes(

@@ -52,7 +52,7 @@ class WavSamples:
             The file cannot be read any more.
         """
         if self._subtype == "FLOAT":
-            return self._take(memoryview(out).cast("B")) // self._align
+            return self._take(memoryview(out.data).cast("B")) // self._align
         import numpy as np
 
         size = len(out) * self._align

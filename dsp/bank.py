@@ -153,6 +153,18 @@ class StripBank:
             for strip in self._all
         ]
 
+    def automate(self, index: int, automation: Automation) -> None:
+        """Have the gains of strip ``index`` follow ``automation`` from now on; it begins where they stand."""
+        self._numbers.automate(index, automation)
+
+    def reset(self) -> None:
+        """Forget all that was heard, inserts too."""
+        self._numbers.states.fill(0.0)
+        self._peaks.fill(0.0)
+        for strip in self.strips:
+            for insert in (*strip.pre_inserts, *strip.post_inserts):
+                insert.reset()
+
     def _reserve(self, frames: int) -> None:
         """Make room for blocks of ``frames`` frames."""
         if frames <= self._capacity:

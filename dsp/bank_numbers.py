@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from dsp.bank_strip import LANES, RunningStrip
+from dsp.bank_strip import LANES, Automation, RunningStrip
 from dsp.kernels.compiled import library
 from dsp.lane_numbers import MOST_SECTIONS, NUMBERS, WORDS, StripSound, Ways, led_by
 from dsp.processor import STEP_FRAMES
@@ -86,6 +86,12 @@ class BankNumbers:
         self._levels.go(index, strip.gains_of(gains), position, frames)
         self._fading.add(index)
         self._unheard.add(strip.group)
+
+    def automate(self, index: int, automation: Automation) -> None:
+        """Have the gains of strip ``index`` follow ``automation``."""
+        self._automated[index] = automation
+        self._fading.add(index)
+        self._unheard.add(self._strips[index].group)
 
     def trim(self, index: int, position: int, frames: int) -> NDArray[np.float32]:
         """Return the trim of strip ``index`` for ``frames`` frames from ``position`` on, (1, 1) or (frames, 1)."""

@@ -210,18 +210,22 @@ def _bank_strip(settings: StripSettings, rate_hz: float, pre: bool) -> BankStrip
     )
 
 
-def _bus_sound(settings: BusSettings, rate_hz: float) -> StripSound:
+def bus_sound(settings: BusSettings, rate_hz: float) -> StripSound:
+    """Return what ``settings`` does to a bus's sound before its fader. Raises DspError for a band above Nyquist."""
     return StripSound(sections=_slots(settings.bands, rate_hz), compressor=settings.compressor)
 
 
 class BusProcessor:
-    """The running stereo bus at ``rate_hz``: bands, compressor, fader; float64 inside and out."""
+    """The running stereo bus at ``rate_hz``: bands, compressor, fader; float64 inside and out.
 
-    def __init__(self, settings: BusSettings, rate_hz: float) -> None:
+    ``position`` is the number of its first frame, where it joins what has been running.
+    """
+
+    def __init__(self, settings: BusSettings, rate_hz: float, position: int = 0) -> None:
         self.settings = settings
         self._rate_hz = rate_hz
-        self._position = 0
-        sound = _bus_sound(settings, rate_hz)
+        self._position = position
+        sound = bus_sound(settings, rate_hz)
         self._sections, self._compresses = len(sound.sections), sound.compresses
         self._sound = Ways(sound_numbers(sound, sound.sections, rate_hz, trimmed=True)[None])
         self._fader = Ways(np.array([[_linear(settings.fader_db)]]))
@@ -242,13 +246,17 @@ class BusProcessor:
 
         Bands keep their places. Raises DspError for a band that cannot be built at this rate; nothing has changed then.
         """
-        sound = _bus_sound(settings, self._rate_hz)
+        sound = bus_sound(settings, self._rate_hz)
         numbers = sound_numbers(sound, sound.sections, self._rate_hz, trimmed=True)
         self._sound.go(0, numbers, self._position, frames, led_by)
         self._fader.go(0, np.array([_linear(settings.fader_db)]), self._position, frames)
         self.settings = settings
         self._sections = max(self._sections, len(sound.sections))
         self._compresses |= sound.compresses
+
+    def reset(self) -> None:
+        """Forget all that was heard."""
+        self._states.fill(0.0)
 
     def _tell(self, frames: int) -> None:
         """Write the words and the fader at the knots around the next ``frames`` frames."""

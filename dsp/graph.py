@@ -9,7 +9,7 @@ number of threads.
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -19,13 +19,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dsp.bank import Source
-from dsp.errors import ShapeError
+from dsp.errors import DspError, ShapeError
 from dsp.graph_chain import RunningInsert
-from dsp.graph_plan import plan_graph
+from dsp.graph_change import GraphChange, by_title, change_inserts, compared
+from dsp.graph_chunk import CHUNK_FRAMES, Chunk
+from dsp.graph_plan import plan_graph, title
 from dsp.graph_settings import MAIN, GraphBus, GraphStrip, Insert, Node
-from dsp.graph_stages import CHUNK_FRAMES, Bank, Build, BusStage, Chunk, Stage
+from dsp.graph_stages import Bank, Build, BusStage, Stage
+from dsp.processor import STEP_FRAMES
+from dsp.song_line import SongLine
 
-__all__ = ["GraphBlock", "MixGraph"]
+__all__ = ["CHANGE_FRAMES", "GraphBlock", "MixGraph"]
+
+CHANGE_FRAMES = 512
+"""Frames that a change takes unless it is told otherwise: 11 ms at 48 kHz, so that no step of a fader is heard."""
 
 _MOST_THREADS = 8
 
@@ -95,6 +102,7 @@ class MixGraph:
         self._position = 0
         wanted = min(os.cpu_count() or 1, _MOST_THREADS) if threads is None else threads
         chains: dict[str, list[RunningInsert]] = {}
+        self._line = SongLine(start_frame)
 
         def started(node: str, insert: Insert, channels: int) -> tuple[int, int]:
             running = RunningInsert(insert, channels, rate_hz=rate_hz, start_frame=start_frame)
@@ -104,23 +112,33 @@ class MixGraph:
         plan = plan_graph(self.strips, busses, bus if bus is not None else GraphBus(), started)
         for name, chain in chains.items():
             for running, place in zip(chain, plan.nodes[name].places, strict=True):
-                running.stand(place)
+                running.stand(place, self._line)
         self.latency_frames = plan.latency_frames(with_busses=with_busses)
         self.tail_frames = plan.tail_frames
         self.late_frames = plan.late_frames
         nodes: tuple[Node, ...] = (*plan.strips, *plan.busses.values())
+        self._nodes: Mapping[str, Node] = {title(node): node for node in nodes}
+        self._prepared: Mapping[str, Node] = self._nodes
+        """As the last change that was prepared would have them."""
+        self._chains = chains
+        self._keeps_first = with_busses or bool(stems)
+        self._line.late_frames = max(step.leaves_frames for step in plan.steps)
         self._keys = frozenset(insert.key for node in nodes for insert in node.inserts if insert.key)
         self._busses = tuple(plan.busses)
         self._stems = [strip.name for strip in self.strips if strip.name in stems and strip.on_bus]
         self._leaving = [name for name, b in plan.busses.items() if name == MAIN or (with_busses and b.feeds)]
         self._pre = frozenset(pre)
         build = Build(
-            plan, chains, rate_hz, start_frame, wanted, self.latency_frames, self._pre, stems, self._keys, with_busses
+            plan, chains, rate_hz, self._line, wanted, self.latency_frames, self._pre, stems, self._keys, with_busses
         )
         self._pool = ThreadPoolExecutor(1, "ahead") if wanted > 1 else None
         self._pending: Future[Chunk] | None = None
         self._left: GraphBlock | None = None
         self._stages: list[Stage] = [BusStage(step, build) if step.bus else Bank(step, build) for step in plan.steps]
+        self._leads: dict[str, frozenset[str]] = {}
+        for step, stage in zip(plan.steps, self._stages, strict=True):
+            titles = [title(plan.busses[step.bus])] if step.bus else [title(plan.strips[i]) for i in step.strips]
+            self._leads.update(dict.fromkeys(titles, stage.leads))
 
     def process(self, stems: Sequence[NDArray[np.float32]]) -> GraphBlock:
         """Mix the next block of every stem, each (n, ch) float32 with one n for all, in the strips' order.
@@ -215,6 +233,80 @@ class MixGraph:
         """Return every strip's peaks per channel before its fader since this was last asked, for meters."""
         found = dict(one for stage in self._stages if isinstance(stage, Bank) for one in stage.peaks())
         return [found[index] for index in range(len(self.strips))]
+
+    def prepare(
+        self, strips: Sequence[GraphStrip], busses: Sequence[GraphBus] = (), bus: GraphBus | None = None
+    ) -> GraphChange | None:
+        """Return the change to these settings, or None where they are another structure, which needs another graph.
+
+        The same structure are the same strips and busses in the same order, as wide, with the same kinds of inserts and
+        the same keys. Feeds may come and go where the signals of a stage are led anyway. Another thread may prepare
+        while this one processes, and ``apply`` then costs little; changes are applied in the order of their making.
+
+        Raises
+        ------
+        DspError
+            A band cannot be built at this rate, an insert would refuse one of its moves, or a ``minus`` names what does
+            not feed the main bus.
+        """
+        after = by_title(strips, busses, bus if bus is not None else GraphBus())
+        change = compared(
+            self._prepared, after, self._leads, tuple(strips), rate_hz=self.rate_hz, same_first=self._keeps_first
+        )
+        if change is not None:
+            self._prepared = change.nodes
+        return change
+
+    def apply(self, change: GraphChange, frames: int = CHANGE_FRAMES) -> bool:
+        """Go to what was prepared over the next ``frames`` frames, at least one step of 16, without a click.
+
+        It is heard from the next block on, whatever the latency. Moves count from the present moment on. False, and
+        nothing has changed, where an effect refuses (its latency would be another one, say): that needs another graph.
+        """
+        if not change_inserts(self._chains, change.nodes, frames):
+            return False
+        changed = {name: node for name, node in change.nodes.items() if node is not self._nodes[name]}
+        for stage in self._stages if changed else ():
+            stage.change(changed, self._position, frames)
+        self._nodes = change.nodes
+        self.strips = change.strips
+        return True
+
+    def change(
+        self,
+        strips: Sequence[GraphStrip],
+        busses: Sequence[GraphBus] = (),
+        bus: GraphBus | None = None,
+        *,
+        frames: int = CHANGE_FRAMES,
+    ) -> bool:
+        """``prepare`` and ``apply``: return whether these settings are of the same structure and are now gone to.
+
+        False: nothing has changed; build another graph. Raises DspError as ``prepare`` does; nothing has changed then.
+        """
+        change = self.prepare(strips, busses, bus)
+        return change is not None and self.apply(change, frames)
+
+    def locate(self, frame: int) -> None:
+        """Make the next frame of the stems frame ``frame`` of the song.
+
+        All that moves follows from there, each stage when what comes next reaches it, and goes there in one step of 16
+        frames. Sound rings on. Raises DspError unless both this frame and the next one as it would have been are
+        multiples of STEP_FRAMES.
+        """
+        _, would, _ = self._line.at(self._position, 1)
+        if frame % STEP_FRAMES or would % STEP_FRAMES:
+            raise DspError(
+                f"the song cannot go from frame {would} to frame {frame}",
+                hint=f"Both must be multiples of {STEP_FRAMES}.",
+            )
+        self._line.locate(self._position, frame)
+
+    def reset(self) -> None:
+        """Forget all that was heard, and be at the newest moment of the song everywhere. For when nothing sounds."""
+        for stage in self._stages:
+            stage.reset()
+        self._line.arrive()
 
     def close(self) -> None:
         """End the threads; the graph goes on working with one."""

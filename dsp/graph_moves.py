@@ -1,7 +1,7 @@
-"""Automation in a graph, on the song's time line: gains that go from knot to knot, settings that go from step to step.
+"""Settings that move on the song's time line, from step to step.
 
-Gains have a knot at every 16th frame of the song. An insert's parameters have one at every 64th, and at every
-breakpoint, rounded to 16 frames: the next knot's settings are what the insert is told to reach by then.
+An insert's parameters have a knot at every 64th frame of the song, and at every breakpoint, rounded to 16 frames: the
+next knot's settings are what the insert is told to reach by then.
 """
 
 from __future__ import annotations
@@ -10,29 +10,14 @@ from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from typing import Any, Generic, TypeVar
 
-import numpy as np
-from numpy.typing import NDArray
-
-from dsp.engine import Automation
 from dsp.graph_settings import ParameterMove
 from dsp.processor import STEP_FRAMES, Declared, Parameter
+from dsp.song_line import SongLine
 
-__all__ = ["KNOT_FRAMES", "Ride", "Teller", "ramp"]
+__all__ = ["KNOT_FRAMES", "Ride", "Teller"]
 
 KNOT_FRAMES = 64
 """Frames of the song between two knots of an insert's parameters."""
-
-
-def ramp(automation: Automation, song: int, frames: int, rate_hz: float) -> NDArray[np.float64]:
-    """Return the gains at ``frames`` frames from frame ``song`` of the song on, (frames, …)."""
-    first = song // STEP_FRAMES
-    count = (song + frames - 1) // STEP_FRAMES + 2 - first
-    knots = automation((first + np.arange(count)) * STEP_FRAMES / rate_hz)
-    at = np.arange(song - first * STEP_FRAMES, song - first * STEP_FRAMES + frames)
-    knot = at // STEP_FRAMES
-    share = ((at - knot * STEP_FRAMES) / STEP_FRAMES).reshape(-1, *(1,) * (knots.ndim - 1))
-    gains: NDArray[np.float64] = knots[knot] + (knots[knot + 1] - knots[knot]) * share
-    return gains
 
 
 class _Line:
@@ -106,26 +91,42 @@ class Ride(Generic[T]):
 
 
 class Teller(Generic[T]):
-    """Tells something, frame by frame of the song, where to be at the next knot of its ride."""
+    """Tells something, frame by frame, where to be at the next knot of its ride; where the song jumps, in one step."""
 
-    def __init__(self, ride: Ride[T], begin: T, tell: Callable[[T, int], None]) -> None:
+    def __init__(self, ride: Ride[T], begin: T, tell: Callable[[T, int], None], line: SongLine) -> None:
         self._ride = ride
         self._told = begin
         self._tell = tell
+        self._line = line
+        self._stretch = -1
         self._begins = True
+        self._arrives = -(2**62)
+        """The input frame at which it will be where the song has jumped to."""
 
-    def due(self, song: int, frames: int) -> int:
-        """Tell what is due at frame ``song``; return how many of the next ``frames`` pass until something is again."""
+    def due(self, at: int, frames: int) -> int:
+        """Tell what is due at input frame ``at``; return how many of the next ``frames`` pass until something is."""
+        stretch, song, frames = self._line.at(at, frames)
+        if stretch != self._stretch:
+            if self._stretch >= 0 and self._say(self._ride.settings(song + STEP_FRAMES), STEP_FRAMES):
+                self._arrives = at + STEP_FRAMES
+            self._stretch, self._begins = stretch, True
+        if at < self._arrives:
+            return min(frames, self._arrives - at)
         due, now = self._ride.next(song)
         if due is None:
             return frames
-        wanted = self._ride.settings(due)
-        # The first block may begin between two knots.
-        if (now or self._begins) and wanted != self._told:
-            self._tell(wanted, due - song)
-            self._told = wanted
+        # The first block, and the first after a jump, may begin between two knots.
+        if now or self._begins:
+            self._say(self._ride.settings(due), due - song)
         self._begins = False
         return min(frames, due - song)
+
+    def _say(self, wanted: T, frames: int) -> bool:
+        if wanted == self._told:
+            return False
+        self._tell(wanted, frames)
+        self._told = wanted
+        return True
 
 
 def _joined(stretches: list[tuple[int, int]]) -> list[tuple[int, int]]:

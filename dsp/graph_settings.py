@@ -8,6 +8,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from dsp.engine import Automation, BusSettings, StripSettings
 from dsp.errors import DspError
 from dsp.processor import Settings
@@ -93,10 +96,10 @@ class GraphStrip(StripSettings):
         """Return every feed, the output's first; ``reverb`` says whether the graph has that bus."""
         ways: list[Feed] = []
         if self.on_bus:
-            ways.append(Feed(self.output, self.gains, _columns(self.automation)))
+            ways.append(Feed(self.output, self.gains, self.automation and _Sides(self.automation)))
         if reverb and (self.send > 0.0 or self.automation is not None):
             sent = tuple((left * self.send, right * self.send) for left, right in self.gains)
-            ways.append(Feed(REVERB, sent, _sent(self.automation)))
+            ways.append(Feed(REVERB, sent, self.automation and _Sent(self.automation)))
         return (*ways, *self.feeds)
 
 
@@ -125,19 +128,26 @@ class GraphBus(BusSettings):
 Node = GraphStrip | GraphBus
 
 
-def _columns(automation: Automation | None) -> Automation | None:
-    return None if automation is None else lambda at_s: automation(at_s)[:, :, :2]
+@dataclass(frozen=True)
+class _Sides:
+    """The first two columns of a strip's automation: (K,) → (K, channels, 2)."""
+
+    automation: Automation
+
+    def __call__(self, at_s: NDArray[np.float64]) -> NDArray[np.float64]:
+        return self.automation(at_s)[:, :, :2]
 
 
-def _sent(automation: Automation | None) -> Automation | None:
-    if automation is None:
-        return None
+@dataclass(frozen=True)
+class _Sent:
+    """What a strip's automation sends after those: (K,) → (K, channels, 2)."""
 
-    def sent(at_s: Any) -> Any:
-        gains = automation(at_s)
-        return gains[:, :, :2] * gains[:, :, 2:]
+    automation: Automation
 
-    return sent
+    def __call__(self, at_s: NDArray[np.float64]) -> NDArray[np.float64]:
+        gains = self.automation(at_s)
+        sent: NDArray[np.float64] = gains[:, :, :2] * gains[:, :, 2:]
+        return sent
 
 
 def with_minus(strips: Sequence[GraphStrip], busses: Sequence[GraphBus]) -> tuple[list[GraphStrip], list[GraphBus]]:

@@ -13,6 +13,7 @@ from dsp.filters import Band
 from dsp.graph_moves import Ride, Teller
 from dsp.graph_settings import ParameterMove
 from dsp.processor import Declared, number, several
+from dsp.song_line import SongLine
 
 __all__ = ["SOUND_KNOT_FRAMES", "Sound", "sound_teller"]
 
@@ -60,9 +61,14 @@ class Sound(Declared):
 
 
 def sound_teller(
-    node: Node, moves: tuple[ParameterMove, ...], song: int, rate_hz: float, tell: Callable[[Node, int], None]
+    node: Node,
+    moves: tuple[ParameterMove, ...],
+    at: int,
+    line: SongLine,
+    rate_hz: float,
+    tell: Callable[[Node, int], None],
 ) -> tuple[Node, Teller[Sound]]:
-    """Return a node as it stands at frame ``song`` of the song, and what tells where it goes from there."""
+    """Return a node as it stands at input frame ``at``, and what tells where it goes from there."""
     ride = Ride(Sound.of(node), moves, rate_hz, SOUND_KNOT_FRAMES)
-    begin = ride.settings(song)
-    return begin.put(node), Teller(ride, begin, lambda sound, frames: tell(sound.put(node), frames))
+    begin = ride.settings(line.at(at, 1)[1])
+    return begin.put(node), Teller(ride, begin, lambda sound, frames: tell(sound.put(node), frames), line)

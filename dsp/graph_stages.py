@@ -2,64 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dsp.bank import BankStrip, Source, StripBank
+from dsp.bank import BankStrip, StripBank
 from dsp.delay import History
 from dsp.engine import Automation, BusProcessor, BusSettings, strip_sound
 from dsp.graph_chain import RunningInsert
-from dsp.graph_moves import Teller, ramp
+from dsp.graph_chunk import CHUNK_FRAMES, NOTHING, Chunk, InBank, Planar, Waiting
+from dsp.graph_feeds import RunningFeed, change_feeds
+from dsp.graph_moves import Teller
 from dsp.graph_plan import GraphPlan, Step, title
-from dsp.graph_settings import MAIN, REVERB, STEREO, Feed, GraphBus, GraphStrip
+from dsp.graph_settings import MAIN, REVERB, STEREO, Feed, GraphBus, GraphStrip, Node
 from dsp.graph_sound import Sound, sound_teller
-from dsp.processor import Block, Processor, Settings
+from dsp.moving_gains import StereoGains
+from dsp.processor import Processor
+from dsp.song_line import SongLine
 
-__all__ = ["CHUNK_FRAMES", "Bank", "Build", "BusStage", "Chunk", "Stage"]
-
-CHUNK_FRAMES = 8192
-"""Frames that pass through all stages at once, at most."""
-
-Planar = NDArray[np.float64]
-"""Two sides of audio, (2, frames)."""
-
-
-@dataclass
-class Chunk:
-    """What the stages hand on to each other while one chunk of the song passes.
-
-    ``inputs`` and ``pre`` are in the strips' order, (frames, channels); a ``source`` fills the inputs in instead.
-    ``sums`` by bus; ``keys`` by strip or bus: its
-    signal before its fader, of the ``wanted_keys``. ``stems`` by strip, ``outputs`` by bus, (frames, 2).
-    """
-
-    position: int
-    frames: int
-    inputs: Sequence[NDArray[np.float32]]
-    pre: Sequence[NDArray[np.float32] | None]
-    sums: dict[str, Planar]
-    source: Source | None = None
-    wanted_keys: Collection[str] = ()
-    keys: dict[str, Block] = field(default_factory=dict)
-    stems: dict[str, NDArray[np.float64]] = field(default_factory=dict)
-    outputs: dict[str, NDArray[np.float64]] = field(default_factory=dict)
-
-
-NOTHING = Chunk(0, 0, (), (), {})
+__all__ = ["Bank", "Build", "BusStage", "Stage"]
 
 
 @dataclass(frozen=True)
 class Build:
-    """What a graph's stages are built from. All outputs leave ``latency_frames`` late."""
+    """What a graph's stages are built from: ``line`` is the song's. All outputs leave ``latency_frames`` late."""
 
     plan: GraphPlan
     chains: dict[str, list[RunningInsert]]
     rate_hz: float
-    start_frame: int
+    line: SongLine
     threads: int
     latency_frames: int
     pre: Collection[str]
@@ -73,9 +47,9 @@ class Stage:
 
     def __init__(self, step: Step, build: Build) -> None:
         self._rate_hz = build.rate_hz
+        self._line = build.line
         self._leaves_frames = step.leaves_frames
         self._leave_frames = max(0, build.latency_frames - step.leaves_frames)
-        self._song = build.start_frame - step.leaves_frames
         self._waits: dict[str, History] = {}
         self._product = np.zeros(CHUNK_FRAMES)
         self._part: Planar = np.zeros((2, CHUNK_FRAMES))
@@ -87,6 +61,26 @@ class Stage:
     def close(self) -> None:
         """End what runs beside."""
 
+    def change(self, nodes: Mapping[str, Node], position: int, frames: int) -> None:
+        """Go to other settings of its strips or bus over ``frames`` frames from frame ``position`` on.
+
+        ``nodes``: those that are to change, by title; others than its own may be among them.
+        """
+        raise NotImplementedError
+
+    def reset(self) -> None:
+        """Forget all that was heard."""
+        for wait in self._waits.values():
+            wait.clear()
+
+    @property
+    def leads(self) -> frozenset[str]:
+        """The busses that signals can be led to; "" is out of the graph."""
+        return frozenset(self._waits) | {""}
+
+    def _running(self, feeds: Sequence[Feed]) -> list[RunningFeed]:
+        return [RunningFeed(feed, self._line, self._rate_hz) for feed in feeds]
+
     def _lead(self, busses: Iterable[str], plan: GraphPlan) -> None:
         """Get ready for leading signals to these busses."""
         for bus in busses:
@@ -97,13 +91,13 @@ class Stage:
         """Add a signal (2, frames) to a bus's sum."""
         chunk.sums[bus] += self._waits[bus].late(signal.T).T
 
-    def _fed(self, signal: NDArray[np.floating[Any]], feed: Feed, position: int) -> Planar:
+    def _fed(self, signal: NDArray[np.floating[Any]], feed: RunningFeed, position: int) -> Planar:
         """Return what ``feed`` makes of ``signal`` (frames, channels), (2, frames); good until the next call."""
         frames = len(signal)
         part, product = self._part[:, :frames], self._product[:frames]
         gains: NDArray[np.float64] | None = None
-        if feed.automation is not None:
-            gains = ramp(feed.automation, position + self._song, frames, self._rate_hz)
+        if feed.moves(position - self._leaves_frames):
+            gains = feed.ramp(position - self._leaves_frames, frames)
         for side in range(2):
             out = part[side]
             for channel, pair in enumerate(feed.gains):
@@ -118,42 +112,6 @@ class Stage:
         return part
 
 
-class _Part:
-    """A piece of a strip's way that the bank runs: it stands where the graph has put it."""
-
-    latency_frames = tail_frames = 0
-
-    def change(self, settings: Settings, frames: int) -> None:
-        """Change nothing: the song does."""
-
-    def reset(self) -> None:
-        """Forget nothing: a graph begins once."""
-
-
-class _InBank(_Part):
-    """An insert on pieces of the chunk that passes through its bank."""
-
-    def __init__(self, running: RunningInsert, bank: Bank) -> None:
-        self._running = running
-        self._bank = bank
-
-    def process(self, block: Block, key: Block | None = None) -> None:
-        """Process the next piece in place."""
-        chunk = self._bank.chunk
-        self._running.process(block, chunk.position, chunk.keys)
-
-
-class _Wait(_Part):
-    """What a strip waits for the others of its bank."""
-
-    def __init__(self, frames: int, channels: int) -> None:
-        self._history = History(frames, channels)
-
-    def process(self, block: Block, key: Block | None = None) -> None:
-        """Delay the next piece in place."""
-        block[:] = self._history.late(block)
-
-
 class Bank(Stage):
     """Strips that wait for the same stages before them; all leave it equally late."""
 
@@ -162,77 +120,118 @@ class Bank(Stage):
         self.chunk = NOTHING
         self._indices = step.strips
         self._strips = [build.plan.strips[index] for index in step.strips]
-        ways = [strip.ways(reverb=REVERB in build.plan.busses) for strip in self._strips]
-        self._busses = list(dict.fromkeys(way.to for some in ways for way in some if way.to))
-        self._stems: dict[str, tuple[int, Feed, History]] = {}
+        self._reverb = REVERB in build.plan.busses
+        self._ways = [self._running(strip.ways(reverb=self._reverb)) for strip in self._strips]
+        self._busses = list(dict.fromkeys(way.to for some in self._ways for way in some if way.to))
+        self._stems: dict[str, tuple[int, RunningFeed, History]] = {}
         self._inputs: list[History] = []
         self._leaves = [History(self._leave_frames, strip.channels) for strip in self._strips]
         self._lead(self._busses, build.plan)
-        self._tellers: list[tuple[int, Teller[Sound]]] = []
+        self._lates: list[int] = []
+        """How late the input of each strip's own filters is."""
+        self._tellers: dict[int, Teller[Sound]] = {}
+        self._automated: set[int] = set()
         seats = []
-        for number, (strip, some) in enumerate(zip(self._strips, ways, strict=True)):
+        for number, strip in enumerate(self._strips):
             if strip.name in build.stems and strip.on_bus:
-                self._stems[strip.name] = number, some[0], History(self._leave_frames, 2, np.float64)
-            seats.append(self._seat(number, strip, some, build))
+                self._stems[strip.name] = number, self._ways[number][0], History(self._leave_frames, 2, np.float64)
+            seats.append(self._seat(number, strip, build))
         destinations = 2 * max(1, len(self._busses))
         self._bank = StripBank(seats, destinations, build.rate_hz, build.threads)
 
-    def _seat(self, number: int, strip: GraphStrip, ways: Sequence[Feed], build: Build) -> BankStrip:
-        chain: list[Processor] = [_InBank(running, self) for running in build.chains.get(title(strip), [])]
+    def _seat(self, number: int, strip: GraphStrip, build: Build) -> BankStrip:
+        chain: list[Processor] = [InBank(running, self) for running in build.chains.get(title(strip), [])]
         pre, post = chain[: len(strip.pre)], chain[len(strip.pre) :]
         wait = self._leaves_frames - build.plan.nodes[title(strip)].leaves_frames
         # A strip without inserts waits in front of the bank: it then stays among the lanes that nothing interrupts.
         self._inputs.append(History(0 if chain else wait, strip.channels))
         if chain and wait:
-            (post or pre).append(_Wait(wait, strip.channels))
-        begin = strip
-        if strip.moves:
-            places = build.plan.nodes[title(strip)].places[: len(strip.pre)]
-            late = self._leaves_frames if not strip.post else places[-1].leaves_frames if places else 0
-            song = build.start_frame - late
-            begin, teller = sound_teller(
-                strip,
-                strip.moves,
-                song,
-                build.rate_hz,
-                lambda to, frames: self._bank.change(number, strip_sound(to, build.rate_hz), frames),
-            )
-            self._tellers.append((song, teller))
-        moving = any(way.automation is not None for way in ways)
+            (post or pre).append(Waiting(wait, strip.channels))
+        places = build.plan.nodes[title(strip)].places[: len(strip.pre)]
+        self._lates.append(self._leaves_frames if not strip.post else places[-1].leaves_frames if places else 0)
         wants = (build.pre, build.stems, build.keys)
         return BankStrip(
             strip.name,
-            tuple(map(tuple, self._gains(ways, strip.channels))),
+            tuple(map(tuple, self._gains(number))),
             strip.channels,
-            strip_sound(begin, build.rate_hz),
-            self._automation(ways, strip.channels) if moving else None,
+            strip_sound(self._begun(number, 0), build.rate_hz),
+            self._automation(number),
             tuple(pre),
             tuple(post),
             wants_pre=any(strip.name in names for names in wants),
         )
 
-    def _gains(self, ways: Sequence[Feed], channels: int) -> list[list[float]]:
-        """Return the gains from each channel to each destination."""
-        gains = np.zeros((channels, 2 * max(1, len(self._busses))))
-        for way in ways:
+    def _begun(self, number: int, position: int) -> GraphStrip:
+        """Return a strip as it stands at frame ``position``, and have told from there on what moves in it."""
+        strip = self._strips[number]
+        self._tellers.pop(number, None)
+        if not strip.moves:
+            return strip
+        begin, self._tellers[number] = sound_teller(
+            strip,
+            strip.moves,
+            position - self._lates[number],
+            self._line,
+            self._rate_hz,
+            lambda to, frames: self._bank.change(number, strip_sound(to, self._rate_hz), frames),
+        )
+        return begin
+
+    def _gains(self, number: int) -> list[list[float]]:
+        """Return the gains from each channel of a strip to each destination."""
+        gains = np.zeros((self._strips[number].channels, 2 * max(1, len(self._busses))))
+        for way in self._ways[number]:
             if way.to:
                 side = 2 * self._busses.index(way.to)
                 gains[:, side : side + 2] += way.gains
         found: list[list[float]] = gains.tolist()
         return found
 
-    def _automation(self, ways: Sequence[Feed], channels: int) -> Automation:
-        places = [(2 * self._busses.index(way.to), way) for way in ways if way.to]
-        rate_hz, song, width = self._rate_hz, self._song, 2 * len(self._busses)
+    def _automation(self, number: int) -> Automation | None:
+        """Return the gains of a strip of which any follows the song."""
+        ways = self._ways[number]
+        if all(way.feed.automation is None for way in ways):
+            return None
+        self._automated.add(number)
+        shape = self._strips[number].channels, 2 * len(self._busses)
 
         def gains(at_s: NDArray[np.float64]) -> NDArray[np.float64]:
-            song_s = (np.rint(at_s * rate_hz) + song) / rate_hz
-            found = np.zeros((len(at_s), channels, width))
-            for side, way in places:
-                found[:, :, side : side + 2] += way.gains if way.automation is None else way.automation(song_s)
+            at = np.rint(at_s * self._rate_hz).astype(np.int64) - self._leaves_frames
+            found = np.zeros((len(at_s), *shape))
+            for way in ways:
+                if way.to:
+                    side = 2 * self._busses.index(way.to)
+                    found[:, :, side : side + 2] += way.knots(at)
             return found
 
         return gains
+
+    def change(self, nodes: Mapping[str, Node], position: int, frames: int) -> None:
+        """Go to other settings of its strips."""
+        for number, before in enumerate(self._strips):
+            strip = nodes.get(title(before))
+            if not isinstance(strip, GraphStrip):
+                continue
+            self._strips[number] = strip
+            if _own(strip) != _own(before):
+                self._bank.change(number, strip_sound(self._begun(number, position), self._rate_hz), frames)
+            feeds = strip.ways(reverb=self._reverb)
+            at = position - self._leaves_frames
+            change_feeds(self._ways[number], feeds, self._line, self._rate_hz, at, frames)
+            if number in self._automated:
+                continue
+            automation = self._automation(number)
+            if automation is None:
+                self._bank.fade(number, self._gains(number), frames)
+            else:
+                self._bank.automate(number, automation)
+
+    def reset(self) -> None:
+        """Forget all that was heard."""
+        super().reset()
+        for history in (*self._inputs, *self._leaves, *(leave for _, _, leave in self._stems.values())):
+            history.clear()
+        self._bank.reset()
 
     def run(self, chunk: Chunk) -> None:
         """Run every strip, and sum them bus by bus."""
@@ -284,8 +283,8 @@ class Bank(Stage):
         at = 0
         while at < chunk.frames:
             size = chunk.frames - at
-            for song, teller in self._tellers:
-                size = teller.due(chunk.position + at + song, size)
+            for number, teller in self._tellers.items():
+                size = teller.due(chunk.position + at - self._lates[number], size)
             here = slice(at, at + size)
             sums[:, here], parts = self._bank.process([block[here] for block in inputs])
             for whole, part in zip(signals, parts, strict=True):
@@ -317,21 +316,54 @@ class BusStage(Stage):
         self._name = bus.name
         chain = build.chains.get(title(bus), [])
         self._pre, self._post = chain[: len(bus.pre)], chain[len(bus.pre) :]
-        plain = BusSettings(bus.bands, bus.compressor)
+        self._bus = bus
+        self._title = title(bus)
+        places = build.plan.nodes[self._title].places[: len(bus.pre)]
+        self._late = places[-1].leaves_frames if places else build.plan.nodes[self._title].arrives_frames
+        """How late the input of its own filters is."""
         self._teller: Teller[Sound] | None = None
-        self._sound_song = 0
-        if bus.moves:
-            places = build.plan.nodes[title(bus)].places[: len(bus.pre)]
-            late = places[-1].leaves_frames if places else build.plan.nodes[title(bus)].arrives_frames
-            self._sound_song = build.start_frame - late
-            plain, self._teller = sound_teller(plain, bus.moves, self._sound_song, build.rate_hz, self._change)
-        self._middle = BusProcessor(plain, build.rate_hz) if bus.bands or bus.compressor else None
+        begin = self._begun(0)
+        self._middle = BusProcessor(begin, build.rate_hz) if bus.bands or bus.compressor else None
         self._busses = list(dict.fromkeys(way.to for way in bus.feeds if way.to))
-        self._feeds = bus.feeds
+        self._feeds = self._running(bus.feeds)
         self._lead(self._busses, build.plan)
-        ways = (_fader(bus),) if bus.name == MAIN else bus.feeds if build.with_busses else ()
-        self._leaves = ways[:1]
+        self._fader = self._running([_fader(bus)]) if bus.name == MAIN else []
+        self._leaves = self._fader or (self._feeds[:1] if build.with_busses else [])
         self._leave = History(self._leave_frames, 2, np.float64)
+
+    def _begun(self, position: int) -> BusSettings:
+        """Return equaliser and compressor as they stand at frame ``position``, and have told what moves in them."""
+        plain = BusSettings(self._bus.bands, self._bus.compressor)
+        self._teller = None
+        if not self._bus.moves:
+            return plain
+        at = position - self._late
+        begin, self._teller = sound_teller(plain, self._bus.moves, at, self._line, self._rate_hz, self._tell)
+        return begin
+
+    def change(self, nodes: Mapping[str, Node], position: int, frames: int) -> None:
+        """Go to other settings of its bus."""
+        bus = nodes.get(self._title)
+        if not isinstance(bus, GraphBus):
+            return
+        before, self._bus = self._bus, bus
+        if (bus.bands, bus.compressor, bus.moves) != (before.bands, before.compressor, before.moves):
+            if self._middle is None:
+                self._middle = BusProcessor(BusSettings(), self._rate_hz, position)
+            self._middle.change(self._begun(position), frames)
+        at = position - self._leaves_frames
+        change_feeds(self._feeds, bus.feeds, self._line, self._rate_hz, at, frames)
+        if self._fader:
+            self._fader[0].change(_fader(bus), at, frames)
+
+    def reset(self) -> None:
+        """Forget all that was heard."""
+        super().reset()
+        self._leave.clear()
+        for insert in (*self._pre, *self._post):
+            insert.reset()
+        if self._middle is not None:
+            self._middle.reset()
 
     def run(self, chunk: Chunk) -> None:
         """Process the sum and hand it on."""
@@ -357,7 +389,7 @@ class BusStage(Stage):
         for way in self._leaves:
             chunk.outputs[self._name] = self._leave.late(self._fed(signal, way, chunk.position).T).copy()
 
-    def _change(self, settings: BusSettings, frames: int) -> None:
+    def _tell(self, settings: BusSettings, frames: int) -> None:
         if self._middle is not None:
             self._middle.change(settings, frames)
 
@@ -368,16 +400,20 @@ class BusStage(Stage):
         parts = []
         at = 0
         while at < len(signal):
-            size = self._teller.due(position + at + self._sound_song, len(signal) - at)
+            size = self._teller.due(position + at - self._late, len(signal) - at)
             parts.append(middle.process(signal[at : at + size]))
             at += size
         return np.concatenate([np.zeros((0, 2)), *parts])
 
 
+def _own(strip: GraphStrip) -> tuple[object, ...]:
+    """Return what a strip's own filters and compressor are made of."""
+    return strip.trim_db, strip.polarity_inverted, strip.hpf_hz, strip.bands, strip.compressor, strip.moves
+
+
 def _fader(bus: GraphBus) -> Feed:
     """Return the main bus's fader as its way out of the graph."""
     fader = 10.0 ** (bus.fader_db / 20.0)
-    automation = bus.automation
-    if automation is None:
+    if bus.automation is None:
         return Feed("", ((fader, 0.0), (0.0, fader)))
-    return Feed("", STEREO, lambda at_s: automation(at_s)[:, None, None] * np.eye(2))
+    return Feed("", STEREO, StereoGains(bus.automation))

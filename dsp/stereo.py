@@ -7,10 +7,11 @@ gives 0 dB on the side a channel is panned hard to.
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 from dsp.errors import DspError
 
-__all__ = ["PAN_LAWS_DB", "balance_gains", "pan_gains"]
+__all__ = ["LCR_SIDE", "PAN_LAWS_DB", "PanLaw", "balance_gains", "pan_gains"]
 
 PAN_LAWS_DB = (-6.0, -4.5, -3.0, -2.5)
 """Known laws. −3: constant power. −6: constant voltage. −4.5: geometric mean of the two. −2.5: see ``pan_gains``."""
@@ -54,3 +55,27 @@ def balance_gains(pan: float, law_db: float = -3.0) -> tuple[float, float]:
     left, right = pan_gains(pan, law_db)
     centre, _ = pan_gains(0.0, law_db)
     return min(1.0, left / centre), min(1.0, right / centre)
+
+
+LCR_SIDE = 50.0
+"""From here on, a pan that knows left, centre and right only is to a side."""
+
+
+@dataclass(frozen=True)
+class PanLaw:
+    """How a mix pans: by the law of ``law_db``, mono channels left, centre or right only where ``lcr``."""
+
+    law_db: float = -3.0
+    lcr: bool = False
+
+    def matrix(self, pan: float, channels: int) -> tuple[tuple[float, float], ...]:
+        """Return the linear gains to left and right of each of 1 or 2 channels: pan of one, balance of two.
+
+        Raises DspError like ``pan_gains``.
+        """
+        if channels != 1:
+            left, right = balance_gains(pan, self.law_db)
+            return (left, 0.0), (0.0, right)
+        if self.lcr:
+            pan = 0.0 if abs(pan) < LCR_SIDE else math.copysign(100.0, pan)
+        return (pan_gains(pan, self.law_db),)

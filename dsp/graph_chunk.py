@@ -1,0 +1,94 @@
+"""One chunk of the song on its way through a graph's stages, and the pieces of a strip's way that its bank runs."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dsp.bank import Source
+from dsp.delay import History
+from dsp.graph_chain import RunningInsert
+from dsp.processor import Block, Settings
+
+__all__ = ["CHUNK_FRAMES", "NOTHING", "Chunk", "InBank", "Planar", "Waiting"]
+
+CHUNK_FRAMES = 8_192
+"""Frames that pass through all stages at once, at most."""
+
+Planar = NDArray[np.float64]
+"""Two sides of audio, (2, frames)."""
+
+
+@dataclass
+class Chunk:
+    """What the stages hand on to each other while one chunk of the song passes.
+
+    ``inputs`` and ``pre`` are in the strips' order, (frames, channels); a ``source`` fills the inputs in instead.
+    ``sums`` by bus; ``keys`` by strip or bus: its signal before its fader, of the ``wanted_keys``. ``stems`` by strip,
+    ``outputs`` by bus, (frames, 2).
+    """
+
+    position: int
+    frames: int
+    inputs: Sequence[NDArray[np.float32]]
+    pre: Sequence[NDArray[np.float32] | None]
+    sums: dict[str, Planar]
+    source: Source | None = None
+    wanted_keys: Collection[str] = ()
+    keys: dict[str, Block] = field(default_factory=dict)
+    stems: dict[str, NDArray[np.float64]] = field(default_factory=dict)
+    outputs: dict[str, NDArray[np.float64]] = field(default_factory=dict)
+
+
+NOTHING = Chunk(0, 0, (), (), {})
+
+
+class Passing(Protocol):
+    """What a chunk passes through."""
+
+    chunk: Chunk
+
+
+class _Part:
+    """A piece of a strip's way that the bank runs: it stands where the graph has put it."""
+
+    latency_frames = tail_frames = 0
+
+    def change(self, settings: Settings, frames: int) -> None:
+        """Change nothing: the graph does."""
+
+
+class InBank(_Part):
+    """An insert on pieces of the chunk that passes through its bank."""
+
+    def __init__(self, running: RunningInsert, bank: Passing) -> None:
+        self._running = running
+        self._bank = bank
+
+    def process(self, block: Block, key: Block | None = None) -> None:
+        """Process the next piece in place."""
+        chunk = self._bank.chunk
+        self._running.process(block, chunk.position, chunk.keys)
+
+    def reset(self) -> None:
+        """Forget all that was heard."""
+        self._running.reset()
+
+
+class Waiting(_Part):
+    """What a strip waits for the others of its bank."""
+
+    def __init__(self, frames: int, channels: int) -> None:
+        self._history = History(frames, channels)
+
+    def process(self, block: Block, key: Block | None = None) -> None:
+        """Delay the next piece in place."""
+        block[:] = self._history.late(block)
+
+    def reset(self) -> None:
+        """Forget all that was heard."""
+        self._history.clear()

@@ -1,0 +1,95 @@
+"""Ways to a bus as they run: gains that stand still, follow the song, or are on their way to others."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dsp.graph_settings import Feed
+from dsp.processor import STEP_FRAMES
+from dsp.song_line import SongLine
+
+__all__ = ["RunningFeed", "change_feeds", "closed"]
+
+
+_LONG_AGO = -(2**62)
+
+
+def closed(feed: Feed) -> Feed:
+    """Return a way to the same bus on which nothing passes."""
+    return replace(feed, gains=tuple((0.0, 0.0) for _ in feed.gains), automation=None)
+
+
+class RunningFeed:
+    """One way to a bus. Frames are those of the graph's input; gains have a knot at every 16th frame of the song."""
+
+    def __init__(self, feed: Feed, line: SongLine, rate_hz: float) -> None:
+        self._line = line
+        self._rate_hz = rate_hz
+        self._first = self._last = _LONG_AGO
+        """Knots between which its gains go from what they were to what they are to be."""
+        self.feed = feed
+        self.to = feed.to
+        self.gains = feed.gains
+        self._still = np.array(feed.gains, dtype=np.float64)
+        self._before = self._start = self._still
+
+    def moves(self, at: int) -> bool:
+        """Whether its gains follow the song, or are still on their way at frame ``at``."""
+        return self.feed.automation is not None or at < self._last
+
+    def knots(self, at: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Return the gains at knots, frames that rise: (K, channels, 2)."""
+        if self.feed.automation is None:
+            gains: NDArray[np.float64] = np.broadcast_to(self._still, (len(at), *self._still.shape))
+        else:
+            gains = self.feed.automation(self._line.knots(at) / self._rate_hz)
+        if at[0] >= self._last:
+            return gains
+        share = ((at - self._first) / (self._last - self._first))[:, None, None]
+        ways = np.where(share >= 1.0, gains, self._start + (gains - self._start) * share)
+        return np.where(share < 0.0, self._before, ways)
+
+    def ramp(self, at: int, frames: int) -> NDArray[np.float64]:
+        """Return the gains at ``frames`` frames from frame ``at`` on, straight between knots: (frames, channels, 2)."""
+        into = (at + self._line.phase) % STEP_FRAMES
+        count = (into + frames - 1) // STEP_FRAMES + 2
+        knots = self.knots(at - into + STEP_FRAMES * np.arange(count))
+        place = np.arange(into, into + frames)
+        knot = place // STEP_FRAMES
+        share = ((place - knot * STEP_FRAMES) / STEP_FRAMES).reshape(-1, 1, 1)
+        gains: NDArray[np.float64] = knots[knot] + (knots[knot + 1] - knots[knot]) * share
+        return gains
+
+    def change(self, feed: Feed, at: int, frames: int) -> None:
+        """Go to what ``feed`` has over ``frames`` frames, at least one step, from the first knot at ``at`` or later."""
+        if feed == self.feed:
+            return
+        first = at + -(at + self._line.phase) % STEP_FRAMES
+        before, start = self.knots(np.array([first - STEP_FRAMES])), self.knots(np.array([first]))
+        self._before, self._start = before[0], start[0]
+        self._first, self._last = first, first + max(1, -(-frames // STEP_FRAMES)) * STEP_FRAMES
+        self.feed, self.gains = feed, feed.gains
+        self._still = np.array(feed.gains, dtype=np.float64)
+
+
+def change_feeds(
+    running: list[RunningFeed], feeds: Sequence[Feed], line: SongLine, rate_hz: float, at: int, frames: int
+) -> None:
+    """Take ``running`` ways to ``feeds``, each to one that leads where it does.
+
+    One that is no longer there closes; a new one opens from nothing, and is added to them.
+    """
+    waiting = list(feeds)
+    for way in running:
+        feed = next((feed for feed in waiting if feed.to == way.to), None)
+        if feed is not None:
+            waiting.remove(feed)
+        way.change(closed(way.feed) if feed is None else feed, at, frames)
+    for feed in waiting:
+        way = RunningFeed(closed(feed), line, rate_hz)
+        way.change(feed, at, frames)
+        running.append(way)
