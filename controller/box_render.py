@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from controller.allocation import Allocation
+from controller.audiofile import scan
 from controller.desk import gain_to_db
 from controller.errors import UsageError
 from controller.events import Emit, Finding, Progress, Started
@@ -191,8 +192,20 @@ class BoxRender:
                     self._parts.write(Part("bus", name), audio)
                 yield block.bus
             for name, count in box.graph.non_finite.items():
-                where = f"{count} samples of strip {name} were no numbers, and are silent"
-                self._emit(Finding("print", where, "Look at its stem.", "warning"))
+                self._look_at(name, count)
+
+    def _look_at(self, name: str, count: int) -> None:
+        """Refuse a stem that holds what is no number, naming the place; say so where an effect made it.
+
+        Raises
+        ------
+        AudioFileError
+            The stem holds NaN or infinity.
+        """
+        stems = dict(zip((strip.name for strip in self._allocation.itb), self._allocation.stems, strict=True))
+        scan(self._project.stem(stems[name]).path)
+        where = f"{count} samples that the effects of strip {name} made were no numbers, and are silent"
+        self._emit(Finding("print", where, "Look at its inserts.", "warning"))
 
     def _say(self) -> None:
         rate_hz = self._project.rate_hz

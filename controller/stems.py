@@ -129,12 +129,12 @@ class StemReader:
     def fill(self, index: int, block: NDArray[np.float32]) -> None:
         """Read the next frames of stem ``index`` into ``block`` (frames, channels), full scale 1.0.
 
-        Past its end there is silence.
+        Past its end there is silence. Samples may be no numbers: the graph counts those.
 
         Raises
         ------
         AudioFileError
-            A file is damaged, or holds NaN or infinity.
+            A file is damaged.
         """
         self._readers[index].fill(block)
 

@@ -22,7 +22,7 @@ from dsp.bank import Source
 from dsp.errors import DspError, ShapeError
 from dsp.graph_chain import RunningInsert
 from dsp.graph_change import GraphChange, by_title, change_inserts, compared
-from dsp.graph_chunk import CHUNK_FRAMES, Chunk
+from dsp.graph_chunk import CHUNK_FRAMES, Chunk, Planar
 from dsp.graph_plan import plan_graph, title
 from dsp.graph_settings import MAIN, GraphBus, GraphStrip, Insert, Node
 from dsp.graph_stages import Bank, Build, BusStage, Stage
@@ -134,6 +134,7 @@ class MixGraph:
         self._pool = ThreadPoolExecutor(1, "ahead") if wanted > 1 else None
         self._pending: Future[Chunk] | None = None
         self._left: GraphBlock | None = None
+        self._room = [np.zeros((len(self._busses), 0)) for _ in range(2)]
         self._stages: list[Stage] = [BusStage(step, build) if step.bus else Bank(step, build) for step in plan.steps]
         self._leads: dict[str, frozenset[str]] = {}
         for step, stage in zip(plan.steps, self._stages, strict=True):
@@ -185,11 +186,19 @@ class MixGraph:
         pre = [
             np.empty((frames, strip.channels), np.float32) if strip.name in self._pre else None for strip in self.strips
         ]
-        sums = {name: np.zeros((2, frames)) for name in self._busses}
-        chunk = Chunk(self._position, frames, stems, pre, sums, source, self._keys)
+        chunk = Chunk(self._position, frames, stems, pre, self._silent(frames), source, self._keys)
         self._stages[0].run(chunk)
         self._position += frames
         return chunk
+
+    def _silent(self, frames: int) -> dict[str, Planar]:
+        """Return silence as the sums of all busses; there are two sets of them, as two chunks are under way at most."""
+        self._room.reverse()
+        if self._room[0].shape[1] < 2 * frames:
+            self._room[0] = np.zeros((len(self._busses), 2 * frames))
+        sums = self._room[0][:, : 2 * frames]
+        sums.fill(0.0)
+        return {name: one.reshape(2, frames) for name, one in zip(self._busses, sums, strict=True)}
 
     def _finished(self, chunk: Chunk) -> GraphBlock:
         """Take a chunk through all other stages; return what it became."""

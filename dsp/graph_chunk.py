@@ -16,7 +16,7 @@ from dsp.processor import Block, Settings
 
 __all__ = ["CHUNK_FRAMES", "NOTHING", "Chunk", "InBank", "Planar", "Waiting"]
 
-CHUNK_FRAMES = 8_192
+CHUNK_FRAMES = 8192
 """Frames that pass through all stages at once, at most."""
 
 Planar = NDArray[np.float64]

@@ -19,8 +19,9 @@ from dsp.graph_moves import Teller
 from dsp.graph_plan import GraphPlan, Step, title
 from dsp.graph_settings import MAIN, REVERB, STEREO, Feed, GraphBus, GraphStrip, Node
 from dsp.graph_sound import Sound, sound_teller
+from dsp.kernels.compiled import library
 from dsp.moving_gains import StereoGains
-from dsp.processor import Processor
+from dsp.processor import Block, Processor
 from dsp.song_line import SongLine
 
 __all__ = ["Bank", "Build", "BusStage", "Stage"]
@@ -51,6 +52,7 @@ class Stage:
         self._leaves_frames = step.leaves_frames
         self._leave_frames = max(0, build.latency_frames - step.leaves_frames)
         self._waits: dict[str, History] = {}
+        self._kernels = library("feeds")
         self._product = np.zeros(CHUNK_FRAMES)
         self._part: Planar = np.zeros((2, CHUNK_FRAMES))
 
@@ -89,7 +91,8 @@ class Stage:
 
     def _hand_on(self, chunk: Chunk, bus: str, signal: Planar) -> None:
         """Add a signal (2, frames) to a bus's sum."""
-        chunk.sums[bus] += self._waits[bus].late(signal.T).T
+        wait = self._waits[bus]
+        chunk.sums[bus] += wait.late(signal.T).T if wait.reach else signal
 
     def _fed(self, signal: NDArray[np.floating[Any]], feed: RunningFeed, position: int) -> Planar:
         """Return what ``feed`` makes of ``signal`` (frames, channels), (2, frames); good until the next call."""
@@ -367,27 +370,46 @@ class BusStage(Stage):
 
     def run(self, chunk: Chunk) -> None:
         """Process the sum and hand it on."""
-        signal: NDArray[np.floating[Any]] = np.ascontiguousarray(chunk.sums[self._name].T)
         if self._pre:
-            signal = signal.astype(np.float32)
-            for insert in self._pre:
-                insert.process(signal, chunk.position, chunk.keys)
+            block = np.empty((chunk.frames, 2), np.float32)
+            self._kernels.to_block(chunk.sums[self._name], block)
+            signal = self._inserted(self._pre, block, chunk)
+        else:
+            signal = np.empty((chunk.frames, 2))
+            self._kernels.to_frames(chunk.sums[self._name], signal)
         if self._middle is not None:
             signal = self._filtered(self._middle, signal, chunk.position)
         if self._post:
-            signal = signal.astype(np.float32)
-            for insert in self._post:
-                insert.process(signal, chunk.position, chunk.keys)
+            signal = self._inserted(self._post, signal.astype(np.float32), chunk)
         if self._name in chunk.wanted_keys:
             chunk.keys[self._name] = signal.astype(np.float32)
         for to in self._busses:
-            total: Planar = np.zeros((2, chunk.frames))
-            for way in self._feeds:
-                if way.to == to:
-                    total += self._fed(signal, way, chunk.position)
-            self._hand_on(chunk, to, total)
+            self._feed(signal, [way for way in self._feeds if way.to == to], chunk)
         for way in self._leaves:
-            chunk.outputs[self._name] = self._leave.late(self._fed(signal, way, chunk.position).T).copy()
+            if way.moves(chunk.position - self._leaves_frames):
+                out = self._fed(signal, way, chunk.position).T
+            else:
+                out = np.empty((chunk.frames, 2))
+                self._kernels.fade(signal, way.still, out)
+            chunk.outputs[self._name] = self._leave.late(out).copy()
+
+    def _inserted(self, inserts: Sequence[RunningInsert], block: Block, chunk: Chunk) -> NDArray[np.float64]:
+        """Return what inserts make of a block; it is used up."""
+        for insert in inserts:
+            insert.process(block, chunk.position, chunk.keys)
+        return block.astype(np.float64)
+
+    def _feed(self, signal: NDArray[np.float64], ways: Sequence[RunningFeed], chunk: Chunk) -> None:
+        """Add what ways make of a signal (frames, 2) to the one bus that they lead to."""
+        to = ways[0].to
+        if not self._waits[to].reach and not any(way.moves(chunk.position - self._leaves_frames) for way in ways):
+            for way in ways:
+                self._kernels.feed(signal, way.still, chunk.sums[to])
+            return
+        total: Planar = np.zeros((2, chunk.frames))
+        for way in ways:
+            total += self._fed(signal, way, chunk.position)
+        self._hand_on(chunk, to, total)
 
     def _tell(self, settings: BusSettings, frames: int) -> None:
         if self._middle is not None:
