@@ -92,7 +92,7 @@ class StripBank:
         self._padded = self._numbers.gains.shape[2]
         self._sources = np.zeros((count, LANES, 2), dtype=np.int64)
         self._outs = np.zeros((count, LANES, 2), dtype=np.int64)
-        self._peaks = aligned(count, LANES)
+        self._peaks = aligned(2 * count, LANES)
         self._links = aligned(count, LANES)
         self._scratch = aligned(self._threads, LANES * (_SCRATCH_FRAMES + 2 * WORDS + 2 * self._padded))
         self._sums = aligned(count, self._padded // 4, 1, 4)
@@ -113,6 +113,8 @@ class StripBank:
                 self._sources[strip.group, strip.lane + channel, 1] = strip.strip.channels
         self._own: list[Block] = []
         self._capacity = 0
+        self._squeezes = np.array([strip.sound.compresses for strip in self.strips], dtype=np.float64)
+        self._reducing = tuple(np.array([[s.group, s.lane] for s in self._all], dtype=np.intp).reshape(-1, 2).T)
         self._pre: tuple[int, list[Block | None]] = (-1, [])
         self._reserve(STEP_FRAMES)
 
@@ -123,7 +125,21 @@ class StripBank:
 
     def reduction_db(self) -> list[float]:
         """Return every strip's current gain reduction in dB (0 or below), for meters."""
-        return [_DB_PER_OCTAVE * float(self._numbers.states[s.group, 0, s.lane]) for s in self._all]
+        return [float(reduction) for reduction in self.reductions_db()]
+
+    def reductions_db(self) -> NDArray[np.float64]:
+        """Return the same as an array (strips,)."""
+        octaves = self._numbers.states.reshape(len(self._numbers.states), -1)[self._reducing]
+        reductions: NDArray[np.float64] = np.minimum(_DB_PER_OCTAVE * octaves * self._squeezes, 0.0)
+        return reductions
+
+    def measured(self) -> tuple[NDArray[np.float32], NDArray[np.intp]]:
+        """Have peaks and squares measured from now on; return them, and which of them each channel's are.
+
+        (2 G, 16) as ``run_groups`` of ``dsp.kernels.strip`` leaves them, to be cleared by whoever reads them.
+        """
+        self._numbers.measure()
+        return self._peaks, self._channel_lanes
 
     def peaks(self) -> NDArray[np.float32]:
         """Return the largest magnitude of every channel, strip after strip, before the gains, since the last call."""
@@ -138,6 +154,7 @@ class StripBank:
         where a section is not stable; nothing has changed then.
         """
         self._numbers.change(index, sound, self.position, frames)
+        self._squeezes[index] = sound.compresses
 
     def fade(self, index: int, gains: Sequence[Sequence[float]], frames: int) -> None:
         """Take strip ``index`` to ``gains`` (channels, destinations) over the next ``frames`` frames, straight.

@@ -15,7 +15,7 @@ from dsp.processor import STEP_FRAMES
 
 __all__ = ["BankNumbers", "aligned"]
 
-_SECTIONS, _COMPRESSES, _MOVES, _FADES, _QUADS, _WRITES, _PLAN_WORDS = range(7)
+_SECTIONS, _COMPRESSES, _MOVES, _FADES, _QUADS, _WRITES, _MEASURES, _PLAN_WORDS = range(8)
 """Words of a group's plan, as ``dsp.kernels.strip`` reads them."""
 
 _UNITY = slice(8 + 3, None, 6)
@@ -86,6 +86,10 @@ class BankNumbers:
         self._levels.go(index, strip.gains_of(gains), position, frames)
         self._fading.add(index)
         self._unheard.add(strip.group)
+
+    def measure(self) -> None:
+        """Have the squares of all lanes summed up, too."""
+        self.plan[:, _MEASURES] = 1
 
     def automate(self, index: int, automation: Automation) -> None:
         """Have the gains of strip ``index`` follow ``automation``."""

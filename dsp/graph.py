@@ -22,10 +22,11 @@ from dsp.bank import Source
 from dsp.errors import DspError, ShapeError
 from dsp.graph_chain import RunningInsert
 from dsp.graph_change import GraphChange, by_title, change_inserts, compared
-from dsp.graph_chunk import CHUNK_FRAMES, Chunk, Planar
+from dsp.graph_chunk import CHUNK_FRAMES, Build, Chunk, Planar
 from dsp.graph_plan import plan_graph, title
 from dsp.graph_settings import MAIN, GraphBus, GraphStrip, Insert, Node
-from dsp.graph_stages import Bank, Build, BusStage, Stage
+from dsp.graph_stages import Bank, BusStage, Stage
+from dsp.meters import GraphMeters
 from dsp.processor import STEP_FRAMES
 from dsp.song_line import SongLine
 
@@ -67,6 +68,8 @@ class MixGraph:
         The frame of the song that the first frame of the stems is; a multiple of STEP_FRAMES where gains move.
     pre, stems, with_busses
         The strips whose signals before the fader, and whose stems, are wanted in the blocks; and whether every bus is.
+    meters
+        Whether levels, gain reduction and loudness are measured.
 
     Attributes
     ----------
@@ -74,6 +77,8 @@ class MixGraph:
         How late every output is.
     late_frames : dict of str to int
         What the inserts of each "strip NAME" and "bus NAME" cost, for those that cost something.
+    meters : GraphMeters or None
+        What is measured, newest with every block.
     tail_frames : int
         How long, after the last sample of the stems, something may still come (latency not counted).
 
@@ -96,6 +101,7 @@ class MixGraph:
         pre: Collection[str] = (),
         stems: Collection[str] = (),
         with_busses: bool = False,
+        meters: bool = False,
     ) -> None:
         self.strips = tuple(strips)
         self.rate_hz = rate_hz
@@ -131,7 +137,7 @@ class MixGraph:
         build = Build(
             plan, chains, rate_hz, self._line, wanted, self.latency_frames, self._pre, stems, self._keys, with_busses
         )
-        self._pool = ThreadPoolExecutor(1, "ahead") if wanted > 1 else None
+        self._pool = ThreadPoolExecutor(1, "ahead") if wanted > 1 and not meters else None
         self._pending: Future[Chunk] | None = None
         self._left: GraphBlock | None = None
         self._room = [np.zeros((len(self._busses), 0)) for _ in range(2)]
@@ -140,6 +146,28 @@ class MixGraph:
         for step, stage in zip(plan.steps, self._stages, strict=True):
             titles = [title(plan.busses[step.bus])] if step.bus else [title(plan.strips[i]) for i in step.strips]
             self._leads.update(dict.fromkeys(titles, stage.leads))
+
+        self.meters: GraphMeters | None = self._metered() if meters else None
+
+    def _metered(self) -> GraphMeters:
+        self._reducing = [
+            (name, index, running)
+            for name, chain in self._chains.items()
+            for index, running in enumerate(chain)
+            if running.reduction_db is not None
+        ]
+        inserts = [(name, index) for name, index, _ in self._reducing]
+        meters = GraphMeters([strip.channels for strip in self.strips], self._busses, inserts, self.rate_hz)
+        for stage in self._stages:
+            stage.measure(meters)
+        return meters
+
+    def _tell_meters(self, meters: GraphMeters, chunk: Chunk) -> None:
+        meters.hear_main(chunk.outputs[MAIN])
+        for stage in self._stages:
+            stage.tell_meters()
+        for number, (_, _, running) in enumerate(self._reducing):
+            meters.insert_reduction_db[number] = running.reduction_db
 
     def process(self, stems: Sequence[NDArray[np.float32]]) -> GraphBlock:
         """Mix the next block of every stem, each (n, ch) float32 with one n for all, in the strips' order.
@@ -187,6 +215,8 @@ class MixGraph:
             np.empty((frames, strip.channels), np.float32) if strip.name in self._pre else None for strip in self.strips
         ]
         chunk = Chunk(self._position, frames, stems, pre, self._silent(frames), source, self._keys)
+        if self.meters is not None:
+            self.meters.begin(frames)
         self._stages[0].run(chunk)
         self._position += frames
         return chunk
@@ -204,6 +234,8 @@ class MixGraph:
         """Take a chunk through all other stages; return what it became."""
         for stage in self._stages[1:]:
             stage.run(chunk)
+        if self.meters is not None:
+            self._tell_meters(self.meters, chunk)
         busses = {name: chunk.outputs[name] for name in self._leaving}
         return GraphBlock(chunk.pre, busses.pop(MAIN), {name: chunk.stems[name] for name in self._stems}, busses)
 
@@ -316,6 +348,8 @@ class MixGraph:
         for stage in self._stages:
             stage.reset()
         self._line.arrive()
+        if self.meters is not None:
+            self.meters.reset()
 
     def close(self) -> None:
         """End the threads; the graph goes on working with one."""

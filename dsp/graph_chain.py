@@ -71,9 +71,9 @@ class RunningInsert:
         self._follow(self._ride, self._begin, line)
 
     @property
-    def reduction_db(self) -> float:
-        """Its current gain reduction [dB], 0 or below; 0 for an effect that knows none."""
-        return float(getattr(self._processor, "reduction_db", 0.0))
+    def reduction_db(self) -> float | None:
+        """Its current gain reduction [dB], 0 or below; None for an effect that knows none."""
+        return getattr(self._processor, "reduction_db", None)
 
     def change(self, insert: Insert, frames: int) -> None:
         """Go to another insert's settings over ``frames`` frames; its moves count from now on.

@@ -1,4 +1,4 @@
-"""One chunk of the song on its way through a graph's stages, and the pieces of a strip's way that its bank runs."""
+"""What a graph's stages are built from, and what they hand on: one chunk of the song, the pieces of a strip's way."""
 
 from __future__ import annotations
 
@@ -12,9 +12,11 @@ from numpy.typing import NDArray
 from dsp.bank import Source
 from dsp.delay import History
 from dsp.graph_chain import RunningInsert
+from dsp.graph_plan import GraphPlan
 from dsp.processor import Block, Settings
+from dsp.song_line import SongLine
 
-__all__ = ["CHUNK_FRAMES", "NOTHING", "Chunk", "InBank", "Planar", "Waiting"]
+__all__ = ["CHUNK_FRAMES", "NOTHING", "Build", "Chunk", "InBank", "Planar", "Waiting"]
 
 CHUNK_FRAMES = 8192
 """Frames that pass through all stages at once, at most."""
@@ -45,6 +47,22 @@ class Chunk:
 
 
 NOTHING = Chunk(0, 0, (), (), {})
+
+
+@dataclass(frozen=True)
+class Build:
+    """What a graph's stages are built from: ``line`` is the song's. All outputs leave ``latency_frames`` late."""
+
+    plan: GraphPlan
+    chains: dict[str, list[RunningInsert]]
+    rate_hz: float
+    line: SongLine
+    threads: int
+    latency_frames: int
+    pre: Collection[str]
+    stems: Collection[str]
+    keys: Collection[str]
+    with_busses: bool
 
 
 class Passing(Protocol):

@@ -8,11 +8,12 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from dsp.graph_settings import Feed
+from dsp.graph_settings import STEREO, Feed, GraphBus
+from dsp.moving_gains import StereoGains
 from dsp.processor import STEP_FRAMES
 from dsp.song_line import SongLine
 
-__all__ = ["RunningFeed", "change_feeds", "closed"]
+__all__ = ["RunningFeed", "change_feeds", "closed", "fader_feed"]
 
 
 _LONG_AGO = -(2**62)
@@ -21,6 +22,14 @@ _LONG_AGO = -(2**62)
 def closed(feed: Feed) -> Feed:
     """Return a way to the same bus on which nothing passes."""
     return replace(feed, gains=tuple((0.0, 0.0) for _ in feed.gains), automation=None)
+
+
+def fader_feed(bus: GraphBus) -> Feed:
+    """Return the main bus's fader as its way out of the graph."""
+    fader = 10.0 ** (bus.fader_db / 20.0)
+    if bus.automation is None:
+        return Feed("", ((fader, 0.0), (0.0, fader)))
+    return Feed("", STEREO, StereoGains(bus.automation))
 
 
 class RunningFeed:

@@ -11,11 +11,11 @@ from dsp.dynamics import Compressor
 from dsp.engine import BusSettings, StripSettings
 from dsp.filters import Band
 from dsp.graph_moves import Ride, Teller
-from dsp.graph_settings import ParameterMove
+from dsp.graph_settings import GraphStrip, ParameterMove
 from dsp.processor import Declared, number, several
 from dsp.song_line import SongLine
 
-__all__ = ["SOUND_KNOT_FRAMES", "Sound", "sound_teller"]
+__all__ = ["SOUND_KNOT_FRAMES", "Sound", "own_sound", "sound_teller"]
 
 SOUND_KNOT_FRAMES = 256
 """Frames of the song between two knots. Filters and compressor go straight in between, frequencies in octaves."""
@@ -58,6 +58,11 @@ class Sound(Declared):
             changed |= {"trim_db": self.trim_db, "hpf_hz": None if self.hpf_hz == -math.inf else self.hpf_hz}
         made: Node = replace(node, **changed)
         return made
+
+
+def own_sound(strip: GraphStrip) -> tuple[object, ...]:
+    """Return all that a strip's own filters and compressor are made of."""
+    return strip.trim_db, strip.polarity_inverted, strip.hpf_hz, strip.bands, strip.compressor, strip.moves
 
 
 def sound_teller(

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,34 +12,17 @@ from dsp.bank import BankStrip, StripBank
 from dsp.delay import History
 from dsp.engine import Automation, BusProcessor, BusSettings, strip_sound
 from dsp.graph_chain import RunningInsert
-from dsp.graph_chunk import CHUNK_FRAMES, NOTHING, Chunk, InBank, Planar, Waiting
-from dsp.graph_feeds import RunningFeed, change_feeds
+from dsp.graph_chunk import CHUNK_FRAMES, NOTHING, Build, Chunk, InBank, Planar, Waiting
+from dsp.graph_feeds import RunningFeed, change_feeds, fader_feed
 from dsp.graph_moves import Teller
 from dsp.graph_plan import GraphPlan, Step, title
-from dsp.graph_settings import MAIN, REVERB, STEREO, Feed, GraphBus, GraphStrip, Node
-from dsp.graph_sound import Sound, sound_teller
+from dsp.graph_settings import MAIN, REVERB, Feed, GraphBus, GraphStrip, Node
+from dsp.graph_sound import Sound, own_sound, sound_teller
 from dsp.kernels.compiled import library
-from dsp.moving_gains import StereoGains
+from dsp.meters import BankMeter, GraphMeters
 from dsp.processor import Block, Processor
-from dsp.song_line import SongLine
 
-__all__ = ["Bank", "Build", "BusStage", "Stage"]
-
-
-@dataclass(frozen=True)
-class Build:
-    """What a graph's stages are built from: ``line`` is the song's. All outputs leave ``latency_frames`` late."""
-
-    plan: GraphPlan
-    chains: dict[str, list[RunningInsert]]
-    rate_hz: float
-    line: SongLine
-    threads: int
-    latency_frames: int
-    pre: Collection[str]
-    stems: Collection[str]
-    keys: Collection[str]
-    with_busses: bool
+__all__ = ["Bank", "BusStage", "Stage"]
 
 
 class Stage:
@@ -69,6 +51,13 @@ class Stage:
         ``nodes``: those that are to change, by title; others than its own may be among them.
         """
         raise NotImplementedError
+
+    def measure(self, meters: GraphMeters) -> None:
+        """Have ``meters`` hear what runs from now on."""
+        raise NotImplementedError
+
+    def tell_meters(self) -> None:
+        """Tell the meters of the newest chunk."""
 
     def reset(self) -> None:
         """Forget all that was heard."""
@@ -139,6 +128,7 @@ class Bank(Stage):
             if strip.name in build.stems and strip.on_bus:
                 self._stems[strip.name] = number, self._ways[number][0], History(self._leave_frames, 2, np.float64)
             seats.append(self._seat(number, strip, build))
+        self._meter: BankMeter | None = None
         destinations = 2 * max(1, len(self._busses))
         self._bank = StripBank(seats, destinations, build.rate_hz, build.threads)
 
@@ -216,7 +206,7 @@ class Bank(Stage):
             if not isinstance(strip, GraphStrip):
                 continue
             self._strips[number] = strip
-            if _own(strip) != _own(before):
+            if own_sound(strip) != own_sound(before):
                 self._bank.change(number, strip_sound(self._begun(number, position), self._rate_hz), frames)
             feeds = strip.ways(reverb=self._reverb)
             at = position - self._leaves_frames
@@ -299,7 +289,17 @@ class Bank(Stage):
     def peaks(self) -> list[tuple[int, NDArray[np.float32]]]:
         """Return each strip's index and the peaks of its channels before its gains, since this was last asked."""
         ends = np.cumsum([strip.channels for strip in self._strips])
-        return list(zip(self._indices, np.split(self._bank.peaks(), ends[:-1]), strict=True))
+        found = self._bank.peaks() if self._meter is None else self._meter.peaks()
+        return list(zip(self._indices, np.split(found, ends[:-1]), strict=True))
+
+    def measure(self, meters: GraphMeters) -> None:
+        """Have ``meters`` hear its strips."""
+        self._meter = BankMeter(self._bank, self._indices, meters)
+
+    def tell_meters(self) -> None:
+        """Tell the meters of the newest chunk."""
+        if self._meter is not None:
+            self._meter.hear()
 
     def non_finite(self) -> list[tuple[int, int]]:
         """Return each strip's index, and how many of its samples were not finite."""
@@ -322,6 +322,7 @@ class BusStage(Stage):
         self._bus = bus
         self._title = title(bus)
         places = build.plan.nodes[self._title].places[: len(bus.pre)]
+        self._meters: GraphMeters | None = None
         self._late = places[-1].leaves_frames if places else build.plan.nodes[self._title].arrives_frames
         """How late the input of its own filters is."""
         self._teller: Teller[Sound] | None = None
@@ -330,7 +331,7 @@ class BusStage(Stage):
         self._busses = list(dict.fromkeys(way.to for way in bus.feeds if way.to))
         self._feeds = self._running(bus.feeds)
         self._lead(self._busses, build.plan)
-        self._fader = self._running([_fader(bus)]) if bus.name == MAIN else []
+        self._fader = self._running([fader_feed(bus)]) if bus.name == MAIN else []
         self._leaves = self._fader or (self._feeds[:1] if build.with_busses else [])
         self._leave = History(self._leave_frames, 2, np.float64)
 
@@ -357,7 +358,11 @@ class BusStage(Stage):
         at = position - self._leaves_frames
         change_feeds(self._feeds, bus.feeds, self._line, self._rate_hz, at, frames)
         if self._fader:
-            self._fader[0].change(_fader(bus), at, frames)
+            self._fader[0].change(fader_feed(bus), at, frames)
+
+    def measure(self, meters: GraphMeters) -> None:
+        """Have ``meters`` hear its bus, before the fader; the main bus is heard behind it, where it leaves."""
+        self._meters = meters if self._name != MAIN else None
 
     def reset(self) -> None:
         """Forget all that was heard."""
@@ -385,6 +390,8 @@ class BusStage(Stage):
             chunk.keys[self._name] = signal.astype(np.float32)
         for to in self._busses:
             self._feed(signal, [way for way in self._feeds if way.to == to], chunk)
+        if self._meters is not None:
+            self._meters.hear_bus(self._name, signal)
         for way in self._leaves:
             if way.moves(chunk.position - self._leaves_frames):
                 out = self._fed(signal, way, chunk.position).T
@@ -426,16 +433,3 @@ class BusStage(Stage):
             parts.append(middle.process(signal[at : at + size]))
             at += size
         return np.concatenate([np.zeros((0, 2)), *parts])
-
-
-def _own(strip: GraphStrip) -> tuple[object, ...]:
-    """Return what a strip's own filters and compressor are made of."""
-    return strip.trim_db, strip.polarity_inverted, strip.hpf_hz, strip.bands, strip.compressor, strip.moves
-
-
-def _fader(bus: GraphBus) -> Feed:
-    """Return the main bus's fader as its way out of the graph."""
-    fader = 10.0 ** (bus.fader_db / 20.0)
-    if bus.automation is None:
-        return Feed("", ((fader, 0.0), (0.0, fader)))
-    return Feed("", STEREO, StereoGains(bus.automation))

@@ -12,7 +12,7 @@ from dsp.errors import DspError, ShapeError
 from dsp.filters import Biquad, svf
 from dsp.kernels.compiled import library
 
-__all__ = ["SILENCE_LUFS", "LoudnessMeter", "k_weighting"]
+__all__ = ["MOMENTARY_HOPS", "SHORT_HOPS", "SILENCE_LUFS", "LoudnessMeter", "k_weighting", "lufs"]
 
 SILENCE_LUFS = -70.0
 """The absolute gate (BS.1770-5 Annex 1): what lies below counts for nothing."""
@@ -21,7 +21,9 @@ _OFFSET_LU = -0.691
 """Makes a sine of 997 Hz at 0 dBFS in one channel read −3.01 LKFS (BS.1770-5 Annex 1, eq. 2)."""
 
 _HOPS_A_SECOND = 100
-_MOMENTARY_HOPS, _SHORT_HOPS = 40, 300
+MOMENTARY_HOPS, SHORT_HOPS = 40, 300
+"""Steps of 10 ms in a momentary and in a short-term loudness (EBU Tech 3341)."""
+
 _GATING_HOPS = 10
 """Blocks of the integrated loudness and values of the range begin every 100 ms; the meters look every 10 ms."""
 
@@ -119,17 +121,17 @@ class LoudnessMeter:
         self.short_term_max_lufs = max(self.short_term_max_lufs, self.short_term_lufs)
 
     def _newest(self, hops: int) -> float:
-        return _lufs((self._sums[-1] - self._sums[-1 - hops]) / hops) if len(self._sums) > hops else -math.inf
+        return lufs((self._sums[-1] - self._sums[-1 - hops]) / hops) if len(self._sums) > hops else -math.inf
 
     @property
     def momentary_lufs(self) -> float:
         """The loudness of the newest 400 ms."""
-        return self._newest(_MOMENTARY_HOPS)
+        return self._newest(MOMENTARY_HOPS)
 
     @property
     def short_term_lufs(self) -> float:
         """The loudness of the newest 3 s."""
-        return self._newest(_SHORT_HOPS)
+        return self._newest(SHORT_HOPS)
 
     def _windows(self, hops: int) -> NDArray[np.float64]:
         """Return the mean squares of the windows of ``hops`` steps that are above the absolute gate, every 100 ms."""
@@ -140,21 +142,21 @@ class LoudnessMeter:
     @property
     def integrated_lufs(self) -> float:
         """The gated loudness of all that was heard (blocks of 400 ms, overlapping by 75 %)."""
-        blocks = self._windows(_MOMENTARY_HOPS)
+        blocks = self._windows(MOMENTARY_HOPS)
         if not blocks.size:
             return -math.inf
-        gate = _mean_square(_lufs(float(np.mean(blocks))) + _INTEGRATED_GATE_LU)
-        return _lufs(float(np.mean(blocks[blocks > gate])))
+        gate = _mean_square(lufs(float(np.mean(blocks))) + _INTEGRATED_GATE_LU)
+        return lufs(float(np.mean(blocks[blocks > gate])))
 
     @property
     def lra_lu(self) -> float:
         """The loudness range: from the 10th to the 95th percentile of the short-term loudness above −20 LU."""
-        windows = self._windows(_SHORT_HOPS)
+        windows = self._windows(SHORT_HOPS)
         if not windows.size:
             return 0.0
-        gate = _mean_square(_lufs(float(np.mean(windows))) + _RANGE_GATE_LU)
+        gate = _mean_square(lufs(float(np.mean(windows))) + _RANGE_GATE_LU)
         low, high = np.percentile(windows[windows >= gate], [10.0, 95.0])
-        return _lufs(float(high)) - _lufs(float(low))
+        return lufs(float(high)) - lufs(float(low))
 
 
 def _hop_begin(position: int, rate_hz: float) -> int:
@@ -167,7 +169,8 @@ def _hop_end(position: int, rate_hz: float) -> int:
     return math.ceil((math.floor(position * _HOPS_A_SECOND / rate_hz) + 1) * rate_hz / _HOPS_A_SECOND)
 
 
-def _lufs(mean_square: float) -> float:
+def lufs(mean_square: float) -> float:
+    """Return the loudness of a K-weighted mean square, summed over the channels; −∞ for silence."""
     return _OFFSET_LU + 10.0 * math.log10(mean_square) if mean_square > 0.0 else -math.inf
 
 

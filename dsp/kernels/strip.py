@@ -35,7 +35,7 @@ SCRATCH_FRAMES = 2 * SLICE_FRAMES + 2 * SLICE_FRAMES // LANES
 """Vectors of scratch: a slice as rows, a slice as frames, and a slice of a stereo pair."""
 
 # Words of a group's plan.
-SECTIONS, COMPRESSES, MOVES, FADES, QUADS, WRITES = 0, 1, 2, 3, 4, 5
+SECTIONS, COMPRESSES, MOVES, FADES, QUADS, WRITES, MEASURES = 0, 1, 2, 3, 4, 5, 6
 
 _STEP = np.float32(1.0 / STEP_FRAMES)
 _LARGEST = np.float32(3.4028235e38)
@@ -191,6 +191,16 @@ def _sum(*, moving: bool) -> Stage:
 _sum_still, _sum_moving = _sum(moving=False), _sum(moving=True)
 
 
+@stage(STRIPS, "place", "whole", "whole", "place", "whole")
+def _measure(code: Code, scratch: Place, buffer: Any, frames: Any, squares: Place, to: Any) -> None:
+    """Add the squares of each lane up."""
+    total = code.cell(squares.load(to))
+    with code.each(frames) as i:
+        x = scratch.load(buffer, code.times(i, LANES))
+        total.set(multiply_add(x, x, total.get()))
+    squares.store(total.get(), to)
+
+
 @stage(STRIPS, "place", "whole", "whole", "whole", "place", "whole")
 def _look(code: Code, objects: Place, owner: Any, place: Any, offset: Any, sources: Place, to: Any) -> None:
     """Read in an array object where its data is."""
@@ -237,12 +247,13 @@ def run_groups(
 ) -> None:
     """Run the groups ``first`` ≤ g < ``last`` of sixteen lanes over ``n`` frames from ``offset`` on in their blocks.
 
-    ``position`` is the number of the first of these frames since the start. ``plan`` (G, 6): the words above.
+    ``position`` is the number of the first of these frames since the start. ``plan`` (G, 7): the words above.
     ``sources`` and ``outs`` (G, 16, 2): address and stride in float32 of each lane's samples, stride 0 for none; two
     lanes of stride 2 are the sides of one stereo block. ``rows`` (G, knots, words, 16): the compressor's numbers, then
     every section's; ``gains`` (G, knots, destinations, 16); knots stand ``STEP_FRAMES`` apart at absolute frame
     numbers, and there are two at least. ``links`` (G, 16): all bits set where a lane's neighbour is its other side.
-    ``states`` (G, 2 + 2 · sections, 16), the compressor's first. ``peaks`` (G, 16). ``scratch`` (threads,
+    ``states`` (G, 2 + 2 · sections, 16), the compressor's first. ``peaks`` (2 G, 16): the largest magnitudes, and
+    then, where the plan MEASURES, the sums of the squares. ``scratch`` (threads,
     SCRATCH_FRAMES + 2 · words + 2 · destinations vectors). ``sums`` (G, destinations / 4, ≥ n, 4) is written where the
     plan's QUADS have their bit set. A sample that is not finite is taken for 0, and counted in ``bad`` (G, 16).
     """
@@ -324,6 +335,8 @@ def run_groups(
                         _scatter_mono(scratch, planar + lane * SLICE_FRAMES, address, offset + start, m)
                     elif stride == 2 and lane % 2 == 0:
                         _scatter_stereo(scratch, planar + lane * SLICE_FRAMES, address, offset + start, m, pairs)
+            if plan[g, MEASURES] != 0 and quads != 0:
+                _measure(scratch, lanes, m, peaks, LANES * (plan.shape[0] + g))
             done = 0
             while done < m and quads != 0:
                 count, share = m - done, np.float32(0.0)

@@ -68,6 +68,11 @@ def interpolator(late: NDArray[np.float64], taps: int, beta: float) -> NDArray[n
     return np.ascontiguousarray(np.sinc(offset) * window, dtype=np.float32)
 
 
+def true_peak_taps() -> NDArray[np.float32]:
+    """Return the taps (8, 24) that read a signal at 8 times its rate, within 0.1 dB to 0.44 of the rate."""
+    return interpolator(np.arange(_PHASES) / _PHASES, _TAPS, _BETA)
+
+
 class RunningLimiter:
     """A running ``Limiter``; ``exact`` makes it the second pass, which is later."""
 
@@ -96,7 +101,7 @@ class RunningLimiter:
         self._coarse = np.zeros(CHUNK_FRAMES + 2, dtype=np.float32)
         eighths = np.array(_EXACT_EIGHTHS) / 8.0
         self._exact_taps = [np.ascontiguousarray(interpolator(eighths, t, _EXACT_BETA).T) for t in _EXACT_TAPS]
-        taps = interpolator(np.arange(_PHASES) / _PHASES, _TAPS, _BETA)
+        taps = true_peak_taps()
         gains = np.zeros((2, CHUNK_FRAMES))
         kernels = library("limiter")
         self._peaks_near = kernels.peaks_near

@@ -1,0 +1,172 @@
+"""What a running graph measures of itself for the eye: peaks, RMS, gain reduction, true peak and loudness.
+
+Peaks rise at once and fall by 20 dB in 1.7 s (the return of a Type I programme meter, IEC 60268-10); RMS levels are
+mean squares by a one-pole of 300 ms (the integration time of a VU meter, IEC 60268-17). So whoever looks now and then
+misses nothing. The main bus's loudness is that of ``dsp.loudness``, its true peak is read at 8 times the rate by the
+limiter's interpolator (ITU-R BS.1770-5 Annex 2 asks for 4 times).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dsp.bank import StripBank
+from dsp.filters import svf
+from dsp.graph_chunk import CHUNK_FRAMES
+from dsp.kernels.compiled import library
+from dsp.loudness import MOMENTARY_HOPS, SHORT_HOPS, k_weighting, lufs
+from dsp.processors.limiter import true_peak_taps
+
+__all__ = ["FALL_DB_PER_S", "RMS_S", "BankMeter", "GraphMeters"]
+
+FALL_DB_PER_S = 20.0 / 1.7
+"""How quickly a peak falls (IEC 60268-10, Type I)."""
+
+RMS_S = 0.3
+"""Time in which a mean square covers 63 % of a step."""
+
+
+class GraphMeters:
+    """Arrays that the graph fills in with every block; they stay the same objects.
+
+    Attributes
+    ----------
+    strip_peaks, strip_rms : (channels,) float32
+        Of every channel of every strip in order, behind its filters, compressor and inserts, before its gains; linear,
+        full scale 1.0. Strip i has the channels from ``first_channels[i]`` on.
+    strip_reduction_db : (strips,) float32
+        What a strip's own compressor takes away, 0 or below.
+    inserts : tuple of (str, int)
+        The inserts that know a gain reduction: "strip NAME" or "bus NAME", and which of its inserts, from 0.
+    insert_reduction_db : (inserts,) float32
+        What these take away, 0 or below.
+    bus_peaks, bus_rms : (busses, 2) float32
+        In the order of ``busses``, the main bus last: what leaves the graph of that one, of the others before their
+        faders.
+    true_peak : (2,) float32
+        Of what leaves the graph; it falls like the peaks.
+    true_peak_max : (2,) float32
+        The highest since the last reset.
+    """
+
+    def __init__(
+        self,
+        strips: Sequence[int],
+        busses: Sequence[str],
+        inserts: Sequence[tuple[str, int]],
+        rate_hz: float,
+    ) -> None:
+        self.busses = tuple(busses)
+        self.inserts = tuple(inserts)
+        self._rows = {name: row for row, name in enumerate(busses)}
+        self.first_channels = tuple(np.concatenate([[0], np.cumsum(strips)[:-1]]).astype(int).tolist())[: len(strips)]
+        channels, count = int(sum(strips)), len(busses)
+        self.strip_peaks, self.strip_rms = np.zeros(channels, np.float32), np.zeros(channels, np.float32)
+        self.strip_reduction_db = np.zeros(len(strips), np.float32)
+        self.insert_reduction_db = np.zeros(len(inserts), np.float32)
+        self.bus_peaks, self.bus_rms = np.zeros((count, 2), np.float32), np.zeros((count, 2), np.float32)
+        self.true_peak, self.true_peak_max = np.zeros(2, np.float32), np.zeros(2, np.float32)
+        self._strip_squares, self._bus_squares = np.zeros(channels), np.zeros((count, 2))
+        self._rate_hz = rate_hz
+        self._frames, self._fall, self._share = 0, 1.0, 0.0
+        kernels = library("meters")
+        self._weigh_strips, self._weigh_bus = kernels.weigh_strips, kernels.weigh_bus
+        taps = true_peak_taps()
+        self._seen = taps.shape[1] - 1
+        self._planar = np.zeros((2, self._seen + CHUNK_FRAMES), np.float32)
+        self._tops = np.zeros(CHUNK_FRAMES, np.float32)
+        work = np.zeros((2, CHUNK_FRAMES), np.float32)
+        top = library("limiter").peaks
+        self._top = [top.bind(self._planar[side : side + 1], 1, 0, None, taps, work, self._tops) for side in range(2)]
+        row = np.concatenate([*(svf(section) for section in k_weighting(rate_hz)), [1.0, 0.0, 0.0, 1.0]])
+        self._weighting = np.stack([row, row])
+        self._states, self._work = np.zeros((2, 2, 2)), np.zeros((2, 64))
+        self._run = library("sections").run_sections
+        self._hops = np.zeros(SHORT_HOPS)
+        self._place, self._found = np.zeros(2, np.int64), np.zeros(3)
+        self._gauge = kernels.gauge.bind(None, float(rate_hz), MOMENTARY_HOPS, self._place, self._hops, self._found)
+
+    @property
+    def momentary_lufs(self) -> float:
+        """The loudness of the newest 400 ms of what leaves the graph; silence before its start counts. −∞ is silence.
+
+        It is a new one every 10 ms.
+        """
+        return lufs(float(self._found[1]))
+
+    @property
+    def short_term_lufs(self) -> float:
+        """The loudness of the newest 3 s, likewise."""
+        return lufs(float(self._found[2]))
+
+    def begin(self, frames: int) -> None:
+        """Get ready for a chunk of ``frames`` frames."""
+        if frames != self._frames:
+            self._frames = frames
+            self._fall = 10.0 ** (-FALL_DB_PER_S / 20.0 * frames / self._rate_hz)
+            self._share = -math.expm1(-frames / (RMS_S * self._rate_hz))
+
+    def hear_strips(self, levels: NDArray[np.float32], places: NDArray[np.int64], held: NDArray[np.float32]) -> None:
+        """Take in a bank's ``levels``; ``places`` and ``held`` as ``dsp.kernels.meters`` has them."""
+        weights = self._frames, self._fall, self._share
+        self._weigh_strips(levels, places, *weights, held, self.strip_peaks, self.strip_rms, self._strip_squares)
+
+    def hear_bus(self, name: str, signal: NDArray[np.float64] | NDArray[np.float32]) -> None:
+        """Take in a bus's signal (n, 2)."""
+        heard = np.ascontiguousarray(signal, dtype=np.float64)
+        self._weigh_bus(
+            heard, self._rows[name], self._fall, self._share, self.bus_peaks, self.bus_rms, self._bus_squares
+        )
+
+    def hear_main(self, signal: NDArray[np.float64]) -> None:
+        """Take in what leaves the graph, (n, 2)."""
+        self.hear_bus(self.busses[-1], signal)
+        n, planar = len(signal), self._planar
+        planar[:, self._seen : self._seen + n] = signal.T
+        for side in range(2):
+            self._top[side](n)
+            top = self._tops[:n].max()
+            self.true_peak[side] = max(top, self.true_peak[side] * self._fall)
+            self.true_peak_max[side] = max(top, self.true_peak_max[side])
+        planar[:, : self._seen] = planar[:, n : n + self._seen].copy()
+        weighted = signal.astype(np.float32)
+        self._run(weighted, self._weighting, 0, int(self._place[0]), self._states, self._work)
+        self._gauge(weighted)
+
+    def reset(self) -> None:
+        """Forget all that was heard."""
+        for values in (
+            *(self.strip_peaks, self.strip_rms, self.strip_reduction_db, self.insert_reduction_db),
+            *(self.bus_peaks, self.bus_rms, self.true_peak, self.true_peak_max, self._strip_squares),
+            *(self._bus_squares, self._planar, self._states, self._hops, self._place, self._found),
+        ):
+            values.fill(0)
+
+
+class BankMeter:
+    """What ``meters`` hear of one bank, whose strips are those with ``indices`` of the graph's."""
+
+    def __init__(self, bank: StripBank, indices: Sequence[int], meters: GraphMeters) -> None:
+        self._bank = bank
+        self._indices = np.array(indices, dtype=np.intp)
+        self._meters = meters
+        self._levels, lanes = bank.measured()
+        strips = zip(indices, bank.strips, strict=True)
+        channels = [meters.first_channels[index] + k for index, strip in strips for k in range(strip.channels)]
+        self._places = np.stack([lanes, channels], axis=1).astype(np.int64)
+        self._held = np.zeros(len(channels), np.float32)
+
+    def hear(self) -> None:
+        """Take in the newest chunk."""
+        self._meters.hear_strips(self._levels, self._places, self._held)
+        self._meters.strip_reduction_db[self._indices] = self._bank.reductions_db()
+
+    def peaks(self) -> NDArray[np.float32]:
+        """Return every channel's largest magnitude since this was last asked."""
+        found = self._held.copy()
+        self._held.fill(0.0)
+        return found
