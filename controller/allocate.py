@@ -166,7 +166,9 @@ def _tail_s(graph: GraphPlan, rate_hz: float) -> float:
 def in_the_box(allocation: Allocation) -> Allocation:
     """Return the allocation of the same mix with every stage in the box, at the values the hardware reaches."""
     placements = tuple(
-        replace(
+        p
+        if p.where == "box" and p.stage == "insert"
+        else replace(
             p, where="box", why="the box path" if p.where == "box" else f"the box path, with the values of {p.where}"
         )
         for p in allocation.placements
