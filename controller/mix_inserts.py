@@ -136,7 +136,7 @@ def check_value(parameter: Parameter, value: Any, key: Key) -> Any:
             raise KeyValueError(key, f"= {spoken_value(value)} must be text")
         return value
     if parameter.table:
-        return _table(value, key)
+        return _table({} if value == () else value, key)
     limits = allowed(parameter)
     number = -math.inf if value == "off" and limits.off else value
     if isinstance(number, bool) or not isinstance(number, int | float):

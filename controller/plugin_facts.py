@@ -12,10 +12,9 @@ from typing import Literal
 import msgspec
 
 from controller import files, places
-from controller.child import Ask, ask_child
+from controller.child import ask_child
 from controller.errors import ControllerError, MixError, StorageError
-from controller.plugin_shelf import FORMATS
-from controller.tomlfile import nearest
+from controller.plugin_shelf import FORMATS, close_to
 from dsp.errors import DspError
 from dsp.hosting import Value
 
@@ -55,8 +54,8 @@ class ParameterFacts(msgspec.Struct, frozen=True):
         else:
             fits = str(value) in self.values and not isinstance(value, bool)
         if not fits:
-            near = nearest(str(value), self.values) if self.kind == "choice" else f": it is {self.may_be}"
-            raise DspError(f"cannot set {self.name} to {value if not isinstance(value, str) else repr(value)}{near}")
+            near = close_to(str(value), self.values) if self.kind == "choice" else ""
+            raise DspError(f"cannot set {self.name} to {value!r}{near or f': it is {self.may_be}'}")
 
 
 class PlugInFacts(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,7 +78,7 @@ class PlugInFacts(msgspec.Struct, frozen=True, kw_only=True):
         known = {parameter.name: parameter for parameter in self.parameters}
         for name, value in values:
             if name not in known:
-                raise DspError(f"plug-in {self.name} has no parameter {name!r}{nearest(name, list(known))}")
+                raise DspError(f"plug-in {self.name} has no parameter {name!r}{close_to(name, list(known))}")
             try:
                 known[name].check(value)
             except DspError as error:
@@ -96,7 +95,7 @@ def host_version() -> str | None:
         return None
 
 
-def facts_of(path: Path, name: str = "", *, ask: Ask = ask_child) -> PlugInFacts:
+def facts_of(path: Path, name: str = "") -> PlugInFacts:
     """Return what is known of the plug-in at ``path``; ``name`` chooses one where a file holds several.
 
     Raises
@@ -112,7 +111,7 @@ def facts_of(path: Path, name: str = "", *, ask: Ask = ask_child) -> PlugInFacts
     kept = places.home() / "plugin-facts" / f"{key}.json"
     with contextlib.suppress(OSError, msgspec.MsgspecError):
         return msgspec.json.decode(kept.read_bytes(), type=PlugInFacts)
-    answer = ask(f"from controller.plugin_probe import main\nmain({str(path)!r}, {name!r})", _LOAD_TIMEOUT_S)
+    answer = ask_child(f"from controller.plugin_probe import main\nmain({str(path)!r}, {name!r})", _LOAD_TIMEOUT_S)
     if "error" in answer:
         raise PlugInError(
             f"{path.name} could not be loaded: {answer['error']}", hint="Update it, or take it out of the mix."

@@ -140,13 +140,17 @@ class Instance:
         self._knobs: dict[str, list[Knob]] = {}
         self._set: dict[str, Value] = {}
         self.put(values)
-        # It knows how late it is once it was made ready for rate, channels and block.
-        self.run(np.zeros((block_frames, channels), np.float32))
-        self.reset()
+        on_loading_thread(lambda: self._warm_up(channels))
+
+    def _warm_up(self, channels: int) -> None:
+        """Run on silence twice: values reach it in the first block; how late they make it is known in the second."""
+        for _ in range(2):
+            self.run(np.zeros((self._size, channels), np.float32))
+            self._reset()
 
     @property
     def latency_frames(self) -> int:
-        """What the plug-in says [frames]."""
+        """What the plug-in says [frames]; while it runs it may be a while until a change is heard of here."""
         return max(int(plugin.reported_latency_samples) for plugin in self._running)
 
     def run(self, block: Block) -> None:
@@ -183,8 +187,12 @@ class Instance:
 
     def reset(self) -> None:
         """Forget all that was heard."""
+        on_loading_thread(self._reset)
+
+    def _reset(self) -> None:
         with _failing(self._hosted, "could not be reset"):
-            on_loading_thread(lambda: [plugin.reset() for plugin in self._running])
+            for plugin in self._running:
+                plugin.reset()
 
 
 class Knob:

@@ -14,7 +14,6 @@ from controller.events import Finding
 from controller.mix import BUS, AddedBus, Bus, Insert, Mix, Strip
 from controller.plugin_facts import PlugInError
 from controller.plugin_host import Hosted, Missing
-from controller.tomlfile import nearest
 from dsp.errors import DspError
 
 if TYPE_CHECKING:
@@ -59,7 +58,7 @@ def _found(name: str, chosen: str, where: str, project: Path) -> Hosted | Missin
     if path is None:
         known = [file.stem for file in plugin_shelf.installed()]
         lv2 = plugin_shelf.lv2_of(name)
-        why = f"not installed here{nearest(name, known) if known else ''}"
+        why = f"not installed here{plugin_shelf.close_to(name, known)}"
         if lv2 is not None:
             why = f"there is only {lv2}, and LV2 is not hosted"
         return Missing(name, why, f"Install its VST3 into one of {plugin_shelf.looked_in()}.")

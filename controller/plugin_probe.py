@@ -47,8 +47,15 @@ def _parameter(key: str, knob: Any) -> dict[str, Any]:
     if knob.type is bool:
         return fact | {"kind": "switch"}
     if knob.type is float and math.isfinite(knob.min_value) and math.isfinite(knob.max_value):
-        return fact | {"kind": "number", "low": knob.min_value, "high": knob.max_value}
+        return fact | {"kind": "number", "low": knob.min_value, "high": knob.max_value, "default": _plain(value)}
     return fact | {"kind": "choice", "values": list(dict.fromkeys(map(str, knob.valid_values)))}
+
+
+def _plain(text: str) -> str:
+    try:
+        return f"{float(text):g}"
+    except ValueError:
+        return text
 
 
 def main(path: str, name: str) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from controller import places
@@ -74,6 +75,13 @@ def find(name: str, project: Path | None = None) -> Path | None:
                 )
             return path
     return None
+
+
+def close_to(word: str, known: Sequence[str]) -> str:
+    """Return ``, did you mean "…"?`` for the nearest, and nothing where none is: there may be hundreds."""
+    by_lower = {one.lower(): one for one in known}
+    close = difflib.get_close_matches(word.lower(), by_lower, n=1, cutoff=0.5)
+    return f', did you mean "{by_lower[close[0]]}"?' if close else ""
 
 
 def looked_in() -> str:

@@ -84,14 +84,13 @@ def _plugin(name: str, chosen: str) -> tuple[dict[str, Any], list[str]]:
 
     from controller.errors import UsageError
     from controller.plugin_facts import facts_of, format_of, host_version
-    from controller.plugin_shelf import NO_HOST_HINT, find, installed, looked_in
-    from controller.tomlfile import nearest
+    from controller.plugin_shelf import NO_HOST_HINT, close_to, find, installed, looked_in
 
     path = find(name)
     if path is None:
         known = [file.stem for file in installed()]
-        near = nearest(name, known) if known else ""
-        raise UsageError(f"No plug-in '{name}' is installed{near}.", hint=f"Looked in {looked_in()}.")
+        near = close_to(name, known) or "."
+        raise UsageError(f"No plug-in '{name}' is installed{near}", hint=f"Looked in {looked_in()}.")
     if host_version() is None:
         raise UsageError("pedalboard, which hosts plug-ins, is not installed.", hint=NO_HOST_HINT)
     facts = facts_of(path, chosen)
@@ -126,7 +125,7 @@ def _words(p: Parameter) -> tuple[str, str]:
     if p.names:
         return " | ".join(str(name) for name in p.names), str(p.default)
     if p.default is None:
-        return "the name of a file", "has to be said"
+        return "a name, of a file or plug-in", "none"
     if isinstance(p.default, str):
         return "text", f'"{p.default}"'
     if isinstance(p.default, bool):
