@@ -15,7 +15,7 @@ from controller.files import relative
 FORMATS: Mapping[str, str] = {".vst3": "VST3", ".component": "Audio Unit"}
 """What can be hosted, by the suffix of its file or bundle."""
 _STRANGE: Mapping[str, str] = {".lv2": "LV2", ".clap": "CLAP", ".dll": "VST2", ".so": "VST2", ".vst": "VST2"}
-NO_HOST_HINT = "Install it: python -m pip install pedalboard (the extra 'plugins' of this package)."
+NO_HOST_HINT = f"Install it: {sys.executable} -m pip install pedalboard (the extra 'plugins' of this package)."
 
 
 def folders() -> tuple[Path, ...]:
