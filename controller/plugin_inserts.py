@@ -31,7 +31,7 @@ def hosted(insert: Insert, where: str, project: Path) -> Insert:
     Raises
     ------
     MixError
-        No plug-in is named, the name cannot be one, or the plug-in lacks a parameter or refuses a value.
+        No plug-in is named, the name cannot be one, it is to have a side-chain, lacks a parameter or refuses a value.
     StorageError
         It cannot be read.
     """
@@ -40,6 +40,8 @@ def hosted(insert: Insert, where: str, project: Path) -> Insert:
         return insert
     if not name:
         raise MixError(f"{where}: it names no plugin", hint="'halfnormal effects --plugins' lists what is installed.")
+    if insert.key:
+        raise MixError(f'{where}: key = "{insert.key}", but a plug-in gets no side-chain', hint="Take the key out.")
     found = _found(name, insert.settings["name"], where, project)
     if isinstance(found, Missing):
         return msgspec.structs.replace(insert, on=False, settings={**insert.settings, "plugin": found})

@@ -23,7 +23,7 @@ class Plugin(Settings):
     """A VST3 or Audio Unit of another maker, by the name of its file; without one the sound goes by.
 
     ``name`` chooses one where a file holds several, ``state`` is a preset that a workstation has saved, and
-    ``values`` are set after it, in the plug-in's own words ('halfnormal effects --plugins NAME' lists them). It
+    ``values`` are set after it, in the plug-in's own words ('halfnormal effects NAME --plugins' lists them). It
     always gets ``block_frames`` at once, so that no cut of the song changes what it does; moves reach it from block to
     block. No plug-in says how long it rings, hence ``tail_s``. ``mix_percent`` 0 passes bit for bit.
     """
@@ -122,7 +122,8 @@ class RunningPlugin:
         else:
             self._settings = settings
             self._from = settings if self._from is here else self._from
-        self._mix.to(_mix(settings), frames)
+        if settings.mix_percent != here.mix_percent:
+            self._mix.to(_mix(settings), frames)
 
     def _now(self) -> Plugin:
         """Return the settings on the way at this frame."""

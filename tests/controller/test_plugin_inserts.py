@@ -196,6 +196,13 @@ def test_what_a_mix_says_wrongly_is_one_sentence_with_its_place(project, machine
     assert said in str(caught.value)
 
 
+def test_a_side_chain_that_it_would_not_hear_is_refused(project, machine) -> None:
+    machine.install("Echo")
+    save(project, Insert(kind="plugin", key="dry", settings={"plugin": "Echo"}))
+    with pytest.raises(MixError, match='"through", insert 1: key = "dry", but a plug-in gets no side-chain'):
+        plan_allocation(project, project.mix(), None, "itb")
+
+
 @pytest.mark.parametrize("name", ["../stems/evil.vst3", "Echo.lv2"])
 def test_a_name_that_cannot_be_one_is_refused_with_its_line(project, machine, name) -> None:
     path = save(project, plugin(name))
