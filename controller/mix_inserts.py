@@ -63,8 +63,12 @@ class Insert(Checked, frozen=True, kw_only=True, forbid_unknown_fields=True):
         Addresses of a mix count from 1: ``threshold_db``, ``bands/2/gain_db``. Raises KeyValueError, without a key, for
         what is not there or no number.
         """
+        from dsp.registry import effect
+
         known = self.effect().addresses()
         inside = "/".join(str(int(part) - 1) if part.isdecimal() else part for part in address.split("/"))
+        if any(p.table and address.startswith(f"{p.name}/") for p in effect(self.kind).parameters()):
+            inside = address  # what a table's entry is called may be a number
         if inside not in known:
             said = ["/".join(str(int(p) + 1) if p.isdecimal() else p for p in one.split("/")) for one in known]
             raise KeyValueError((), f"{self.kind} has no {address}{nearest(address, said)}")

@@ -90,6 +90,13 @@ def test_a_value_moves_with_the_song(project, machine) -> None:
     np.testing.assert_allclose(audio[at + 512 : FRAMES, 0], vox[at + 512 :] * CENTRE * (1e-3 - 1.0), atol=1e-6)
 
 
+def test_an_entry_that_is_called_by_a_number_is_not_counted() -> None:
+    insert = plugin("Echo", values={"8": 1.0, "mode": "Warm"})
+    assert insert.parameter("values/8")[0] == "values/8"
+    with pytest.raises(ValueError, match="mode of plugin is no number, and stands still"):
+        insert.parameter("values/mode")
+
+
 def test_what_moves_has_to_stand_in_the_values(project, machine) -> None:
     machine.install("Echo")
     move = Move(strip="through", what="insert/1/values/gian_db", points=((0.0, 0.0),))
