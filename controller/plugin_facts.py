@@ -103,7 +103,7 @@ def facts_of(path: Path, name: str = "") -> PlugInFacts:
     PlugInError
         It cannot be loaded, and crashed, hung or said why; or it is an instrument.
     MixError
-        The file holds several, and ``name`` is none of them.
+        The file holds several, or ``name`` is none of those that it holds.
     """
     digest = code_hash(path)
     host = f"pedalboard {host_version()}"
@@ -118,7 +118,8 @@ def facts_of(path: Path, name: str = "") -> PlugInFacts:
         )
     names = [str(one) for one in answer.get("names", ())]
     if "name" not in answer:
-        raise MixError(f"{path.name} holds several plug-ins", hint=f"Say which, name = one of: {', '.join(names)}.")
+        what = f'{path.name} holds no plug-in "{name}"' if name else f"{path.name} holds several plug-ins"
+        raise MixError(what, hint=f"Say which, name = one of: {', '.join(names)}.")
     try:
         facts = msgspec.convert({**answer, "hash": digest, "schema": SCHEMA}, PlugInFacts)
     except msgspec.ValidationError as error:

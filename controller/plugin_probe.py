@@ -17,7 +17,7 @@ def look(path: str, name: str) -> dict[str, Any]:
     if hosted is None:
         raise ImportError("Audio Units run on macOS only")
     names = list(hosted.get_plugin_names_for_file(path))
-    if len(names) > 1 and not name:
+    if name not in names and (name or len(names) > 1):
         return {"names": names}
     plugin = pedalboard.load_plugin(path, plugin_name=name or None)
     parameters = [_parameter(key, knob) for key, knob in plugin.parameters.items()]

@@ -166,7 +166,9 @@ def test_of_several_in_one_file_the_mix_has_to_say_which(machine) -> None:
     machine.answers[path.name] = {"names": ["Hall", "Plate"]}
     with pytest.raises(MixError) as caught:
         facts_of(path)
-    assert "Hall, Plate" in caught.value.hint
+    assert "holds several" in str(caught.value) and "Hall, Plate" in caught.value.hint
+    with pytest.raises(MixError, match='holds no plug-in "Room"'):
+        facts_of(path, "Room")
 
 
 def test_the_one_that_was_chosen_is_loaded_by_its_name(machine) -> None:

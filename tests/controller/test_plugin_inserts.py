@@ -11,6 +11,7 @@ import soundfile
 from fake_pedalboard import Machine
 from short_line import RATE_HZ, read
 
+from controller import plugin_shelf
 from controller.errors import MixError
 from controller.events import Event, Finding
 from controller.files import content_hash
@@ -127,6 +128,13 @@ def test_a_missing_plugin_is_bypassed_and_the_print_says_so_everywhere(project, 
     (placed,) = [p["why"] for p in facts["allocation"] if "Ecko" in p["why"]]
     assert placed.startswith("1: plugin Ecko") and "BYPASSED, not installed here" in placed
     assert [one["name"] for one in facts["plugins"]] == ["Echo"]
+
+
+def test_where_only_an_lv2_is_installed_that_is_what_is_said(project, machine, monkeypatch) -> None:
+    monkeypatch.setattr(plugin_shelf, "lv2_of", lambda name: Path("/usr/lib/lv2/Echo.lv2"))
+    save(project, plugin("Echo"))
+    (finding,) = warnings(printed(project)[2])
+    assert "Echo.lv2, and LV2 is not hosted" in finding.what
 
 
 def test_without_a_host_every_plugin_is_bypassed_with_what_to_install(project, machine) -> None:
