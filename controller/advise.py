@@ -76,6 +76,8 @@ def advise(project: Project, mix: Mix, *, emit: Emit, target_lufs: float = TARGE
         The mix cannot be rendered.
     """
     allocation, _ = plan_allocation(project, mix, None, "itb", like=None)
+    for finding in allocation.bypassed:
+        emit(finding)
     heard = listen(project, mix, allocation, emit)
     return Advice(heard, propose(heard, target_lufs=target_lufs), target_lufs)
 

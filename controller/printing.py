@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from controller import files, loops, move_record, moves, provenance, recall
+from controller import files, loops, move_record, moves, plugin_inserts, provenance, recall
 from controller.allocate import allocate, in_the_box
 from controller.allocation import Allocation, RenderPath
 from controller.audiofile import AudioReader
@@ -61,8 +62,15 @@ def plan_allocation(
     MixError
         A file that an effect is made from is not there or no good; an effect cannot be built.
     """
+    ready = with_files(mix, project.root)
+    allocation, stored = _allocated(project, ready, studio, path, like)
+    return replace(allocation, bypassed=plugin_inserts.bypassed(ready)), stored
+
+
+def _allocated(
+    project: Project, mix: Mix, studio: Studio | None, path: RenderPath, like: RenderPath | None
+) -> tuple[Allocation, StoredCalibration | None]:
     channels = {strip.name: project.stem(strip.stem).channels for strip in mix.strips}
-    mix = with_files(mix, project.root)
     if studio is None or (path == "itb" and like is None):
         return allocate(mix, channels, rig=None, profiles={}, path="itb", rate_hz=project.rate_hz), None
     stored = loops.latest(studio.home.calibrations)
@@ -122,6 +130,8 @@ def print_mix(
         raise UsageError("Stems, busses and regions are rendered in the box only.", hint="Print with --path itb.")
     form = PrintFormat(format_, dither, project.rate_hz)
     allocation, stored = plan_allocation(project, mix, studio, path, like=like)
+    for finding in allocation.bypassed:
+        emit(finding)
     frames = project.frames + math.ceil(allocation.tail_s * project.rate_hz)
     if path != "itb" and not allocation.routes:
         emit(Finding("desk", "no strip of this mix runs on the desk; all of it is made in the box", severity="warning"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -188,7 +189,7 @@ def _dry_run(args: argparse.Namespace, face: Face, project: Project, mix: Mix, s
         "repairs": [],
         "provenance": None,
         "provenance_note": "dry run: nothing was rendered",
-        "problems": [],
+        "problems": [asdict(finding) for finding in allocation.bypassed],
     }
     lines = list(allocation.lines())
     if args.path != "itb" and allocation.routes:
