@@ -13,11 +13,13 @@ from controller.audiofile import scan
 from controller.desk import gain_to_db
 from controller.errors import UsageError
 from controller.events import Emit, Finding, Progress, Started
+from controller.freezing import Freezer
 from controller.mix import Mix
 from controller.print_parts import Part, PartWriter
 from controller.project import Project, StemReader
 from controller.rendering import BLOCK_FRAMES, Rendering
 from dsp.graph import GraphBlock, MixGraph
+from dsp.graph_chunk import Freeze
 from dsp.graph_settings import GraphStrip
 from dsp.processor import STEP_FRAMES
 
@@ -35,7 +37,7 @@ class Wanted:
 
     ``stems`` and ``busses``: every strip behind its fader, every added bus, as files of their own. ``from_s`` to
     ``to_s`` [s] is the region, whole if left out; ``pre_roll_s`` before it the render begins, at the song's first frame
-    if left out.
+    if left out. ``fresh``: every insert runs, whatever is kept of earlier prints.
     """
 
     stems: bool = False
@@ -43,6 +45,7 @@ class Wanted:
     from_s: float = 0.0
     to_s: float | None = None
     pre_roll_s: float | None = None
+    fresh: bool = False
 
     @property
     def is_all(self) -> bool:
@@ -89,6 +92,7 @@ class BoxMix:
         pre: Collection[str] = (),
         stems: Sequence[str] = (),
         with_busses: bool = False,
+        freeze: Freeze | None = None,
     ) -> None:
         self._strips = allocation.itb if itb else allocation.feeds
         self._stems = StemReader(project, allocation.stems)
@@ -102,6 +106,7 @@ class BoxMix:
             pre=pre,
             stems=stems,
             with_busses=with_busses,
+            freeze=freeze,
         )
         self._rendering = Rendering(self.graph, self._stems.fill)
         self.levels_dbfs: dict[str, float] = {}
@@ -164,20 +169,38 @@ class BoxRender:
             emit(Finding("stems", f"muted, and no stem of them is written: {', '.join(silent)}"))
         self._stems = heard if wanted.stems else []
         self._busses = wanted.busses
+        self._fresh = wanted.fresh
         self.latency_frames = 0
+        self.frozen: tuple[str, ...] = ()
+        """The strips of which the inserts were played from what is kept."""
 
     def blocks(self) -> Iterator[NDArray[np.float64]]:
         """Render; yield the stereo bus block by block."""
         self._say()
-        with BoxMix(
-            self._project,
-            self._allocation,
-            itb=True,
-            begin=self.begin,
-            stems=self._stems,
-            with_busses=self._busses,
-        ) as box:
+        paths = [self._project.stem(stem).path for stem in self._allocation.stems]
+        with (
+            Freezer(
+                dict(zip((strip.name for strip in self._allocation.itb), paths, strict=True)),
+                rate_hz=self._project.rate_hz,
+                begin=self.begin,
+                frames=self.last - self.begin,
+                emit=self._emit,
+            ) as freezer,
+            BoxMix(
+                self._project,
+                self._allocation,
+                itb=True,
+                begin=self.begin,
+                stems=self._stems,
+                with_busses=self._busses,
+                freeze=None if self._fresh else freezer,
+            ) as box,
+        ):
             self.latency_frames = box.graph.latency_frames
+            self.frozen = freezer.played
+            if self.frozen:
+                what = f"what the inserts of {', '.join(self.frozen)} made is played as the last print kept it"
+                self._emit(Finding(JOB, what, "--fresh makes it again."))
             whole = self.last - self.begin
             for done in range(self.begin, self.first, BLOCK_FRAMES):
                 box.skip(min(BLOCK_FRAMES, self.first - done))
@@ -192,6 +215,7 @@ class BoxRender:
                     self._parts.write(Part("bus", name), audio)
                 yield block.bus
             for name, count in box.graph.non_finite.items():
+                freezer.spoilt = True
                 self._look_at(name, count)
 
     def _look_at(self, name: str, count: int) -> None:

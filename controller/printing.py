@@ -126,7 +126,7 @@ def print_mix(
         only, or outside of the song.
     """
     wanted = wanted or Wanted()
-    if path != "itb" and wanted != Wanted():
+    if path != "itb" and wanted != Wanted(fresh=wanted.fresh):
         raise UsageError("Stems, busses and regions are rendered in the box only.", hint="Print with --path itb.")
     form = PrintFormat(format_, dither, project.rate_hz)
     allocation, stored = plan_allocation(project, mix, studio, path, like=like)
@@ -384,6 +384,8 @@ def _render_box(project: Project, mix: Mix, allocation: Allocation, wanted: Want
         "repairs": [],
         "graph_latency_samples": box.latency_frames,
     }
+    if box.frozen:
+        facts["frozen"] = list(box.frozen)
     if not wanted.is_all:
         rate_hz = project.rate_hz
         facts["region"] = {

@@ -294,18 +294,19 @@ class StripBank:
         stop = start + frames
         if source is not None:
             for strip in self._groups[g]:
-                source(strip.index, blocks[strip.index][start:stop])
+                if not strip.strip.is_on_tape:
+                    source(strip.index, blocks[strip.index][start:stop])
         for strip in self._groups[g]:
             if strip.source is not None:
                 trim = self._numbers.trim(strip.index, self.position, frames)
                 strip.run_pre_inserts(blocks[strip.index][start:stop], trim, strip.source[start:stop])
-        self._kernel(g, g + 1, start, frames, thread)
         behind = self._groups[g][0].behind
+        if behind == g or not all(strip.strip.is_on_tape for strip in self._groups[g]):
+            self._kernel(g, g + 1, start, frames, thread)
         if behind != g:
             for strip in self._groups[g]:
                 if strip.pre is not None:
-                    for insert in strip.strip.post_inserts:
-                        insert.process(strip.pre[start:stop])
+                    strip.run_post_inserts(strip.pre[start:stop])
             self._kernel(behind, behind + 1, start, frames, thread)
 
     def _bind(self) -> None:

@@ -22,7 +22,7 @@ from dsp.bank import Source
 from dsp.errors import DspError, ShapeError
 from dsp.graph_chain import RunningInsert
 from dsp.graph_change import GraphChange, by_title, change_inserts, compared
-from dsp.graph_chunk import CHUNK_FRAMES, Build, Chunk, Planar
+from dsp.graph_chunk import CHUNK_FRAMES, Build, Chunk, Freeze, Planar
 from dsp.graph_plan import plan_graph, title
 from dsp.graph_settings import MAIN, GraphBus, GraphStrip, Insert, Node
 from dsp.graph_stages import Bank, BusStage, Stage
@@ -70,6 +70,8 @@ class MixGraph:
         The strips whose signals before the fader, and whose stems, are wanted in the blocks; and whether every bus is.
     meters
         Whether levels, gain reduction and loudness are measured.
+    freeze
+        Gives the tapes of strips whose inserts were heard before, or are to be kept.
 
     Attributes
     ----------
@@ -102,6 +104,7 @@ class MixGraph:
         stems: Collection[str] = (),
         with_busses: bool = False,
         meters: bool = False,
+        freeze: Freeze | None = None,
     ) -> None:
         self.strips = tuple(strips)
         self.rate_hz = rate_hz
@@ -135,7 +138,17 @@ class MixGraph:
         self._leaving = [name for name, b in plan.busses.items() if name == MAIN or (with_busses and b.feeds)]
         self._pre = frozenset(pre)
         build = Build(
-            plan, chains, rate_hz, self._line, wanted, self.latency_frames, self._pre, stems, self._keys, with_busses
+            plan,
+            chains,
+            rate_hz,
+            self._line,
+            wanted,
+            self.latency_frames,
+            self._pre,
+            stems,
+            self._keys,
+            with_busses,
+            freeze,
         )
         self._pool = ThreadPoolExecutor(1, "ahead") if wanted > 1 and not meters else None
         self._pending: Future[Chunk] | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -10,13 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dsp.bank import Source
+from dsp.bank_strip import Tape
 from dsp.delay import History
 from dsp.graph_chain import RunningInsert
 from dsp.graph_plan import GraphPlan
+from dsp.graph_settings import GraphStrip
 from dsp.processor import Block, Settings
 from dsp.song_line import SongLine
 
-__all__ = ["CHUNK_FRAMES", "NOTHING", "Build", "Chunk", "InBank", "Planar", "Waiting"]
+__all__ = ["CHUNK_FRAMES", "NOTHING", "Build", "Chunk", "Freeze", "InBank", "Planar", "Waiting"]
 
 CHUNK_FRAMES = 8192
 """Frames that pass through all stages at once, at most."""
@@ -49,6 +51,10 @@ class Chunk:
 NOTHING = Chunk(0, 0, (), (), {})
 
 
+Freeze = Callable[[GraphStrip, int, int], Tape | None]
+"""Whether the inserts of a strip are on tape: asked with the frames it waits behind them, and the graph's latency."""
+
+
 @dataclass(frozen=True)
 class Build:
     """What a graph's stages are built from: ``line`` is the song's. All outputs leave ``latency_frames`` late."""
@@ -63,6 +69,7 @@ class Build:
     stems: Collection[str]
     keys: Collection[str]
     with_busses: bool
+    freeze: Freeze | None = None
 
 
 class Passing(Protocol):

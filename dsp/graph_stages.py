@@ -143,6 +143,7 @@ class Bank(Stage):
         places = build.plan.nodes[title(strip)].places[: len(strip.pre)]
         self._lates.append(self._leaves_frames if not strip.post else places[-1].leaves_frames if places else 0)
         wants = (build.pre, build.stems, build.keys)
+        tape = build.freeze(strip, wait, build.latency_frames) if chain and build.freeze is not None else None
         return BankStrip(
             strip.name,
             tuple(map(tuple, self._gains(number))),
@@ -152,6 +153,7 @@ class Bank(Stage):
             tuple(pre),
             tuple(post),
             wants_pre=any(strip.name in names for names in wants),
+            tape=tape,
         )
 
     def _begun(self, number: int, position: int) -> GraphStrip:

@@ -78,6 +78,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="S",
         help="render --from with so much before it (default: from the song's first frame, the very samples)",
     )
+    parser.add_argument(
+        "--fresh", action="store_true", help="itb: run every insert, instead of playing what the last print kept"
+    )
     parser.add_argument("--hands-done", action="store_true", help="the by-hand controls stand as the sheet says")
     add_common(parser, plan=True)
 
@@ -126,7 +129,7 @@ def run(args: argparse.Namespace) -> int:
         "provenance": relative(made.provenance_file),
         "peak_dbfs": facts["peak_dbfs"],
         "format": facts["format"],
-        **{key: facts[key] for key in ("dither", "moves", "moves_recorded", "region") if key in facts},
+        **{key: facts[key] for key in ("dither", "frozen", "moves", "moves_recorded", "region") if key in facts},
     }
     parts = [{**part, "file": relative(made.file.parent / part["file"])} for part in facts.get("parts", ())]
     if parts:
@@ -139,7 +142,7 @@ def _wanted(args: argparse.Namespace) -> Wanted:
     """Return what a print in the box is asked for besides the song."""
     from controller.box_render import Wanted
 
-    return Wanted(args.stems, args.busses, args.from_s, args.to_s, args.pre_roll_s)
+    return Wanted(args.stems, args.busses, args.from_s, args.to_s, args.pre_roll_s, args.fresh)
 
 
 def _seconds(text: str) -> float:
