@@ -341,6 +341,11 @@ class MixGraph:
         change = self.prepare(strips, busses, bus)
         return change is not None and self.apply(change, frames)
 
+    @property
+    def song_frame(self) -> int:
+        """The frame of the song that the next frame of the stems is."""
+        return self._line.at(self._position, 1)[1]
+
     def locate(self, frame: int) -> None:
         """Make the next frame of the stems frame ``frame`` of the song.
 
@@ -348,10 +353,9 @@ class MixGraph:
         frames. Sound rings on. Raises DspError unless both this frame and the next one as it would have been are
         multiples of STEP_FRAMES.
         """
-        _, would, _ = self._line.at(self._position, 1)
-        if frame % STEP_FRAMES or would % STEP_FRAMES:
+        if frame % STEP_FRAMES or self.song_frame % STEP_FRAMES:
             raise DspError(
-                f"the song cannot go from frame {would} to frame {frame}",
+                f"the song cannot go from frame {self.song_frame} to frame {frame}",
                 hint=f"Both must be multiples of {STEP_FRAMES}.",
             )
         self._line.locate(self._position, frame)

@@ -58,9 +58,9 @@ class RunningInsert:
         if insert.moves:
             self.tail_frames = max(self.tail_frames, check_moves(insert, channels, rate_hz, start_frame))
 
-    def _follow(self, ride: Ride[Settings], begin: Settings, line: SongLine) -> None:
+    def _follow(self, ride: Ride[Settings], begin: Settings, line: SongLine, frames: int = 0) -> None:
         self._line, self._begin = line, begin
-        self._teller = Teller(ride, begin, self._processor.change, line)
+        self._teller = Teller(ride, begin, self._processor.change, line, self._done - self._late + frames)
         self._ride = ride
 
     def stand(self, place: Place, line: SongLine) -> None:
@@ -81,10 +81,10 @@ class RunningInsert:
         Raises DspError where the running effect cannot become that; nothing has changed then.
         """
         ride = Ride(insert.settings, insert.moves, self._rate_hz)
-        begin = ride.settings(self._line.at(self._done - self._late, 1)[1])
+        begin = ride.settings(self._line.at(self._done - self._late, 1)[1] + frames)
         self._processor.change(begin, frames)
         self.insert = insert
-        self._follow(ride, begin, self._line)
+        self._follow(ride, begin, self._line, frames)
 
     def reset(self) -> None:
         """Forget all that was heard."""

@@ -79,8 +79,10 @@ class RunningFeed:
         if feed == self.feed:
             return
         first = at + -(at + self._line.phase) % STEP_FRAMES
-        before, start = self.knots(np.array([first - STEP_FRAMES])), self.knots(np.array([first]))
-        self._before, self._start = before[0], start[0]
+        if self.moves(first - STEP_FRAMES):
+            self._before, self._start = self.knots(np.array([first - STEP_FRAMES, first]))
+        else:
+            self._before = self._start = self._still
         self._first, self._last = first, first + max(1, -(-frames // STEP_FRAMES)) * STEP_FRAMES
         self.feed, self.gains = feed, feed.gains
         self.still = np.array(feed.gains, dtype=np.float64)

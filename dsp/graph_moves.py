@@ -91,17 +91,21 @@ class Ride(Generic[T]):
 
 
 class Teller(Generic[T]):
-    """Tells something, frame by frame, where to be at the next knot of its ride; where the song jumps, in one step."""
+    """Tells something, frame by frame, where to be at the next knot of its ride; where the song jumps, in one step.
 
-    def __init__(self, ride: Ride[T], begin: T, tell: Callable[[T, int], None], line: SongLine) -> None:
+    It has been told to be at ``begin`` by input frame ``arrives``, and is told nothing before.
+    """
+
+    def __init__(
+        self, ride: Ride[T], begin: T, tell: Callable[[T, int], None], line: SongLine, arrives: int = -(2**62)
+    ) -> None:
         self._ride = ride
         self._told = begin
         self._tell = tell
         self._line = line
         self._stretch = -1
         self._begins = True
-        self._arrives = -(2**62)
-        """The input frame at which it will be where the song has jumped to."""
+        self._arrives = arrives
 
     def due(self, at: int, frames: int) -> int:
         """Tell what is due at input frame ``at``; return how many of the next ``frames`` pass until something is."""

@@ -69,11 +69,12 @@ def sound_teller(
     node: Node,
     moves: tuple[ParameterMove, ...],
     at: int,
+    frames: int,
     line: SongLine,
     rate_hz: float,
     tell: Callable[[Node, int], None],
 ) -> tuple[Node, Teller[Sound]]:
-    """Return a node as it stands at input frame ``at``, and what tells where it goes from there."""
+    """Return a node as it stands ``frames`` frames after input frame ``at``, and what tells where it goes then."""
     ride = Ride(Sound.of(node), moves, rate_hz, SOUND_KNOT_FRAMES)
-    begin = ride.settings(line.at(at, 1)[1])
-    return begin.put(node), Teller(ride, begin, lambda sound, frames: tell(sound.put(node), frames), line)
+    begin = ride.settings(line.at(at, 1)[1] + frames)
+    return begin.put(node), Teller(ride, begin, lambda sound, over: tell(sound.put(node), over), line, at + frames)

@@ -112,6 +112,7 @@ class Bank(Stage):
         self.chunk = NOTHING
         self._indices = step.strips
         self._strips = [build.plan.strips[index] for index in step.strips]
+        self._numbers = {title(strip): number for number, strip in enumerate(self._strips)}
         self._reverb = REVERB in build.plan.busses
         self._ways = [self._running(strip.ways(reverb=self._reverb)) for strip in self._strips]
         self._busses = list(dict.fromkeys(way.to for some in self._ways for way in some if way.to))
@@ -148,7 +149,7 @@ class Bank(Stage):
             strip.name,
             tuple(map(tuple, self._gains(number))),
             strip.channels,
-            strip_sound(self._begun(number, 0), build.rate_hz),
+            strip_sound(self._begun(number, 0, 0), build.rate_hz),
             self._automation(number),
             tuple(pre),
             tuple(post),
@@ -156,8 +157,8 @@ class Bank(Stage):
             tape=tape,
         )
 
-    def _begun(self, number: int, position: int) -> GraphStrip:
-        """Return a strip as it stands at frame ``position``, and have told from there on what moves in it."""
+    def _begun(self, number: int, position: int, frames: int) -> GraphStrip:
+        """Return a strip as it stands ``frames`` after ``position``, and have told from there on what moves in it."""
         strip = self._strips[number]
         self._tellers.pop(number, None)
         if not strip.moves:
@@ -166,9 +167,10 @@ class Bank(Stage):
             strip,
             strip.moves,
             position - self._lates[number],
+            frames,
             self._line,
             self._rate_hz,
-            lambda to, frames: self._bank.change(number, strip_sound(to, self._rate_hz), frames),
+            lambda to, over: self._bank.change(number, strip_sound(to, self._rate_hz), over),
         )
         return begin
 
@@ -203,13 +205,14 @@ class Bank(Stage):
 
     def change(self, nodes: Mapping[str, Node], position: int, frames: int) -> None:
         """Go to other settings of its strips."""
-        for number, before in enumerate(self._strips):
-            strip = nodes.get(title(before))
-            if not isinstance(strip, GraphStrip):
+        for name, node in nodes.items():
+            number = self._numbers.get(name)
+            if number is None or not isinstance(node, GraphStrip):
                 continue
+            before, strip = self._strips[number], node
             self._strips[number] = strip
             if own_sound(strip) != own_sound(before):
-                self._bank.change(number, strip_sound(self._begun(number, position), self._rate_hz), frames)
+                self._bank.change(number, strip_sound(self._begun(number, position, frames), self._rate_hz), frames)
             feeds = strip.ways(reverb=self._reverb)
             at = position - self._leaves_frames
             change_feeds(self._ways[number], feeds, self._line, self._rate_hz, at, frames)
@@ -328,7 +331,7 @@ class BusStage(Stage):
         self._late = places[-1].leaves_frames if places else build.plan.nodes[self._title].arrives_frames
         """How late the input of its own filters is."""
         self._teller: Teller[Sound] | None = None
-        begin = self._begun(0)
+        begin = self._begun(0, 0)
         self._middle = BusProcessor(begin, build.rate_hz) if bus.bands or bus.compressor else None
         self._busses = list(dict.fromkeys(way.to for way in bus.feeds if way.to))
         self._feeds = self._running(bus.feeds)
@@ -337,14 +340,14 @@ class BusStage(Stage):
         self._leaves = self._fader or (self._feeds[:1] if build.with_busses else [])
         self._leave = History(self._leave_frames, 2, np.float64)
 
-    def _begun(self, position: int) -> BusSettings:
-        """Return equaliser and compressor as they stand at frame ``position``, and have told what moves in them."""
+    def _begun(self, position: int, frames: int) -> BusSettings:
+        """Return its own filters and compressor as they stand ``frames`` after ``position``, like a strip's."""
         plain = BusSettings(self._bus.bands, self._bus.compressor)
         self._teller = None
         if not self._bus.moves:
             return plain
         at = position - self._late
-        begin, self._teller = sound_teller(plain, self._bus.moves, at, self._line, self._rate_hz, self._tell)
+        begin, self._teller = sound_teller(plain, self._bus.moves, at, frames, self._line, self._rate_hz, self._tell)
         return begin
 
     def change(self, nodes: Mapping[str, Node], position: int, frames: int) -> None:
@@ -356,7 +359,7 @@ class BusStage(Stage):
         if (bus.bands, bus.compressor, bus.moves) != (before.bands, before.compressor, before.moves):
             if self._middle is None:
                 self._middle = BusProcessor(BusSettings(), self._rate_hz, position)
-            self._middle.change(self._begun(position), frames)
+            self._middle.change(self._begun(position, frames), frames)
         at = position - self._leaves_frames
         change_feeds(self._feeds, bus.feeds, self._line, self._rate_hz, at, frames)
         if self._fader:

@@ -74,7 +74,9 @@ class GraphMeters:
         self._rate_hz = rate_hz
         self._frames, self._fall, self._share = 0, 1.0, 0.0
         kernels = library("meters")
-        self._weigh_strips, self._weigh_bus = kernels.weigh_strips, kernels.weigh_bus
+        self._weigh_strips = kernels.weigh_strips
+        levels = self.bus_peaks, self.bus_rms, self._bus_squares
+        self._weigh_bus = kernels.weigh_bus.bind(None, None, None, None, *levels)
         taps = true_peak_taps()
         self._seen = taps.shape[1] - 1
         self._planar = np.zeros((2, self._seen + CHUNK_FRAMES), np.float32)
@@ -118,9 +120,7 @@ class GraphMeters:
     def hear_bus(self, name: str, signal: NDArray[np.float64] | NDArray[np.float32]) -> None:
         """Take in a bus's signal (n, 2)."""
         heard = np.ascontiguousarray(signal, dtype=np.float64)
-        self._weigh_bus(
-            heard, self._rows[name], self._fall, self._share, self.bus_peaks, self.bus_rms, self._bus_squares
-        )
+        self._weigh_bus(heard, self._rows[name], self._fall, self._share)
 
     def hear_main(self, signal: NDArray[np.float64]) -> None:
         """Take in what leaves the graph, (n, 2)."""

@@ -7,7 +7,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from dsp.kernels.compiled import kernel, part
+from dsp.kernels.compiled import kernel
 
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
@@ -16,13 +16,8 @@ I64 = NDArray[np.int64]
 _TINY = 1e-30
 """Mean squares below this (−300 dBFS) are nothing."""
 
-
-@part
-def _weigh(peak: float, square: float, fall: float, share: float, was: float, before: float) -> tuple[float, float]:
-    """Return a peak that has fallen, and a mean square that has come nearer."""
-    peak = max(peak, was * fall)
-    square = before + share * (square - before)
-    return peak if peak > _TINY else 0.0, square if square > _TINY else 0.0
+_SMALL = np.float32(1e-15)
+"""The same of peaks."""
 
 
 @kernel("f4[:,::1]", "i8[:,::1]", "i8", "f8", "f8", "f4[::1]", "f4[::1]", "f4[::1]", "f8[::1]")
@@ -38,14 +33,15 @@ def weigh_strips(
     half = levels.shape[0] // 2
     for k in range(places.shape[0]):
         group, lane, channel = places[k, 0] // 16, places[k, 0] % 16, places[k, 1]
-        peak, square = float(levels[group, lane]), float(levels[half + group, lane]) / frames
+        peak, square = levels[group, lane], levels[half + group, lane]
         levels[group, lane] = np.float32(0.0)
         levels[half + group, lane] = np.float32(0.0)
-        held[k] = max(held[k], np.float32(peak))
-        peak, square = _weigh(peak, square, fall, share, float(peaks[channel]), squares[channel])
-        peaks[channel] = np.float32(peak)
-        squares[channel] = square
-        rms[channel] = np.float32(math.sqrt(square))
+        held[k] = max(held[k], peak)
+        peak = max(peak, peaks[channel] * np.float32(fall))
+        peaks[channel] = peak if peak > _SMALL else np.float32(0.0)
+        mean = squares[channel] + share * (square / frames - squares[channel])
+        squares[channel] = mean if mean > _TINY else 0.0
+        rms[channel] = math.sqrt(squares[channel])
 
 
 @kernel("f8[:,::1]", "i8", "f8", "f8", "f4[:,::1]", "f4[:,::1]", "f8[:,::1]")
@@ -58,10 +54,11 @@ def weigh_bus(x: F64, row: int, fall: float, share: float, peaks: F32, rms: F32,
         for i in range(n):
             top = max(top, abs(x[i, side]))
             total += x[i, side] * x[i, side]
-        peak, square = _weigh(top, total / n, fall, share, float(peaks[row, side]), squares[row, side])
-        peaks[row, side] = np.float32(peak)
-        squares[row, side] = square
-        rms[row, side] = np.float32(math.sqrt(square))
+        peak = max(np.float32(top), peaks[row, side] * np.float32(fall))
+        peaks[row, side] = peak if peak > _SMALL else np.float32(0.0)
+        mean = squares[row, side] + share * (total / n - squares[row, side])
+        squares[row, side] = mean if mean > _TINY else 0.0
+        rms[row, side] = math.sqrt(squares[row, side])
 
 
 @kernel("f4[:,::1]", "f8", "i8", "i8[::1]", "f8[::1]", "f8[::1]")

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from graph_effects import Late, TimesKey
+from graph_effects import Late, TimesKey, Told
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -186,6 +186,18 @@ def test_new_points_of_an_inserts_or_strips_move_count_from_now_on() -> None:
     for side in range(2):
         np.testing.assert_allclose(out[:6_000, side], np.interp(frames[:6_000], [0, 9_600], [0.0, -40.0]), atol=0.1)
         np.testing.assert_allclose(out[6_300:, side], np.interp(frames[6_300:], [1_920, 11_520], [-20, 0]), atol=0.1)
+
+
+def test_what_is_changed_beside_a_moving_parameter_takes_its_time_too() -> None:
+    def described(shape):
+        moves = (ParameterMove("value", ((0.0, 0.0), (1.0, 480.0))),)
+        return [GraphStrip("x", post=(Insert(Told(shape=shape), moves=moves),))], [], None
+
+    played([noise(4_800)], described(1.0), [(1_610, to(described(9.0), 500))])
+    told = [(frame, pytest.approx(there.value), there.shape, over) for frame, there, over in Told.told]
+    after = [one for one in told if one[0] >= 1_610]
+    # There at frame 2110, and from then on at the song's knots again.
+    assert after[:3] == [(1_610, 21.1, 9.0, 500), (2_110, 21.12, 9.0, 2), (2_112, 21.76, 9.0, 64)]
 
 
 def test_mute_and_solo_are_gains_and_silence_is_silence() -> None:

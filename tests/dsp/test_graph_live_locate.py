@@ -108,7 +108,9 @@ def test_moves_that_were_changed_are_those_that_a_located_song_plays() -> None:
     with MixGraph(*SONGS["fader"], rate_hz=RATE) as graph:
         graph.process([np.ones((1_600, 1), np.float32)])
         assert graph.change(*quiet, frames=16)
+        assert graph.song_frame == 1_600
         graph.locate(16_000)
+        assert graph.song_frame == 16_000
         out = graph.process([np.ones((1_600, 1), np.float32)]).bus
     np.testing.assert_allclose(out[16:], 0.1 * math.sqrt(0.5), rtol=1e-6)
 
