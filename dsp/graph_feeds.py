@@ -82,7 +82,7 @@ class RunningFeed:
         if self.moves(first - STEP_FRAMES):
             self._before, self._start = self.knots(np.array([first - STEP_FRAMES, first]))
         else:
-            self._before = self._start = self._still
+            self._before = self._start = self.still
         self._first, self._last = first, first + max(1, -(-frames // STEP_FRAMES)) * STEP_FRAMES
         self.feed, self.gains = feed, feed.gains
         self.still = np.array(feed.gains, dtype=np.float64)
