@@ -239,20 +239,22 @@ class StripBank:
         """
         return self._advance(*self._take(stems), None)
 
-    def pull(self, frames: int, source: Source) -> tuple[NDArray[np.float64], list[Block | None]]:
+    def pull(
+        self, frames: int, source: Source, *, alone: bool = False
+    ) -> tuple[NDArray[np.float64], list[Block | None]]:
         """Run the next ``frames`` frames of stems that ``source`` fills in, piece by piece, like ``process``.
 
         It is asked by the thread that then works on them, so that they are still in its cache: for one strip by one
-        thread at a time, for several by several.
+        thread at a time, for several by several. ``alone``: by the thread that calls, and no other.
         """
         self._reserve(frames)
         if not self._own or len(self._own[0]) < frames:
             self._own = [np.zeros((self._capacity, strip.strip.channels), np.float32) for strip in self._all]
             self._point_at(self._own)
-        return self._advance(self._own, frames, source)
+        return self._advance(self._own, frames, source, alone=alone)
 
     def _advance(
-        self, blocks: Sequence[Block], frames: int, source: Source | None
+        self, blocks: Sequence[Block], frames: int, source: Source | None, *, alone: bool = False
     ) -> tuple[NDArray[np.float64], list[Block | None]]:
         total = self._total[: self._padded * frames].reshape(self._padded, frames)
         start = 0
@@ -260,7 +262,7 @@ class StripBank:
             count = min(_MOVING_FRAMES if self._numbers.moves else _CHUNK_FRAMES, frames - start)
             if self._numbers.tell(self.position, count):
                 self._bind()
-            self._run(blocks, start, count, source)
+            self._run(blocks, start, count, source, alone=alone)
             self._add_groups(count, start, total)
             self.position += count
             start += count
@@ -268,9 +270,9 @@ class StripBank:
             self._pre = frames, [None if strip.pre is None else strip.pre[:frames] for strip in self._all]
         return total[: self._destinations], self._pre[1]
 
-    def _run(self, blocks: Sequence[Block], start: int, frames: int, source: Source | None) -> None:
+    def _run(self, blocks: Sequence[Block], start: int, frames: int, source: Source | None, *, alone: bool) -> None:
         """Run every group over one chunk, on as many threads as it is worth."""
-        threaded = self._pool is not None and frames * LANES * len(self._groups) >= _WORTH_A_THREAD
+        threaded = self._pool is not None and not alone and frames * LANES * len(self._groups) >= _WORTH_A_THREAD
         if not (threaded or self._inserts or source):
             self._kernel(0, len(self._groups), start, frames, 0)
             return

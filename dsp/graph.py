@@ -217,31 +217,34 @@ class MixGraph:
     def _next(self, source: Source) -> Chunk:
         """Return the next chunk with its strips done, and have those of the one after it begun."""
         pending, self._pending = self._pending, None
+        # As long as the strips are done in time one thread is enough for them, and keeps what it needs in its cache.
+        in_time = pending is not None and pending.done()
         chunk = self._begun(CHUNK_FRAMES, (), source) if pending is None else pending.result()
         if self._pool is not None:
-            self._pending = self._pool.submit(self._begun, CHUNK_FRAMES, (), source)
+            self._pending = self._pool.submit(self._begun, CHUNK_FRAMES, (), source, alone=in_time)
         return chunk
 
-    def _begun(self, frames: int, stems: Sequence[NDArray[np.float32]], source: Source | None) -> Chunk:
+    def _begun(
+        self, frames: int, stems: Sequence[NDArray[np.float32]], source: Source | None, *, alone: bool = False
+    ) -> Chunk:
         """Return the next chunk behind the first of the stages, which nothing else feeds."""
         pre = [
             np.empty((frames, strip.channels), np.float32) if strip.name in self._pre else None for strip in self.strips
         ]
-        chunk = Chunk(self._position, frames, stems, pre, self._silent(frames), source, self._keys)
+        chunk = Chunk(self._position, frames, stems, pre, self._sums(frames), source, alone, self._keys)
         if self.meters is not None:
             self.meters.begin(frames)
         self._stages[0].run(chunk)
         self._position += frames
         return chunk
 
-    def _silent(self, frames: int) -> dict[str, Planar]:
-        """Return silence as the sums of all busses; there are two sets of them, as two chunks are under way at most."""
+    def _sums(self, frames: int) -> dict[str, Planar]:
+        """Return room for the sums of all busses; there are two sets of it, as two chunks are under way at most."""
         self._room.reverse()
         if self._room[0].shape[1] < 2 * frames:
             self._room[0] = np.zeros((len(self._busses), 2 * frames))
-        sums = self._room[0][:, : 2 * frames]
-        sums.fill(0.0)
-        return {name: one.reshape(2, frames) for name, one in zip(self._busses, sums, strict=True)}
+        rooms = self._room[0][:, : 2 * frames]
+        return {name: room.reshape(2, frames) for name, room in zip(self._busses, rooms, strict=True)}
 
     def _finished(self, chunk: Chunk) -> GraphBlock:
         """Take a chunk through all other stages; return what it became."""

@@ -32,7 +32,8 @@ class Chunk:
     """What the stages hand on to each other while one chunk of the song passes.
 
     ``inputs`` and ``pre`` are in the strips' order, (frames, channels); a ``source`` fills the inputs in instead.
-    ``sums`` by bus; ``keys`` by strip or bus: its signal before its fader, of the ``wanted_keys``. ``stems`` by strip,
+    ``sums`` by bus, of which only those that are ``heard`` hold anything yet; ``alone``: one thread is to do it;
+    ``keys`` by strip or bus: its signal before its fader, of the ``wanted_keys``. ``stems`` by strip,
     ``outputs`` by bus, (frames, 2).
     """
 
@@ -42,10 +43,27 @@ class Chunk:
     pre: Sequence[NDArray[np.float32] | None]
     sums: dict[str, Planar]
     source: Source | None = None
+    alone: bool = False
     wanted_keys: Collection[str] = ()
     keys: dict[str, Block] = field(default_factory=dict)
     stems: dict[str, NDArray[np.float64]] = field(default_factory=dict)
     outputs: dict[str, NDArray[np.float64]] = field(default_factory=dict)
+    heard: set[str] = field(default_factory=set)
+
+    def sum_of(self, bus: str) -> Planar:
+        """Return the sum of a bus, silent where nothing was added yet."""
+        if bus not in self.heard:
+            self.heard.add(bus)
+            self.sums[bus].fill(0.0)
+        return self.sums[bus]
+
+    def add(self, bus: str, signal: Planar) -> None:
+        """Add a signal (2, frames) to the sum of a bus."""
+        if bus in self.heard:
+            self.sums[bus] += signal
+        else:
+            self.heard.add(bus)
+            self.sums[bus][:] = signal
 
 
 NOTHING = Chunk(0, 0, (), (), {})

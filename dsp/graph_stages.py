@@ -81,7 +81,7 @@ class Stage:
     def _hand_on(self, chunk: Chunk, bus: str, signal: Planar) -> None:
         """Add a signal (2, frames) to a bus's sum."""
         wait = self._waits[bus]
-        chunk.sums[bus] += wait.late(signal.T).T if wait.reach else signal
+        chunk.add(bus, wait.late(signal.T).T if wait.reach else signal)
 
     def _fed(self, signal: NDArray[np.floating[Any]], feed: RunningFeed, position: int) -> Planar:
         """Return what ``feed`` makes of ``signal`` (frames, channels), (2, frames); good until the next call."""
@@ -235,7 +235,7 @@ class Bank(Stage):
         """Run every strip, and sum them bus by bus."""
         self.chunk = chunk
         if chunk.source is not None and not self._tellers:
-            sums, signals = self._bank.pull(chunk.frames, self._read)
+            sums, signals = self._bank.pull(chunk.frames, self._read, alone=chunk.alone)
         else:
             inputs = [self._input(number, chunk) for number in range(len(self._indices))]
             sums, signals = self._bank.process(inputs) if not self._tellers else self._told(inputs, chunk)
@@ -382,11 +382,11 @@ class BusStage(Stage):
         """Process the sum and hand it on."""
         if self._pre:
             block = np.empty((chunk.frames, 2), np.float32)
-            self._kernels.to_block(chunk.sums[self._name], block)
+            self._kernels.to_block(chunk.sum_of(self._name), block)
             signal = self._inserted(self._pre, block, chunk)
         else:
             signal = np.empty((chunk.frames, 2))
-            self._kernels.to_frames(chunk.sums[self._name], signal)
+            self._kernels.to_frames(chunk.sum_of(self._name), signal)
         if self._middle is not None:
             signal = self._filtered(self._middle, signal, chunk.position)
         if self._post:
@@ -416,7 +416,7 @@ class BusStage(Stage):
         to = ways[0].to
         if not self._waits[to].reach and not any(way.moves(chunk.position - self._leaves_frames) for way in ways):
             for way in ways:
-                self._kernels.feed(signal, way.still, chunk.sums[to])
+                self._kernels.feed(signal, way.still, chunk.sum_of(to))
             return
         total: Planar = np.zeros((2, chunk.frames))
         for way in ways:
