@@ -36,11 +36,15 @@ class Cost:
     peak_mib: float
 
 
+ENVIRONMENT = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
+"""Ours sets it itself; for the peers, too, threads of linear algebra would only be a cost at the start."""
+
+
 def run(commands: Commands) -> Cost:
     """Run ``commands`` one after the other and return what they took together."""
     start, cpu, peak = time.perf_counter(), 0.0, 0.0
     for command in commands:
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=ENVIRONMENT)
         assert process.stderr is not None
         said = process.stderr.read()
         _, status, usage = os.wait4(process.pid, 0)

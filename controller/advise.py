@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from controller.allocation import Allocation
-from controller.box_render import BLOCK_FRAMES, Rendering
 from controller.events import Emit, Finding, Progress, Started
 from controller.mix import BUS, Mix
 from controller.printing import plan_allocation
@@ -29,6 +28,7 @@ from controller.proposals import (
     StripHeard,
     propose,
 )
+from controller.rendering import BLOCK_FRAMES, Rendering
 from dsp.advice import OVER, STEM_FULL_SCALE, STEM_RUN, BandTally, Overs, SignalTally
 from dsp.graph import GraphBlock, MixGraph
 from dsp.levels import decibels
@@ -76,6 +76,8 @@ def advise(project: Project, mix: Mix, *, emit: Emit, target_lufs: float = TARGE
         The mix cannot be rendered.
     """
     allocation, _ = plan_allocation(project, mix, None, "itb", like=None)
+    for finding in allocation.bypassed:
+        emit(finding)
     heard = listen(project, mix, allocation, emit)
     return Advice(heard, propose(heard, target_lufs=target_lufs), target_lufs)
 
@@ -128,11 +130,9 @@ def listen(project: Project, mix: Mix, allocation: Allocation, emit: Emit) -> He
         ) as graph,
     ):
 
-        def source(size: int) -> Sequence[NDArray[np.float32]]:
-            blocks = stems.read(size)
-            for strip, block in zip(allocation.itb, blocks, strict=True):
-                tallies[strip.name].stem.process(block)
-            return blocks
+        def source(index: int, block: NDArray[np.float32]) -> None:
+            stems.fill(index, block)
+            tallies[allocation.itb[index].name].stem.process(block)
 
         rendering = Rendering(graph, source)
         for done in range(0, frames, BLOCK_FRAMES):

@@ -161,10 +161,16 @@ def _tail_s(graph: GraphPlan, rate_hz: float) -> float:
     return graph.tail_frames / rate_hz if reverb else max(SHORTEST_TAIL_S, graph.tail_frames / rate_hz)
 
 
+_ALWAYS_BOXED = ("insert", "send", "bus", "reverb", "latency")
+"""Stages that say what they are, and not why they are in the box."""
+
+
 def in_the_box(allocation: Allocation) -> Allocation:
     """Return the allocation of the same mix with every stage in the box, at the values the hardware reaches."""
     placements = tuple(
-        replace(
+        p
+        if p.where == "box" and p.stage in _ALWAYS_BOXED
+        else replace(
             p, where="box", why="the box path" if p.where == "box" else f"the box path, with the values of {p.where}"
         )
         for p in allocation.placements

@@ -7,6 +7,7 @@ from controller.graph_terms import is_open
 from controller.mix import BUS, REVERB, AddedBus, Bus, Mix, Strip
 from controller.mix_values import NOWHERE
 from controller.move_points import lane_words
+from controller.plugin_host import Missing
 from dsp.graph_plan import GraphPlan
 from dsp.graph_settings import GraphBus
 
@@ -17,8 +18,12 @@ def say_inserts(node: Strip | Bus | AddedBus, name: str, draft: Draft) -> None:
     """Say every insert of a strip or bus."""
     for number, insert in enumerate(node.inserts, 1):
         key = f", listens to {insert.key}" if insert.key else ""
+        plugin = insert.settings.get("plugin")
+        what = f"{insert.kind} {plugin}" if plugin else insert.kind
         off = "" if insert.on else ", out of circuit"
-        draft.place(name, "insert", "box", f"{number}: {insert.kind}, {_AT[insert.at]}{key}{off}")
+        if isinstance(plugin, Missing):
+            off = f": BYPASSED, {plugin.why}"
+        draft.place(name, "insert", "box", f"{number}: {what}, {_AT[insert.at]}{key}{off}")
 
 
 def say_strip(strip: Strip, mix: Mix, draft: Draft) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from controller.events import Finding
 from dsp.delay import LATENCY_FRAMES
 from dsp.engine import Band
 from dsp.graph_settings import GraphBus, GraphStrip
@@ -61,6 +62,7 @@ class Allocation:
     ``stems`` are the stem files of the strips, in the order of ``feeds`` and ``itb``. ``busses`` are all but the main
     bus, always in the box; ``busses_itb`` likewise. ``lanes`` are the mix's moves that the devices make, in seconds of
     the song. ``late_frames`` says what the inserts of each "strip NAME" and "bus NAME" cost, and the graph makes up.
+    ``bypassed`` are the plug-ins of others that the mix names and that cannot run here.
     """
 
     path: RenderPath
@@ -80,6 +82,7 @@ class Allocation:
     bus_gain_db: float = 0.0
     lanes: tuple[Lane, ...] = ()
     late_frames: Mapping[str, int] = field(default_factory=dict)
+    bypassed: tuple[Finding, ...] = ()
 
     @property
     def feed_latency_frames(self) -> int:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Self
 from controller.errors import AudioFileError
 from controller.files import relative, storage_errors
 from controller.wav import wav_layout
+from controller.wav_samples import SUBTYPES, WavSamples
 
 if TYPE_CHECKING:
     import numpy as np
@@ -86,11 +87,9 @@ class AudioReader:
     """
 
     def __init__(self, path: Path) -> None:
-        import soundfile
-
         self.facts = probe(path)
-        self._file = soundfile.SoundFile(str(path))
         self._position = 0
+        self._file: WavSamples | _Decoded = _opened(self.facts)
 
     @property
     def position(self) -> int:
@@ -107,37 +106,50 @@ class AudioReader:
             place).
         """
         import numpy as np
-        import soundfile
+
+        wanted = max(0, min(frames, self.facts.frames - self._position))
+        block: Block = np.empty((wanted, self.facts.channels), np.float32)
+        self.fill(block)
+        if not np.isfinite(block).all():
+            self._refuse_what_is_no_number(block)
+        return block
+
+    def fill(self, block: Block) -> None:
+        """Read the next frames into ``block`` (n, channels), C-ordered; behind the file's end there is silence.
+
+        Raises what :meth:`read` raises, but that samples may be no numbers: whoever works on them sees that.
+        """
+        facts, position = self.facts, self._position
+        wanted = max(0, min(len(block), facts.frames - position))
+        heard = block
+        if wanted < len(block):
+            block[wanted:] = 0.0
+            heard = block[:wanted]
+        if wanted:
+            found = self._file.read(heard)
+            if found < wanted:
+                raise AudioFileError(
+                    _short(facts.path, facts.frames, position + found), hint="Export or copy it again."
+                )
+        self._position += wanted
+
+    def _refuse_what_is_no_number(self, heard: Block) -> None:
+        import numpy as np
 
         facts = self.facts
-        wanted = max(0, min(frames, facts.frames - self._position))
-        try:
-            block: Block = self._file.read(wanted, dtype="float32", always_2d=True)
-        except soundfile.LibsndfileError as error:
-            raise AudioFileError(
-                f"{relative(facts.path)} cannot be decoded after frame {self._position} of {facts.frames} "
-                f"({self._position / facts.rate_hz:.3f} s): the file is damaged or truncated",
-                hint="Export or copy it again.",
-            ) from error
-        if block.shape[0] < wanted:
-            raise AudioFileError(
-                _short(facts.path, facts.frames, self._position + block.shape[0]), hint="Export or copy it again."
-            )
-        if not np.isfinite(block).all():
-            row, channel = (int(i) for i in np.argwhere(~np.isfinite(block))[0])
-            frame = self._position + row
-            kind = "not a number (NaN)" if np.isnan(block[row, channel]) else "infinite"
-            where = f"frame {frame} ({frame / facts.rate_hz:.3f} s) of channel {channel + 1}"
-            raise AudioFileError(
-                f"{relative(facts.path)}: {where} is {kind}",
-                hint="Render the file again; a plug-in that failed writes such samples.",
-            )
-        self._position += wanted
-        return np.ascontiguousarray(block)
+        row, channel = np.argwhere(~np.isfinite(heard))[0].tolist()
+        frame = self._position - len(heard) + row
+        kind = "not a number (NaN)" if np.isnan(heard[row, channel]) else "infinite"
+        where = f"frame {frame} ({frame / facts.rate_hz:.3f} s) of channel {channel + 1}"
+        raise AudioFileError(
+            f"{relative(facts.path)}: {where} is {kind}",
+            hint="Render the file again; a plug-in that failed writes such samples.",
+        )
 
     def seek(self, frame: int) -> None:
         """Go to ``frame``, 0 up to the file's length; beyond it, to its end."""
-        self._position = self._file.seek(min(max(frame, 0), self.facts.frames))
+        self._position = min(max(frame, 0), self.facts.frames)
+        self._file.seek(self._position)
 
     def close(self) -> None:
         """Release the file; harmless when called twice."""
@@ -150,6 +162,47 @@ class AudioReader:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+class _Decoded:
+    """A file that soundfile decodes."""
+
+    def __init__(self, facts: AudioFacts) -> None:
+        import soundfile
+
+        self._facts = facts
+        self._file = soundfile.SoundFile(str(facts.path))
+
+    def read(self, out: Block) -> int:
+        """Fill ``out`` (n, channels) with the next frames; return how many there were."""
+        import soundfile
+
+        facts, position = self._facts, self._file.tell()
+        try:
+            return len(self._file.read(len(out), dtype="float32", always_2d=True, out=out))
+        except soundfile.LibsndfileError as error:
+            raise AudioFileError(
+                f"{relative(facts.path)} cannot be decoded after frame {position} of {facts.frames} "
+                f"({position / facts.rate_hz:.3f} s): the file is damaged or truncated",
+                hint="Export or copy it again.",
+            ) from error
+
+    def seek(self, frame: int) -> None:
+        self._file.seek(frame)
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def _opened(facts: AudioFacts) -> WavSamples | _Decoded:
+    """Return what reads the samples: a WAV's own, straight from the file; all others decoded by soundfile."""
+    if facts.subtype in SUBTYPES:
+        with facts.path.open("rb") as file:
+            is_wav = file.read(4) in (b"RIFF", b"RF64", b"BW64")
+        layout = wav_layout(facts.path) if is_wav else None
+        if layout is not None and layout.align == SUBTYPES[facts.subtype] * facts.channels:
+            return WavSamples(facts.path, facts.subtype, facts.channels, layout.data_at)
+    return _Decoded(facts)
 
 
 def scan(path: Path, *, progress: Callable[[int], None] | None = None) -> AudioFacts:

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from controller.allocation import Allocation
+from controller.audiofile import scan
 from controller.desk import gain_to_db
 from controller.errors import UsageError
 from controller.events import Emit, Finding, Progress, Started
+from controller.freezing import Freezer
 from controller.mix import Mix
 from controller.print_parts import Part, PartWriter
 from controller.project import Project, StemReader
+from controller.rendering import BLOCK_FRAMES, Rendering
 from dsp.graph import GraphBlock, MixGraph
+from dsp.graph_chunk import Freeze
 from dsp.graph_settings import GraphStrip
 from dsp.processor import STEP_FRAMES
 
@@ -24,7 +28,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 JOB = "print"
-BLOCK_FRAMES = 8_192
 METER_FLOOR_DBFS = -120.0
 
 
@@ -34,7 +37,7 @@ class Wanted:
 
     ``stems`` and ``busses``: every strip behind its fader, every added bus, as files of their own. ``from_s`` to
     ``to_s`` [s] is the region, whole if left out; ``pre_roll_s`` before it the render begins, at the song's first frame
-    if left out.
+    if left out. ``fresh``: every insert runs, whatever is kept of earlier prints.
     """
 
     stems: bool = False
@@ -42,6 +45,7 @@ class Wanted:
     from_s: float = 0.0
     to_s: float | None = None
     pre_roll_s: float | None = None
+    fresh: bool = False
 
     @property
     def is_all(self) -> bool:
@@ -71,31 +75,6 @@ class Wanted:
         return begin - begin % STEP_FRAMES, first, last
 
 
-class Rendering:
-    """A graph and what feeds it: blocks come out at their frame of the song, however late the graph is.
-
-    ``source`` gives the next frames of every strip, and silence after their ends.
-    """
-
-    def __init__(self, graph: MixGraph, source: Callable[[int], Sequence[NDArray[np.float32]]]) -> None:
-        self._graph = graph
-        self._source = source
-        self._ahead = graph.latency_frames
-
-    def read(self, frames: int) -> GraphBlock:
-        """Return the next frames of the song."""
-        self.skip(0)
-        return self._graph.process(self._source(frames))
-
-    def skip(self, frames: int) -> None:
-        """Render frames and keep nothing."""
-        self._ahead += frames
-        while self._ahead > 0:
-            step = min(self._ahead, BLOCK_FRAMES)
-            self._graph.process(self._source(step))
-            self._ahead -= step
-
-
 class BoxMix:
     """The strips of an allocation rendered from the project's stems, from frame ``begin`` of the song on.
 
@@ -113,6 +92,7 @@ class BoxMix:
         pre: Collection[str] = (),
         stems: Sequence[str] = (),
         with_busses: bool = False,
+        freeze: Freeze | None = None,
     ) -> None:
         self._strips = allocation.itb if itb else allocation.feeds
         self._stems = StemReader(project, allocation.stems)
@@ -126,8 +106,9 @@ class BoxMix:
             pre=pre,
             stems=stems,
             with_busses=with_busses,
+            freeze=freeze,
         )
-        self._rendering = Rendering(self.graph, self._stems.read)
+        self._rendering = Rendering(self.graph, self._stems.fill)
         self.levels_dbfs: dict[str, float] = {}
 
     def read(self, frames: int) -> GraphBlock:
@@ -188,20 +169,38 @@ class BoxRender:
             emit(Finding("stems", f"muted, and no stem of them is written: {', '.join(silent)}"))
         self._stems = heard if wanted.stems else []
         self._busses = wanted.busses
+        self._fresh = wanted.fresh
         self.latency_frames = 0
+        self.frozen: tuple[str, ...] = ()
+        """The strips of which the inserts were played from what is kept."""
 
     def blocks(self) -> Iterator[NDArray[np.float64]]:
         """Render; yield the stereo bus block by block."""
         self._say()
-        with BoxMix(
-            self._project,
-            self._allocation,
-            itb=True,
-            begin=self.begin,
-            stems=self._stems,
-            with_busses=self._busses,
-        ) as box:
+        paths = [self._project.stem(stem).path for stem in self._allocation.stems]
+        with (
+            Freezer(
+                dict(zip((strip.name for strip in self._allocation.itb), paths, strict=True)),
+                rate_hz=self._project.rate_hz,
+                begin=self.begin,
+                frames=self.last - self.begin,
+                emit=self._emit,
+            ) as freezer,
+            BoxMix(
+                self._project,
+                self._allocation,
+                itb=True,
+                begin=self.begin,
+                stems=self._stems,
+                with_busses=self._busses,
+                freeze=None if self._fresh else freezer,
+            ) as box,
+        ):
             self.latency_frames = box.graph.latency_frames
+            self.frozen = freezer.played
+            if self.frozen:
+                what = f"what the inserts of {', '.join(self.frozen)} made is played as the last print kept it"
+                self._emit(Finding(JOB, what, "--fresh makes it again."))
             whole = self.last - self.begin
             for done in range(self.begin, self.first, BLOCK_FRAMES):
                 box.skip(min(BLOCK_FRAMES, self.first - done))
@@ -216,8 +215,21 @@ class BoxRender:
                     self._parts.write(Part("bus", name), audio)
                 yield block.bus
             for name, count in box.graph.non_finite.items():
-                where = f"{count} samples of strip {name} were no numbers, and are silent"
-                self._emit(Finding("print", where, "Look at its stem.", "warning"))
+                freezer.spoilt = True
+                self._look_at(name, count)
+
+    def _look_at(self, name: str, count: int) -> None:
+        """Refuse a stem that holds what is no number, naming the place; say so where an effect made it.
+
+        Raises
+        ------
+        AudioFileError
+            The stem holds NaN or infinity.
+        """
+        stems = dict(zip((strip.name for strip in self._allocation.itb), self._allocation.stems, strict=True))
+        scan(self._project.stem(stems[name]).path)
+        where = f"{count} samples that the effects of strip {name} made were no numbers, and are silent"
+        self._emit(Finding("print", where, "Look at its inserts.", "warning"))
 
     def _say(self) -> None:
         rate_hz = self._project.rate_hz

@@ -7,20 +7,19 @@ prints then spoils one check and not the program.
 from __future__ import annotations
 
 import importlib.metadata
-import json
 import os
 import platform
 import shutil
 import stat
-import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from controller import places, warming
+from controller import places, plugin_shelf, warming
+from controller.child import Ask, ask_child
 from controller.compiling import NO_PLACE_HINT
 from controller.events import Emit, silent
 from controller.version import VERSION
@@ -46,6 +45,11 @@ except HardwareError as error:
     print(json.dumps({"error": str(error), "hint": error.hint}))
 except ImportError as error:
     print(json.dumps({"error": f"the MIDI library is not installed ({error})"}))
+"""
+_PLUGINS = """
+import json, pedalboard
+names = {"VST3Plugin": "VST3", "AudioUnitPlugin": "Audio Units"}
+print(json.dumps({"formats": [said for name, said in names.items() if hasattr(pedalboard, name)]}))
 """
 
 
@@ -77,28 +81,7 @@ class Doctor:
         }
 
 
-Ask = Callable[[str, float], Mapping[str, Any]]
 Warm = Callable[[Emit], warming.Warmed]
-
-
-def ask_child(code: str, timeout_s: float) -> Mapping[str, Any]:
-    """Run ``code`` in a fresh Python and return the JSON object it prints last; ``error`` in it when it could not."""
-    try:
-        done = subprocess.run(
-            [sys.executable, "-P", "-c", code],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=timeout_s,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        return {"error": f"no answer within {timeout_s:.0f} s"}
-    try:
-        answer = json.loads(done.stdout.decode("utf-8", "replace").strip().splitlines()[-1])
-    except (IndexError, ValueError):
-        said = done.stderr.decode("utf-8", "replace").strip().splitlines()
-        return {"error": said[-1] if said else f"the child process ended with status {done.returncode}"}
-    return answer if isinstance(answer, dict) else {"error": "the child process gave no answer"}
 
 
 def machine() -> str:
@@ -127,7 +110,7 @@ def examine(
     if warm and libraries.ok:
         checks.append(_warm(compile_all(emit)))
     audio, jack = _audio()
-    checks += [audio, jack, _midi(ask), _serial(), _terminal()]
+    checks += [audio, jack, _midi(ask), _serial(), _plugins(ask), _terminal()]
     return Doctor(ok=all(check.ok or check.needed_for for check in checks), checks=tuple(checks))
 
 
@@ -281,6 +264,23 @@ def _serial() -> Check:
         hint = f"Join the group '{group}' (sudo usermod -aG {group} $USER) and log in again."
         return Check("serial", False, f"no permission for {', '.join(closed)}", _beside(hint), needed_for)
     return Check("serial", True, ", ".join(ports) or "no serial port here", "", needed_for)
+
+
+def _plugins(ask: Ask) -> Check:
+    """Look whether plug-ins of others can be hosted, and count those that are installed; none of them is loaded."""
+    needed_for = "plug-ins of others in a mix"
+    version = _version("pedalboard")
+    there = plugin_shelf.installed()
+    found = f"{len(there)} found" if there else "none found"
+    if version is None:
+        detail = f"pedalboard is not installed, and hosts them; {found}"
+        return Check("plug-ins", False, detail, plugin_shelf.NO_HOST_HINT, needed_for)
+    answer = ask(_PLUGINS, _CHILD_TIMEOUT_S)
+    if "error" in answer:
+        detail = f"pedalboard {version} cannot be loaded: {answer['error']}; {found}"
+        return Check("plug-ins", False, detail, plugin_shelf.NO_HOST_HINT, needed_for)
+    formats = " and ".join(answer.get("formats", ["VST3"]))
+    return Check("plug-ins", True, f"pedalboard {version} hosts {formats}; {found}", "", needed_for)
 
 
 def _group(port: str) -> str:

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from controller.allocation import Allocation, Route
-from controller.box_render import BLOCK_FRAMES, BoxMix
+from controller.box_render import BoxMix
 from controller.desk import db_to_gain
 from controller.errors import MixError
 from controller.project import Project
+from controller.rendering import BLOCK_FRAMES
 from dsp.delay import FractionalDelay
 
 if TYPE_CHECKING:

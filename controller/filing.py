@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from controller import files, provenance
+from controller import files, plugin_inserts, provenance
 from controller.allocation import Allocation, RenderPath
 from controller.events import Done, Emit, Finding
 from controller.mix import Mix
@@ -101,6 +101,8 @@ def file_print(
         The disk took no more; the recording is kept.
     """
     path = allocation.path
+    for finding in plugin_inserts.troubles(allocation):
+        emit(finding)
     format_ = _fitting(wanted, render.peak, emit)
     final = render.file
     if not format_.is_float:
@@ -125,6 +127,7 @@ def file_print(
         **render.facts,
         **({"parts": parts} if parts else {}),
         **provenance.project_facts(project, mix, file),
+        **plugin_inserts.provenance(allocation),
         "allocation": [
             {"strip": p.strip, "stage": p.stage, "where": p.where, "why": p.why} for p in allocation.placements
         ],

@@ -63,8 +63,12 @@ class Insert(Checked, frozen=True, kw_only=True, forbid_unknown_fields=True):
         Addresses of a mix count from 1: ``threshold_db``, ``bands/2/gain_db``. Raises KeyValueError, without a key, for
         what is not there or no number.
         """
+        from dsp.registry import effect
+
         known = self.effect().addresses()
         inside = "/".join(str(int(part) - 1) if part.isdecimal() else part for part in address.split("/"))
+        if any(p.table and address.startswith(f"{p.name}/") for p in effect(self.kind).parameters()):
+            inside = address  # what a table's entry is called may be a number
         if inside not in known:
             said = ["/".join(str(int(p) + 1) if p.isdecimal() else p for p in one.split("/")) for one in known]
             raise KeyValueError((), f"{self.kind} has no {address}{nearest(address, said)}")
@@ -135,6 +139,8 @@ def check_value(parameter: Parameter, value: Any, key: Key) -> Any:
         if not isinstance(value, str):
             raise KeyValueError(key, f"= {spoken_value(value)} must be text")
         return value
+    if parameter.table:
+        return _table({} if value == () else value, key)
     limits = allowed(parameter)
     number = -math.inf if value == "off" and limits.off else value
     if isinstance(number, bool) or not isinstance(number, int | float):
@@ -142,6 +148,17 @@ def check_value(parameter: Parameter, value: Any, key: Key) -> Any:
     if number not in limits:
         raise KeyValueError(key, f"= {spoken_value(value)} is outside {limits}")
     return float(number)
+
+
+def _table(value: Any, key: Key) -> dict[str, float | str | bool]:
+    if not isinstance(value, Mapping):
+        raise KeyValueError(key, f'= {spoken_value(value)} must be a table, as in {{ gain_db = -3.0, mode = "warm" }}')
+    for name, one in value.items():
+        if not isinstance(one, int | float | str | bool) or (isinstance(one, float) and not math.isfinite(one)):
+            raise KeyValueError((*key, name), f"= {spoken_value(one)} must be a number, text, true or false")
+    return {
+        name: float(v) if isinstance(v, int | float) and not isinstance(v, bool) else v for name, v in value.items()
+    }
 
 
 def _values(
@@ -160,6 +177,8 @@ def _values(
 def _made(declared: type[Declared], values: Mapping[str, Any]) -> Any:
     def made(parameter: Parameter) -> Any:
         value = values[parameter.name]
+        if parameter.table:
+            return tuple(value.items())
         if parameter.default is None and isinstance(value, str):
             return None  # the name of a file that has not been read
         return value if parameter.item is None else tuple(_made(parameter.item, one) for one in value)

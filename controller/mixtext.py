@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,13 @@ _HEAD = """\
 # Levels may be the word "off" where the comment says so. Change what you like; a misspelt key or a value
 # out of range is reported with its line. The program never changes this file: a new version is a new file.
 """
+_FILES = {
+    "response": "a file in the folder responses, of the project or your own",
+    "model": "a file in the folder twins, of the project or your own",
+    "state": "a file in the folder presets, of the project or your own",
+    "plugin": "the name of an installed plug-in",
+}
+_BARE = re.compile(r"[A-Za-z0-9_-]+")
 _BAND_WORDS = {"lf": "low shelf", "lmf": "bell", "hmf": "bell", "hf": "high shelf"}
 
 
@@ -170,9 +178,12 @@ def _parameter_lines(parameter: Parameter, value: Any) -> list[str]:
             return [f"{parameter.name} = []"]
         items = [", ".join(f"{key} = {_toml(inner)}" for key, inner in one.items()) for one in value]
         return [f"{parameter.name} = [", *(f"  {{ {item} }}," for item in items), "]"]
+    if parameter.table:
+        items = [f"{key if _BARE.fullmatch(key) else _quoted(key)} = {_toml(inner)}" for key, inner in value.items()]
+        return [f"{parameter.name} = {{ {', '.join(items)} }}" if items else f"{parameter.name} = {{}}"]
     note = ", ".join(_toml(name) for name in parameter.names)
     if parameter.default is None:
-        note = "a file in the folder responses, of the project or your own"
+        note = _FILES[parameter.name]
     if parameter.is_number:
         note = str(allowed(parameter))
     return [_line(parameter.name, value, note)]

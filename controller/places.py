@@ -65,6 +65,11 @@ def home() -> Path:
     return platformdirs.user_data_path("halfnormal", appauthor=False)
 
 
+def frozen_folder() -> Path:
+    """Return the folder of what can be made again at any time: strips behind their inserts."""
+    return home() / "frozen"
+
+
 def rigs_folder() -> Path:
     """Return the folder of the user's own rig files."""
     return home() / "rigs"

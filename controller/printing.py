@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from controller import files, loops, move_record, moves, provenance, recall
+from controller import files, loops, move_record, moves, plugin_inserts, provenance, recall
 from controller.allocate import allocate, in_the_box
 from controller.allocation import Allocation, RenderPath
 from controller.audiofile import AudioReader
-from controller.box_render import BLOCK_FRAMES, BoxRender, Rendering, Wanted
+from controller.box_render import BoxRender, Wanted
 from controller.desk import return_inputs
 from controller.effect_files import with_files
 from controller.errors import CalibrationError, DeclinedError, ProjectError, UsageError
@@ -27,6 +28,7 @@ from controller.print_format import Dither, Format, PrintFormat
 from controller.print_parts import PartWriter
 from controller.project import Project, StemReader
 from controller.recall import PlannedRecall
+from controller.rendering import BLOCK_FRAMES, Rendering
 from controller.reping import Reping, reping
 from controller.rolling import Along, PlannedRolling, Roll, plan_rolling
 from controller.studio import Studio
@@ -60,8 +62,15 @@ def plan_allocation(
     MixError
         A file that an effect is made from is not there or no good; an effect cannot be built.
     """
+    ready = with_files(mix, project.root)
+    allocation, stored = _allocated(project, ready, studio, path, like)
+    return replace(allocation, bypassed=plugin_inserts.bypassed(ready)), stored
+
+
+def _allocated(
+    project: Project, mix: Mix, studio: Studio | None, path: RenderPath, like: RenderPath | None
+) -> tuple[Allocation, StoredCalibration | None]:
     channels = {strip.name: project.stem(strip.stem).channels for strip in mix.strips}
-    mix = with_files(mix, project.root)
     if studio is None or (path == "itb" and like is None):
         return allocate(mix, channels, rig=None, profiles={}, path="itb", rate_hz=project.rate_hz), None
     stored = loops.latest(studio.home.calibrations)
@@ -117,10 +126,12 @@ def print_mix(
         only, or outside of the song.
     """
     wanted = wanted or Wanted()
-    if path != "itb" and wanted != Wanted():
+    if path != "itb" and wanted != Wanted(fresh=wanted.fresh):
         raise UsageError("Stems, busses and regions are rendered in the box only.", hint="Print with --path itb.")
     form = PrintFormat(format_, dither, project.rate_hz)
     allocation, stored = plan_allocation(project, mix, studio, path, like=like)
+    for finding in allocation.bypassed:
+        emit(finding)
     frames = project.frames + math.ceil(allocation.tail_s * project.rate_hz)
     if path != "itb" and not allocation.routes:
         emit(Finding("desk", "no strip of this mix runs on the desk; all of it is made in the box", severity="warning"))
@@ -335,19 +346,21 @@ def _analog_blocks(
     with AudioReader(raw) as reader, StemReader(project, allocation.stems if late else ()) as stems:
         reader.seek(latency)
 
-        def returned(size: int) -> NDArray[np.float32]:
+        def source(index: int, block: NDArray[np.float32]) -> None:
             nonlocal at
-            block = patched(reader.read(size), at, recording.patches, rate_hz=project.rate_hz)
-            at += size
-            stereo: NDArray[np.float32] = np.zeros((size, 2), np.float32)
-            stereo[: len(block)] = block[:, sides]
-            return stereo
+            if index:
+                stems.fill(index - 1, block)
+                return
+            heard = patched(reader.read(len(block)), at, recording.patches, rate_hz=project.rate_hz)
+            at += len(block)
+            block[: len(heard)] = heard[:, sides]
+            block[len(heard) :] = 0.0
 
         # The return is one more strip of the graph: what the box adds after it, and listens to, is in step with it.
         strips = (GraphStrip(_RETURN, 2, gains=STEREO), *(allocation.feeds if late else ()))
         busses = allocation.busses if late else ()
         with MixGraph(strips, busses, allocation.bus_feeds, rate_hz=project.rate_hz) as graph:
-            rendering = Rendering(graph, lambda size: [returned(size), *stems.read(size)])
+            rendering = Rendering(graph, source)
             for done in range(0, frames, BLOCK_FRAMES):
                 yield rendering.read(min(BLOCK_FRAMES, frames - done)).bus
 
@@ -371,6 +384,8 @@ def _render_box(project: Project, mix: Mix, allocation: Allocation, wanted: Want
         "repairs": [],
         "graph_latency_samples": box.latency_frames,
     }
+    if box.frozen:
+        facts["frozen"] = list(box.frozen)
     if not wanted.is_all:
         rate_hz = project.rate_hz
         facts["region"] = {

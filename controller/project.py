@@ -110,7 +110,7 @@ class Project:
         ProjectError
             There is no such mix, or no way to tell which is meant.
         MixError
-            The file says something impossible, or names a stem or impulse response that is not there.
+            The file says something impossible, or names a stem or a file of an effect that is not there.
         """
         path = self._mix_path(name)
         mix = load_mix(path)
@@ -122,12 +122,9 @@ class Project:
                     f'{relative(path)}, line {line}: strip "{strip.name}": stem = "{strip.stem}" is not in the '
                     f"folder stems{nearest(strip.stem, files)}"
                 )
-        for key, name in effect_files.named(mix):
-            try:
-                effect_files.find(name, self.root)
-            except MixError as error:
-                line = line_of(path.read_text("utf-8-sig"), key)
-                raise MixError(f"{relative(path)}, line {line}: {key[-1]} = {error}", hint=error.hint) from error
+        for key, error in effect_files.check(mix, self.root):
+            line = line_of(path.read_text("utf-8-sig"), key)
+            raise MixError(f"{relative(path)}, line {line}: {key[-1]} = {error}", hint=error.hint) from error
         return mix
 
     def _mix_path(self, name: str | None) -> Path:

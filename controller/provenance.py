@@ -54,14 +54,8 @@ def project_facts(project: Project, mix: Mix, file: Path) -> dict[str, Any]:
             {"strip": strip.name, "file": strip.stem, "hash": files.content_hash(project.stem(strip.stem).path)}
             for strip in mix.strips
         ],
-        **({"responses": responses} if (responses := _responses(project, mix)) else {}),
+        **effect_files.facts(mix, project.root),
     }
-
-
-def _responses(project: Project, mix: Mix) -> list[dict[str, Any]]:
-    """Return the files that the mix's effects are made from."""
-    names = dict.fromkeys(name for _, name in effect_files.named(mix))
-    return [{"file": name, "hash": files.content_hash(effect_files.find(name, project.root))} for name in names]
 
 
 def store(file: Path, facts: dict[str, Any]) -> Path:

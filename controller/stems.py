@@ -105,8 +105,6 @@ class StemReader:
     ----------
     frames : int
         Length of the longest stem read.
-    position : int
-        The frame that the next block begins with.
 
     Raises
     ------
@@ -120,7 +118,6 @@ class StemReader:
         stems = project.stems if refs is None else tuple(project.stem(ref) for ref in refs)
         self.stems = stems
         self.frames = max((stem.frames for stem in stems), default=0)
-        self.position = 0
         self._readers: list[AudioReader] = []
         try:
             for stem in stems:
@@ -129,34 +126,22 @@ class StemReader:
             self.close()
             raise
 
-    def read(self, frames: int) -> list[NDArray[np.float32]]:
-        """Return the next ``frames`` frames of every stem: shapes (frames, channels), float32, full scale 1.0.
+    def fill(self, index: int, block: NDArray[np.float32]) -> None:
+        """Read the next frames of stem ``index`` into ``block`` (frames, channels), full scale 1.0.
 
-        Past the end of a stem there are zeros, as many as are asked for.
+        Past its end there is silence. Samples may be no numbers: the graph counts those.
 
         Raises
         ------
         AudioFileError
-            A file is damaged, or holds NaN or infinity.
+            A file is damaged.
         """
-        import numpy as np
-
-        blocks: list[NDArray[np.float32]] = []
-        for reader in self._readers:
-            block = reader.read(frames)
-            if block.shape[0] < frames:
-                whole = np.zeros((frames, block.shape[1]), np.float32)
-                whole[: block.shape[0]] = block
-                block = whole
-            blocks.append(block)
-        self.position += frames
-        return blocks
+        self._readers[index].fill(block)
 
     def seek(self, frame: int) -> None:
         """Go to ``frame``, from 0 on."""
         for reader in self._readers:
             reader.seek(frame)
-        self.position = frame
 
     def close(self) -> None:
         """Release the files; harmless when called twice."""

@@ -247,9 +247,19 @@ class WavWriter:
     ) -> None:
         self.close()
 
-    def _encoded(self, block: NDArray[np.floating[Any]]) -> bytes:
+    def _encoded(self, block: NDArray[np.floating[Any]]) -> bytes | memoryview:
         import numpy as np
 
+        if self.subtype == "PCM_24" and self._dither is None:
+            from dsp.kernels.compiled import library
+
+            samples = np.require(block, np.float64, "C").reshape(-1)
+            packed, found = np.empty(3 * len(samples), np.uint8), np.zeros(2, np.int64)
+            library("samples").pack_24(samples, packed, found)
+            if found[0] and self.first_over_frame is None:
+                self.first_over_frame = self.frames + int(found[1]) // self.channels
+            self.overs += int(found[0])
+            return packed.data
         over = np.abs(block) > 1.0
         if over.any():
             if self.first_over_frame is None:
@@ -433,7 +443,7 @@ def _put(file: BinaryIO, at: int, data: bytes) -> None:
     file.write(data)
 
 
-def _write_all(file: io.FileIO, data: bytes) -> None:
+def _write_all(file: io.FileIO, data: bytes | memoryview) -> None:
     view = memoryview(data)
     while view:
         view = view[file.write(view) or 0 :]

@@ -13,7 +13,7 @@ import ctypes
 import itertools
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 
@@ -27,7 +27,7 @@ from dsp.kernels.compiled import library
 from dsp.lane_numbers import WORDS, StripSound
 from dsp.processor import STEP_FRAMES
 
-__all__ = ["Automation", "BankStrip", "StripBank", "StripSound"]
+__all__ = ["Automation", "BankStrip", "Source", "StripBank", "StripSound"]
 
 _CHUNK_FRAMES = 8192
 """Frames between two meetings of the threads: long enough to hide the hand-over, short enough to stay in the cache."""
@@ -46,6 +46,9 @@ _SCRATCH_FRAMES = 272
 """Vectors of scratch that ``dsp.kernels.strip`` wants besides its numbers."""
 
 Block = NDArray[np.float32]
+
+Source = Callable[[int, Block], None]
+"""What fills in a strip's next samples: told the strip's index and the (n, channels) to fill."""
 
 
 def _data_place() -> int:
@@ -103,9 +106,15 @@ class StripBank:
         for strip in self._all:
             if strip.strip.channels == 2:
                 self._links[strip.group, strip.lanes].view(np.int32)[:] = -1
+        self._bad = np.zeros((count, LANES), dtype=np.int64)
+        for strip in self._all:
+            for channel in range(strip.strip.channels):
+                self._lanes[strip.group * LANES + strip.lane + channel] = strip.index, 4 * channel
+                self._sources[strip.group, strip.lane + channel, 1] = strip.strip.channels
+        self._own: list[Block] = []
+        self._capacity = 0
         self._squeezes = np.array([strip.sound.compresses for strip in self.strips], dtype=np.float64)
         self._reducing = tuple(np.array([[s.group, s.lane] for s in self._all], dtype=np.intp).reshape(-1, 2).T)
-        self._capacity = self._filled = 0
         self._pre: tuple[int, list[Block | None]] = (-1, [])
         self._reserve(STEP_FRAMES)
 
@@ -154,6 +163,13 @@ class StripBank:
         """
         self._numbers.fade(index, gains, self.position, frames)
 
+    def non_finite(self) -> list[int]:
+        """Return how many samples of each strip were not finite, and were taken for 0, since the start."""
+        return [
+            strip.bad + int(sum(self._bad[g, strip.lanes].sum() for g in {strip.group, strip.behind}))
+            for strip in self._all
+        ]
+
     def automate(self, index: int, automation: Automation) -> None:
         """Have the gains of strip ``index`` follow ``automation`` from now on; it begins where they stand."""
         self._numbers.automate(index, automation)
@@ -165,21 +181,6 @@ class StripBank:
         for strip in self.strips:
             for insert in (*strip.pre_inserts, *strip.post_inserts):
                 insert.reset()
-
-    def rows(self, index: int, frames: int) -> NDArray[np.float32]:
-        """Return (channels, frames) for the next block of strip ``index``, to be filled by whoever reads it.
-
-        ``process`` then takes None in the place of the stem. Valid until the next block.
-        """
-        self._reserve(frames)
-        self._filled = frames
-        strip = self._all[index]
-        if strip.rows is None or strip.rows.shape[1] < frames:
-            strip.rows = np.zeros((strip.strip.channels, self._capacity), dtype=np.float32)
-            strip.planar = False
-        if not strip.planar:
-            self._lay(strip, planar=True)
-        return strip.rows[:, :frames]
 
     def _reserve(self, frames: int) -> None:
         """Make room for blocks of ``frames`` frames."""
@@ -196,7 +197,6 @@ class StripBank:
             channels = strip.strip.channels
             if strip.strip.pre_inserts:
                 strip.source = np.zeros((frames, channels), dtype=np.float32)
-            self._lay(strip, planar=False)
             if strip.strip.wants_pre or strip.strip.post_inserts:
                 strip.pre = np.zeros((frames, channels), dtype=np.float32)
                 ends = [(strip.pre.ctypes.data + 4 * channel, channels) for channel in range(channels)]
@@ -204,62 +204,65 @@ class StripBank:
                 if strip.strip.post_inserts:
                     self._sources[strip.behind, strip.lanes] = ends
 
-    def _lay(self, strip: RunningStrip, *, planar: bool) -> None:
-        """Write down how the samples of a strip's lanes lie in its block: as rows, or as frames."""
-        channels = strip.strip.channels
-        strip.planar = planar
-        step, stride = 1, channels
-        if planar and strip.rows is not None and strip.source is None:
-            step, stride = strip.rows.shape[1], 1
-        for channel in range(channels):
-            self._lanes[strip.group * LANES + strip.lane + channel] = strip.index, 4 * channel * step
-            self._sources[strip.group, strip.lane + channel, 1] = stride
-
-    def _take(self, stems: Sequence[Block | None]) -> tuple[list[Block], int]:
-        """Return what the strips are given, (n, channels) or rows, and n; write down where it is."""
+    def _take(self, stems: Sequence[Block]) -> tuple[list[Block], int]:
+        """Return what the strips are given, (n, channels), and n; write down where it is."""
         if len(stems) != len(self._all):
             raise ShapeError(f"the mix has {len(self._all)} strips, but {len(stems)} stems were given")
-        frames = next((len(stem) for stem in stems if stem is not None), self._filled)
+        frames = len(stems[0]) if stems else 0
         shapes = (frames, 1), (frames, 2)
         blocks: list[Block] = []
         for strip, stem in zip(self._all, stems, strict=True):
-            if stem is None:
-                if strip.rows is None or not strip.planar or frames != self._filled:
-                    raise ShapeError(f"strip {strip.strip.name!r} was given no stem, nor were its rows filled")
-                blocks.append(strip.rows)
-            elif stem.shape != shapes[strip.strip.channels - 1]:
+            if stem.shape != shapes[strip.strip.channels - 1]:
                 shape = shapes[strip.strip.channels - 1]
                 raise ShapeError(f"strip {strip.strip.name!r} takes {shape}, not {stem.shape}")
-            elif stem.dtype == _FLOAT32 and stem.flags.c_contiguous:
+            if stem.dtype == _FLOAT32 and stem.flags.c_contiguous:
                 blocks.append(stem)
             else:
                 blocks.append(np.ascontiguousarray(stem, dtype=np.float32))
         self._reserve(frames)
-        if self._filled:
-            for strip, stem in zip(self._all, stems, strict=True):
-                if strip.planar and stem is not None:
-                    self._lay(strip, planar=False)
+        self._own = []
+        self._point_at(blocks)
+        return blocks, frames
+
+    def _point_at(self, blocks: Sequence[Block]) -> None:
         self._objects[:] = [id(block) for block in blocks]
         for i in self._with_source:
             self._objects[i] = id(self._all[i].source)
         self._point()
-        return blocks, frames
 
-    def process(self, stems: Sequence[Block | None]) -> tuple[NDArray[np.float64], list[Block | None]]:
+    def process(self, stems: Sequence[Block]) -> tuple[NDArray[np.float64], list[Block | None]]:
         """Run the next block of every stem, (n, channels) float32 with one n for all, in the strips' order.
 
-        None stands for a stem whose ``rows`` were filled. Return the sums (destinations, n), C-ordered, and every
-        strip's signal before its gains (n, channels), None for those that did not ask; both are valid until the next
-        call. Raises ShapeError for a wrong number of stems or a wrong shape; nothing has been processed then.
+        Return the sums (destinations, n), C-ordered, and every strip's signal before its gains (n, channels), None for
+        those that did not ask; both are valid until the next call. A sample that is not finite counts as 0. Raises
+        ShapeError for a wrong number of stems or a wrong shape; nothing has been processed then.
         """
-        blocks, frames = self._take(stems)
+        return self._advance(*self._take(stems), None)
+
+    def pull(
+        self, frames: int, source: Source, *, alone: bool = False
+    ) -> tuple[NDArray[np.float64], list[Block | None]]:
+        """Run the next ``frames`` frames of stems that ``source`` fills in, piece by piece, like ``process``.
+
+        It is asked by the thread that then works on them, so that they are still in its cache: for one strip by one
+        thread at a time, for several by several. ``alone``: by the thread that calls, and no other.
+        """
+        self._reserve(frames)
+        if not self._own or len(self._own[0]) < frames:
+            self._own = [np.zeros((self._capacity, strip.strip.channels), np.float32) for strip in self._all]
+            self._point_at(self._own)
+        return self._advance(self._own, frames, source, alone=alone)
+
+    def _advance(
+        self, blocks: Sequence[Block], frames: int, source: Source | None, *, alone: bool = False
+    ) -> tuple[NDArray[np.float64], list[Block | None]]:
         total = self._total[: self._padded * frames].reshape(self._padded, frames)
         start = 0
         while start < frames:
             count = min(_MOVING_FRAMES if self._numbers.moves else _CHUNK_FRAMES, frames - start)
             if self._numbers.tell(self.position, count):
                 self._bind()
-            self._run(blocks, start, count)
+            self._run(blocks, start, count, source, alone=alone)
             self._add_groups(count, start, total)
             self.position += count
             start += count
@@ -267,17 +270,17 @@ class StripBank:
             self._pre = frames, [None if strip.pre is None else strip.pre[:frames] for strip in self._all]
         return total[: self._destinations], self._pre[1]
 
-    def _run(self, blocks: Sequence[Block], start: int, frames: int) -> None:
+    def _run(self, blocks: Sequence[Block], start: int, frames: int, source: Source | None, *, alone: bool) -> None:
         """Run every group over one chunk, on as many threads as it is worth."""
-        threaded = self._pool is not None and frames * LANES * len(self._groups) >= _WORTH_A_THREAD
-        if not (threaded or self._inserts):
+        threaded = self._pool is not None and not alone and frames * LANES * len(self._groups) >= _WORTH_A_THREAD
+        if not (threaded or self._inserts or source):
             self._kernel(0, len(self._groups), start, frames, 0)
             return
         turns = itertools.count()
 
         def work(thread: int) -> None:
             while (g := next(turns)) < len(self._groups):
-                self._run_group(g, blocks, start, frames, thread)
+                self._run_group(g, blocks, start, frames, thread, source)
 
         helpers = range(1, self._threads) if threaded else range(0)
         waiting = [self._pool.submit(work, thread) for thread in helpers] if self._pool is not None else []
@@ -287,27 +290,32 @@ class StripBank:
             for future in waiting:
                 future.result()
 
-    def _run_group(self, g: int, blocks: Sequence[Block], start: int, frames: int, thread: int) -> None:
+    def _run_group(
+        self, g: int, blocks: Sequence[Block], start: int, frames: int, thread: int, source: Source | None
+    ) -> None:
         stop = start + frames
+        if source is not None:
+            for strip in self._groups[g]:
+                if not strip.strip.is_on_tape:
+                    source(strip.index, blocks[strip.index][start:stop])
         for strip in self._groups[g]:
             if strip.source is not None:
-                block = blocks[strip.index].T if strip.planar else blocks[strip.index]
                 trim = self._numbers.trim(strip.index, self.position, frames)
-                strip.run_pre_inserts(block[start:stop], trim, strip.source[start:stop])
-        self._kernel(g, g + 1, start, frames, thread)
+                strip.run_pre_inserts(blocks[strip.index][start:stop], trim, strip.source[start:stop])
         behind = self._groups[g][0].behind
+        if behind == g or not all(strip.strip.is_on_tape for strip in self._groups[g]):
+            self._kernel(g, g + 1, start, frames, thread)
         if behind != g:
             for strip in self._groups[g]:
                 if strip.pre is not None:
-                    for insert in strip.strip.post_inserts:
-                        insert.process(strip.pre[start:stop])
+                    strip.run_post_inserts(strip.pre[start:stop])
             self._kernel(behind, behind + 1, start, frames, thread)
 
     def _bind(self) -> None:
         """Bind the kernels to the arrays as they are now."""
         told, run = self._numbers, self._kernels.run_groups
         given = told.plan, self._sources, self._outs, told.rows, told.gains, self._links
-        room = told.states, self._peaks, self._scratch, self._sums
+        room = told.states, self._peaks, self._scratch, self._sums, self._bad
         self._run_groups = [run.bind(*[None] * 5, thread, *given, *room) for thread in range(self._threads)]
         self._add_groups = self._kernels.add_groups.bind(self._sums, told.heard, None, None, None)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,13 +26,27 @@ A pure function; asked for every ``STEP_FRAMES``-th frame, and gone straight fro
 """
 
 
+class Tape(Protocol):
+    """What inserts made of a strip, kept from an earlier run, or being kept now."""
+
+    @property
+    def plays(self) -> bool:
+        """Whether it holds the whole run already."""
+        ...
+
+    def process(self, block: NDArray[np.float32]) -> None:
+        """Fill the next (n, channels) in from what is kept, or keep it."""
+        ...
+
+
 @dataclass(frozen=True)
 class BankStrip:
     """One strip of a bank.
 
     ``gains``: linear, from each of its channels to each destination; ``automation`` takes their place. The inserts are
-    running processors of as many channels. ``wants_pre``: its signal before the gains will be asked for. Raises
-    DspError for values that make no sense.
+    running processors of as many channels. ``wants_pre``: its signal before the gains will be asked for. A ``tape``
+    stands behind the post-inserts, or the pre-inserts where there are no others; one that plays takes the place of all
+    before it. Raises DspError for values that make no sense.
     """
 
     name: str
@@ -43,6 +57,12 @@ class BankStrip:
     pre_inserts: tuple[Processor, ...] = ()
     post_inserts: tuple[Processor, ...] = ()
     wants_pre: bool = False
+    tape: Tape | None = None
+
+    @property
+    def is_on_tape(self) -> bool:
+        """Whether what its inserts make is played from a tape."""
+        return self.tape is not None and self.tape.plays
 
     def __post_init__(self) -> None:
         if self.channels not in (1, 2):
@@ -68,11 +88,10 @@ class RunningStrip:
         self._active, self._trims, self.compresses = self._coming, strip.sound.gain != 1.0, self._squeezing
         self.source: NDArray[np.float32] | None = None
         """What its lanes read after pre-inserts, (n, channels)."""
-        self.rows: NDArray[np.float32] | None = None
-        """What a reader filled in place of a stem, (channels, n)."""
-        self.planar = False
         self.pre: NDArray[np.float32] | None = None
         """Its signal before the gains, (n, channels)."""
+        self.bad = 0
+        """Samples that were not finite in front of its pre-inserts."""
 
     @property
     def sections(self) -> int:
@@ -130,9 +149,27 @@ class RunningStrip:
 
     def run_pre_inserts(self, block: NDArray[np.float32], gain: NDArray[np.float32], out: NDArray[np.float32]) -> None:
         """Put ``block`` (n, channels) times its trim, (1, 1) or (n, 1), and through the pre-inserts into ``out``."""
+        if self.strip.is_on_tape and self.strip.tape is not None:
+            if not self.strip.post_inserts:
+                self.strip.tape.process(out)
+            return
         np.multiply(block, gain, out=out)
+        finite = np.isfinite(out)
+        if not finite.all():
+            self.bad += finite.size - int(np.count_nonzero(finite))
+            out[~finite] = 0.0
         for insert in self.strip.pre_inserts:
             insert.process(out)
+        if self.strip.tape is not None and not self.strip.post_inserts:
+            self.strip.tape.process(out)
+
+    def run_post_inserts(self, block: NDArray[np.float32]) -> None:
+        """Put what its lanes have written, (n, channels), through the post-inserts in place."""
+        if not self.strip.is_on_tape:
+            for insert in self.strip.post_inserts:
+                insert.process(block)
+        if self.strip.tape is not None:
+            self.strip.tape.process(block)
 
 
 def share_lanes(strips: Sequence[RunningStrip]) -> tuple[list[list[RunningStrip]], int]:

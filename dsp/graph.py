@@ -10,17 +10,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from dsp.bank import Source
 from dsp.errors import DspError, ShapeError
 from dsp.graph_chain import RunningInsert
 from dsp.graph_change import GraphChange, by_title, change_inserts, compared
-from dsp.graph_chunk import CHUNK_FRAMES, Build, Chunk
+from dsp.graph_chunk import CHUNK_FRAMES, Build, Chunk, Freeze, Planar
 from dsp.graph_plan import plan_graph, title
 from dsp.graph_settings import MAIN, GraphBus, GraphStrip, Insert, Node
 from dsp.graph_stages import Bank, BusStage, Stage
@@ -45,7 +47,7 @@ class GraphBlock:
     likewise of the busses, both (n, 2).
     """
 
-    pre: list[NDArray[np.float32] | None]
+    pre: Sequence[NDArray[np.float32] | None]
     bus: NDArray[np.float64]
     stems: dict[str, NDArray[np.float64]] = field(default_factory=dict)
     busses: dict[str, NDArray[np.float64]] = field(default_factory=dict)
@@ -68,6 +70,8 @@ class MixGraph:
         The strips whose signals before the fader, and whose stems, are wanted in the blocks; and whether every bus is.
     meters
         Whether levels, gain reduction and loudness are measured.
+    freeze
+        Gives the tapes of strips whose inserts were heard before, or are to be kept.
 
     Attributes
     ----------
@@ -79,8 +83,6 @@ class MixGraph:
         What is measured, newest with every block.
     tail_frames : int
         How long, after the last sample of the stems, something may still come (latency not counted).
-    non_finite : dict of str to int
-        How many samples of each strip were not finite and became 0, for those that had any.
 
     Raises
     ------
@@ -102,12 +104,11 @@ class MixGraph:
         stems: Collection[str] = (),
         with_busses: bool = False,
         meters: bool = False,
+        freeze: Freeze | None = None,
     ) -> None:
         self.strips = tuple(strips)
         self.rate_hz = rate_hz
-        self.non_finite: dict[str, int] = {}
         self._position = 0
-        self._zeros = np.zeros(2 * CHUNK_FRAMES, np.float32)
         wanted = min(os.cpu_count() or 1, _MOST_THREADS) if threads is None else threads
         chains: dict[str, list[RunningInsert]] = {}
         self._line = SongLine(start_frame)
@@ -137,8 +138,22 @@ class MixGraph:
         self._leaving = [name for name, b in plan.busses.items() if name == MAIN or (with_busses and b.feeds)]
         self._pre = frozenset(pre)
         build = Build(
-            plan, chains, rate_hz, self._line, wanted, self.latency_frames, self._pre, stems, self._keys, with_busses
+            plan,
+            chains,
+            rate_hz,
+            self._line,
+            wanted,
+            self.latency_frames,
+            self._pre,
+            stems,
+            self._keys,
+            with_busses,
+            freeze,
         )
+        self._pool = ThreadPoolExecutor(1, "ahead") if wanted > 1 and not meters else None
+        self._pending: Future[Chunk] | None = None
+        self._left: GraphBlock | None = None
+        self._room = [np.zeros((len(self._busses), 0)) for _ in range(2)]
         self._stages: list[Stage] = [BusStage(step, build) if step.bus else Bank(step, build) for step in plan.steps]
         self._leads: dict[str, frozenset[str]] = {}
         for step, stage in zip(plan.steps, self._stages, strict=True):
@@ -174,34 +189,86 @@ class MixGraph:
         has been processed then.
         """
         frames = self._check(stems)
-        with np.errstate(invalid="ignore"):
-            clean = [self._clean(strip.name, stem) for strip, stem in zip(self.strips, stems, strict=True)]
+        starts = range(0, frames, CHUNK_FRAMES)
+        sizes = [min(CHUNK_FRAMES, frames - start) for start in starts]
+        return self._in_a_row(
+            [
+                self._finished(self._begun(size, [stem[start : start + size] for stem in stems], None))
+                for start, size in zip(starts, sizes, strict=True)
+            ]
+        )
+
+    def pull(self, frames: int, source: Source) -> GraphBlock:
+        """Mix the next ``frames`` frames of stems that ``source`` fills in.
+
+        ``source`` is told a strip's index and the (n, channels) to fill, with silence after a stem's end: for one strip
+        by one thread at a time, for several by several. The thread that works on a stem asks for it, so that its
+        samples are still in the cache. Strips run ahead of the busses where there is a thread for it: the source is
+        asked for up to two chunks more than is mixed. What it raises may come as much earlier.
+        """
+        taken: list[GraphBlock] = []
+        while frames:
+            block = self._left or self._finished(self._next(source))
+            self._left = _part(block, slice(frames, None)) if len(block.bus) > frames else None
+            taken.append(block if self._left is None else _part(block, slice(frames)))
+            frames -= len(taken[-1].bus)
+        return self._in_a_row(taken)
+
+    def _next(self, source: Source) -> Chunk:
+        """Return the next chunk with its strips done, and have those of the one after it begun."""
+        pending, self._pending = self._pending, None
+        # As long as the strips are done in time one thread is enough for them, and keeps what it needs in its cache.
+        in_time = pending is not None and pending.done()
+        chunk = self._begun(CHUNK_FRAMES, (), source) if pending is None else pending.result()
+        if self._pool is not None:
+            self._pending = self._pool.submit(self._begun, CHUNK_FRAMES, (), source, alone=in_time)
+        return chunk
+
+    def _begun(
+        self, frames: int, stems: Sequence[NDArray[np.float32]], source: Source | None, *, alone: bool = False
+    ) -> Chunk:
+        """Return the next chunk behind the first of the stages, which nothing else feeds."""
         pre = [
-            np.empty(stem.shape, np.float32) if strip.name in self._pre else None
-            for strip, stem in zip(self.strips, clean, strict=True)
+            np.empty((frames, strip.channels), np.float32) if strip.name in self._pre else None for strip in self.strips
         ]
-        chunks: list[Chunk] = []
-        for start in range(0, frames, CHUNK_FRAMES):
-            stop = min(start + CHUNK_FRAMES, frames)
-            chunk = Chunk(
-                self._position,
-                stop - start,
-                [stem[start:stop] for stem in clean],
-                [None if block is None else block[start:stop] for block in pre],
-                {name: np.zeros((2, stop - start)) for name in self._busses},
-                self._keys,
-            )
-            if self.meters is not None:
-                self.meters.begin(chunk.frames)
-            for stage in self._stages:
-                stage.run(chunk)
-            if self.meters is not None:
-                self._tell_meters(self.meters, chunk)
-            chunks.append(chunk)
-            self._position += stop - start
-        busses = _joined([chunk.outputs for chunk in chunks], self._leaving)
-        bus = busses.pop(MAIN)
-        return GraphBlock(pre, bus, _joined([chunk.stems for chunk in chunks], self._stems), busses)
+        chunk = Chunk(self._position, frames, stems, pre, self._sums(frames), source, alone, self._keys)
+        if self.meters is not None:
+            self.meters.begin(frames)
+        self._stages[0].run(chunk)
+        self._position += frames
+        return chunk
+
+    def _sums(self, frames: int) -> dict[str, Planar]:
+        """Return room for the sums of all busses; there are two sets of it, as two chunks are under way at most."""
+        self._room.reverse()
+        if self._room[0].shape[1] < 2 * frames:
+            self._room[0] = np.zeros((len(self._busses), 2 * frames))
+        rooms = self._room[0][:, : 2 * frames]
+        return {name: room.reshape(2, frames) for name, room in zip(self._busses, rooms, strict=True)}
+
+    def _finished(self, chunk: Chunk) -> GraphBlock:
+        """Take a chunk through all other stages; return what it became."""
+        for stage in self._stages[1:]:
+            stage.run(chunk)
+        if self.meters is not None:
+            self._tell_meters(self.meters, chunk)
+        busses = {name: chunk.outputs[name] for name in self._leaving}
+        return GraphBlock(chunk.pre, busses.pop(MAIN), {name: chunk.stems[name] for name in self._stems}, busses)
+
+    def _in_a_row(self, blocks: Sequence[GraphBlock]) -> GraphBlock:
+        """Return blocks as one."""
+        if len(blocks) == 1:
+            return blocks[0]
+        pre = [
+            None if strip.name not in self._pre else _row([b.pre[index] for b in blocks], strip.channels, np.float32)
+            for index, strip in enumerate(self.strips)
+        ]
+        return GraphBlock(
+            pre,
+            _row([block.bus for block in blocks]),
+            {name: _row([block.stems[name] for block in blocks]) for name in self._stems},
+            {name: _row([block.busses[name] for block in blocks]) for name in self._leaving if name != MAIN},
+        )
 
     def _check(self, stems: Sequence[NDArray[np.float32]]) -> int:
         if len(stems) != len(self.strips):
@@ -212,16 +279,12 @@ class MixGraph:
                 raise ShapeError(f"strip {strip.name!r} takes ({frames}, {strip.channels}), not {stem.shape}")
         return frames
 
-    def _clean(self, name: str, stem: NDArray[np.float32]) -> NDArray[np.float32]:
-        # Zero times a number is zero: one product tells of any sample that is none, quicker than looking at each.
-        flat = stem.reshape(-1)
-        if len(flat) > len(self._zeros):
-            self._zeros = np.zeros(len(flat), np.float32)
-        if np.dot(flat, self._zeros[: len(flat)]) == 0.0:
-            return stem
-        finite = np.isfinite(stem)
-        self.non_finite[name] = self.non_finite.get(name, 0) + int(finite.size - np.count_nonzero(finite))
-        return np.where(finite, stem, np.float32(0.0))
+    @property
+    def non_finite(self) -> dict[str, int]:
+        """How many samples of each strip were not finite and became 0, for those that had any."""
+        banks = [stage for stage in self._stages if isinstance(stage, Bank)]
+        found = sorted(one for bank in banks for one in bank.non_finite())
+        return {self.strips[index].name: count for index, count in found if count}
 
     def peaks(self) -> list[NDArray[np.float32]]:
         """Return every strip's peaks per channel before its fader since this was last asked, for meters."""
@@ -310,6 +373,9 @@ class MixGraph:
 
     def close(self) -> None:
         """End the threads; the graph goes on working with one."""
+        if self._pool is not None:
+            self._pool.shutdown()
+            self._pool = None
         for stage in self._stages:
             stage.close()
 
@@ -322,7 +388,15 @@ class MixGraph:
         self.close()
 
 
-def _joined(parts: Sequence[dict[str, NDArray[np.float64]]], names: Sequence[str]) -> dict[str, NDArray[np.float64]]:
-    if len(parts) == 1:
-        return dict(parts[0])
-    return {name: np.concatenate([np.zeros((0, 2)), *(part[name] for part in parts)]) for name in names}
+def _row(parts: Sequence[Any], channels: int = 2, dtype: Any = np.float64) -> NDArray[Any]:
+    return np.concatenate([np.zeros((0, channels), dtype), *parts])
+
+
+def _part(block: GraphBlock, part: slice) -> GraphBlock:
+    """Return some frames of a block."""
+    return GraphBlock(
+        [None if signal is None else signal[part] for signal in block.pre],
+        block.bus[part],
+        {name: signal[part] for name, signal in block.stems.items()},
+        {name: signal[part] for name, signal in block.busses.items()},
+    )

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from dsp.bank import Source
+from dsp.bank_strip import Tape
 from dsp.delay import History
 from dsp.graph_chain import RunningInsert
 from dsp.graph_plan import GraphPlan
+from dsp.graph_settings import GraphStrip
 from dsp.processor import Block, Settings
 from dsp.song_line import SongLine
 
-__all__ = ["CHUNK_FRAMES", "NOTHING", "Build", "Chunk", "InBank", "Planar", "Waiting"]
+__all__ = ["CHUNK_FRAMES", "NOTHING", "Build", "Chunk", "Freeze", "InBank", "Planar", "Waiting"]
 
-CHUNK_FRAMES = 8_192
+CHUNK_FRAMES = 8192
 """Frames that pass through all stages at once, at most."""
 
 Planar = NDArray[np.float64]
@@ -28,8 +31,10 @@ Planar = NDArray[np.float64]
 class Chunk:
     """What the stages hand on to each other while one chunk of the song passes.
 
-    ``inputs`` and ``pre`` are in the strips' order, (frames, channels). ``sums`` by bus; ``keys`` by strip or bus: its
-    signal before its fader, of busses only the ``wanted_keys``. ``stems`` by strip, ``outputs`` by bus, (frames, 2).
+    ``inputs`` and ``pre`` are in the strips' order, (frames, channels); a ``source`` fills the inputs in instead.
+    ``sums`` by bus, of which only those that are ``heard`` hold anything yet; ``alone``: one thread is to do it;
+    ``keys`` by strip or bus: its signal before its fader, of the ``wanted_keys``. ``stems`` by strip,
+    ``outputs`` by bus, (frames, 2).
     """
 
     position: int
@@ -37,13 +42,35 @@ class Chunk:
     inputs: Sequence[NDArray[np.float32]]
     pre: Sequence[NDArray[np.float32] | None]
     sums: dict[str, Planar]
+    source: Source | None = None
+    alone: bool = False
     wanted_keys: Collection[str] = ()
     keys: dict[str, Block] = field(default_factory=dict)
     stems: dict[str, NDArray[np.float64]] = field(default_factory=dict)
     outputs: dict[str, NDArray[np.float64]] = field(default_factory=dict)
+    heard: set[str] = field(default_factory=set)
+
+    def sum_of(self, bus: str) -> Planar:
+        """Return the sum of a bus, silent where nothing was added yet."""
+        if bus not in self.heard:
+            self.heard.add(bus)
+            self.sums[bus].fill(0.0)
+        return self.sums[bus]
+
+    def add(self, bus: str, signal: Planar) -> None:
+        """Add a signal (2, frames) to the sum of a bus."""
+        if bus in self.heard:
+            self.sums[bus] += signal
+        else:
+            self.heard.add(bus)
+            self.sums[bus][:] = signal
 
 
 NOTHING = Chunk(0, 0, (), (), {})
+
+
+Freeze = Callable[[GraphStrip, int, int], Tape | None]
+"""Whether the inserts of a strip are on tape: asked with the frames it waits behind them, and the graph's latency."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +87,7 @@ class Build:
     stems: Collection[str]
     keys: Collection[str]
     with_busses: bool
+    freeze: Freeze | None = None
 
 
 class Passing(Protocol):

@@ -43,8 +43,9 @@ class RunningFeed:
         self.feed = feed
         self.to = feed.to
         self.gains = feed.gains
-        self._still = np.array(feed.gains, dtype=np.float64)
-        self._before = self._start = self._still
+        self.still = np.array(feed.gains, dtype=np.float64)
+        """The gains (channels, 2) where they do not move."""
+        self._before = self._start = self.still
 
     def moves(self, at: int) -> bool:
         """Whether its gains follow the song, or are still on their way at frame ``at``."""
@@ -53,7 +54,7 @@ class RunningFeed:
     def knots(self, at: NDArray[np.int64]) -> NDArray[np.float64]:
         """Return the gains at knots, frames that rise: (K, channels, 2)."""
         if self.feed.automation is None:
-            gains: NDArray[np.float64] = np.broadcast_to(self._still, (len(at), *self._still.shape))
+            gains: NDArray[np.float64] = np.broadcast_to(self.still, (len(at), *self.still.shape))
         else:
             gains = self.feed.automation(self._line.knots(at) / self._rate_hz)
         if at[0] >= self._last:
@@ -81,10 +82,10 @@ class RunningFeed:
         if self.moves(first - STEP_FRAMES):
             self._before, self._start = self.knots(np.array([first - STEP_FRAMES, first]))
         else:
-            self._before = self._start = self._still
+            self._before = self._start = self.still
         self._first, self._last = first, first + max(1, -(-frames // STEP_FRAMES)) * STEP_FRAMES
         self.feed, self.gains = feed, feed.gains
-        self._still = np.array(feed.gains, dtype=np.float64)
+        self.still = np.array(feed.gains, dtype=np.float64)
 
 
 def change_feeds(

@@ -11,14 +11,16 @@ from numpy.typing import NDArray
 from dsp.bank import BankStrip, StripBank
 from dsp.delay import History
 from dsp.engine import Automation, BusProcessor, BusSettings, strip_sound
+from dsp.graph_chain import RunningInsert
 from dsp.graph_chunk import CHUNK_FRAMES, NOTHING, Build, Chunk, InBank, Planar, Waiting
 from dsp.graph_feeds import RunningFeed, change_feeds, fader_feed
 from dsp.graph_moves import Teller
 from dsp.graph_plan import GraphPlan, Step, title
 from dsp.graph_settings import MAIN, REVERB, Feed, GraphBus, GraphStrip, Node
 from dsp.graph_sound import Sound, own_sound, sound_teller
+from dsp.kernels.compiled import library
 from dsp.meters import BankMeter, GraphMeters
-from dsp.processor import Processor
+from dsp.processor import Block, Processor
 
 __all__ = ["Bank", "BusStage", "Stage"]
 
@@ -32,6 +34,7 @@ class Stage:
         self._leaves_frames = step.leaves_frames
         self._leave_frames = max(0, build.latency_frames - step.leaves_frames)
         self._waits: dict[str, History] = {}
+        self._kernels = library("feeds")
         self._product = np.zeros(CHUNK_FRAMES)
         self._part: Planar = np.zeros((2, CHUNK_FRAMES))
 
@@ -77,7 +80,8 @@ class Stage:
 
     def _hand_on(self, chunk: Chunk, bus: str, signal: Planar) -> None:
         """Add a signal (2, frames) to a bus's sum."""
-        chunk.sums[bus] += self._waits[bus].late(signal.T).T
+        wait = self._waits[bus]
+        chunk.add(bus, wait.late(signal.T).T if wait.reach else signal)
 
     def _fed(self, signal: NDArray[np.floating[Any]], feed: RunningFeed, position: int) -> Planar:
         """Return what ``feed`` makes of ``signal`` (frames, channels), (2, frames); good until the next call."""
@@ -140,6 +144,7 @@ class Bank(Stage):
         places = build.plan.nodes[title(strip)].places[: len(strip.pre)]
         self._lates.append(self._leaves_frames if not strip.post else places[-1].leaves_frames if places else 0)
         wants = (build.pre, build.stems, build.keys)
+        tape = build.freeze(strip, wait, build.latency_frames) if chain and build.freeze is not None else None
         return BankStrip(
             strip.name,
             tuple(map(tuple, self._gains(number))),
@@ -149,6 +154,7 @@ class Bank(Stage):
             tuple(pre),
             tuple(post),
             wants_pre=any(strip.name in names for names in wants),
+            tape=tape,
         )
 
     def _begun(self, number: int, position: int, frames: int) -> GraphStrip:
@@ -228,12 +234,17 @@ class Bank(Stage):
     def run(self, chunk: Chunk) -> None:
         """Run every strip, and sum them bus by bus."""
         self.chunk = chunk
-        inputs = [wait.late(chunk.inputs[i]) for i, wait in zip(self._indices, self._inputs, strict=True)]
-        sums, signals = self._bank.process(inputs) if not self._tellers else self._told(inputs, chunk)
+        if chunk.source is not None and not self._tellers:
+            sums, signals = self._bank.pull(chunk.frames, self._read, alone=chunk.alone)
+        else:
+            inputs = [self._input(number, chunk) for number in range(len(self._indices))]
+            sums, signals = self._bank.process(inputs) if not self._tellers else self._told(inputs, chunk)
         for number, index in enumerate(self._indices):
             signal, out = signals[number], chunk.pre[index]
             if signal is not None:
-                chunk.keys[self._strips[number].name] = signal
+                name = self._strips[number].name
+                if name in chunk.wanted_keys:  # a copy: the bank may run ahead of those that listen
+                    chunk.keys[name] = signal.copy()
                 if out is not None:
                     out[:] = self._leaves[number].late(signal)
         for number, bus in enumerate(self._busses):
@@ -242,6 +253,21 @@ class Bank(Stage):
             signal = signals[number]
             if signal is not None:
                 chunk.stems[name] = leave.late(self._fed(signal, way, chunk.position).T).copy()
+
+    def _read(self, number: int, block: NDArray[np.float32]) -> None:
+        """Fill in the next frames of a strip's input."""
+        assert self.chunk.source is not None  # noqa: S101 - run() has looked
+        self.chunk.source(self._indices[number], block)
+        wait = self._inputs[number]
+        if wait.reach:
+            block[:] = wait.late(block)
+
+    def _input(self, number: int, chunk: Chunk) -> NDArray[np.float32]:
+        if chunk.source is None:
+            return self._inputs[number].late(chunk.inputs[self._indices[number]])
+        block = np.empty((chunk.frames, self._strips[number].channels), np.float32)
+        self._read(number, block)
+        return block
 
     def _told(
         self, inputs: Sequence[NDArray[np.float32]], chunk: Chunk
@@ -279,6 +305,10 @@ class Bank(Stage):
         """Tell the meters of the newest chunk."""
         if self._meter is not None:
             self._meter.hear()
+
+    def non_finite(self) -> list[tuple[int, int]]:
+        """Return each strip's index, and how many of its samples were not finite."""
+        return list(zip(self._indices, self._bank.non_finite(), strict=True))
 
     def close(self) -> None:
         """End the bank's threads."""
@@ -350,29 +380,48 @@ class BusStage(Stage):
 
     def run(self, chunk: Chunk) -> None:
         """Process the sum and hand it on."""
-        signal: NDArray[np.floating[Any]] = np.ascontiguousarray(chunk.sums[self._name].T)
         if self._pre:
-            signal = signal.astype(np.float32)
-            for insert in self._pre:
-                insert.process(signal, chunk.position, chunk.keys)
+            block = np.empty((chunk.frames, 2), np.float32)
+            self._kernels.to_block(chunk.sum_of(self._name), block)
+            signal = self._inserted(self._pre, block, chunk)
+        else:
+            signal = np.empty((chunk.frames, 2))
+            self._kernels.to_frames(chunk.sum_of(self._name), signal)
         if self._middle is not None:
             signal = self._filtered(self._middle, signal, chunk.position)
         if self._post:
-            signal = signal.astype(np.float32)
-            for insert in self._post:
-                insert.process(signal, chunk.position, chunk.keys)
+            signal = self._inserted(self._post, signal.astype(np.float32), chunk)
         if self._name in chunk.wanted_keys:
             chunk.keys[self._name] = signal.astype(np.float32)
         for to in self._busses:
-            total: Planar = np.zeros((2, chunk.frames))
-            for way in self._feeds:
-                if way.to == to:
-                    total += self._fed(signal, way, chunk.position)
-            self._hand_on(chunk, to, total)
+            self._feed(signal, [way for way in self._feeds if way.to == to], chunk)
         if self._meters is not None:
             self._meters.hear_bus(self._name, signal)
         for way in self._leaves:
-            chunk.outputs[self._name] = self._leave.late(self._fed(signal, way, chunk.position).T).copy()
+            if way.moves(chunk.position - self._leaves_frames):
+                out = self._fed(signal, way, chunk.position).T
+            else:
+                out = np.empty((chunk.frames, 2))
+                self._kernels.fade(signal, way.still, out)
+            chunk.outputs[self._name] = self._leave.late(out).copy()
+
+    def _inserted(self, inserts: Sequence[RunningInsert], block: Block, chunk: Chunk) -> NDArray[np.float64]:
+        """Return what inserts make of a block; it is used up."""
+        for insert in inserts:
+            insert.process(block, chunk.position, chunk.keys)
+        return block.astype(np.float64)
+
+    def _feed(self, signal: NDArray[np.float64], ways: Sequence[RunningFeed], chunk: Chunk) -> None:
+        """Add what ways make of a signal (frames, 2) to the one bus that they lead to."""
+        to = ways[0].to
+        if not self._waits[to].reach and not any(way.moves(chunk.position - self._leaves_frames) for way in ways):
+            for way in ways:
+                self._kernels.feed(signal, way.still, chunk.sum_of(to))
+            return
+        total: Planar = np.zeros((2, chunk.frames))
+        for way in ways:
+            total += self._fed(signal, way, chunk.position)
+        self._hand_on(chunk, to, total)
 
     def _tell(self, settings: BusSettings, frames: int) -> None:
         if self._middle is not None:

@@ -1,9 +1,9 @@
 """The one seam of every effect: settings in engineering units on one side, what runs them on blocks on the other.
 
 An effect is a frozen dataclass derived from ``Settings``. Its fields are declared with ``number``, ``choice``,
-``switch`` and ``several``, so that ranges, units and the way to go from one value to another stand in one place, for
-the mix file, the automation and the screens. ``Settings.start`` makes the running ``Processor``; the same code runs
-offline and live.
+``switch``, ``several`` and ``table``, so that ranges, units and the way to go from one value to another stand in one
+place, for the mix file, the automation and the screens. ``Settings.start`` makes the running ``Processor``; the same
+code runs offline and live.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ __all__ = [
     "number",
     "several",
     "switch",
+    "table",
 ]
 
 Block = NDArray[np.float32]
@@ -43,9 +44,9 @@ STEP_FRAMES = 16
 class Parameter:
     """What one field of an effect may be.
 
-    ``low`` to ``high`` in ``unit`` for a number, ``names`` for a choice, ``item`` for a list of such; all empty for a
-    switch. Between two values a number goes straight, on a ``log`` scale where ratios are what is heard (frequencies,
-    times, ratios).
+    ``low`` to ``high`` in ``unit`` for a number, ``names`` for a choice, ``item`` for a list of such, ``table`` for
+    names and values that the effect cannot know beforehand; all empty for a switch. Between two values a number goes
+    straight, on a ``log`` scale where ratios are what is heard (frequencies, times, ratios).
     """
 
     name: str
@@ -56,6 +57,7 @@ class Parameter:
     scale: Literal["linear", "log"] = "linear"
     names: tuple[str | int, ...] = ()
     item: type[Declared] | None = None
+    table: bool = False
 
     @property
     def is_number(self) -> bool:
@@ -73,6 +75,9 @@ class Parameter:
             return a
         if self.item is not None and len(a) == len(b):
             return tuple(one.towards(other, share) for one, other in zip(a, b, strict=True))
+        if self.table and dict(a).keys() == dict(b).keys():
+            there = dict(b)
+            return tuple((name, Parameter(name, value).between(value, there[name], share)) for name, value in a)
         if not self.is_number:
             return a
         if self.scale == "log" and a > 0.0 and b > 0.0 and math.isfinite(a) and math.isfinite(b):
@@ -104,12 +109,17 @@ def several(item: type[Declared]) -> Any:
     return field(default=(), metadata={"item": item})
 
 
+def table() -> Any:
+    """Declare a field of names and values: a tuple of (name, number, text or switch), empty unless said otherwise."""
+    return field(default=(), metadata={"table": True})
+
+
 @dataclass(frozen=True)
 class Declared:
     """Values whose fields say what they may be. Raises DspError where a value lies outside of that.
 
     A value inside has an address: the field's name, or for what stands in a list ``field/index/name``, counted from 0
-    (``bands/2/gain_db``).
+    (``bands/2/gain_db``), of a table ``field/name``.
     """
 
     def __post_init__(self) -> None:
@@ -124,6 +134,9 @@ class Declared:
             elif parameter.item is not None:
                 if not (isinstance(value, tuple) and all(isinstance(one, parameter.item) for one in value)):
                     raise DspError(f"{what} {value!r} is not a tuple of {parameter.item.__name__}")
+            elif parameter.table:
+                if not (isinstance(value, tuple) and len(dict(value)) == len(value)):
+                    raise DspError(f"{what} {value!r} is not a tuple of names, each once, and values")
             elif isinstance(parameter.default, bool):
                 if not isinstance(value, bool):
                     raise DspError(f"{what} {value!r} is neither on nor off")
@@ -153,6 +166,9 @@ class Declared:
         """Return what can be set in this one, lists taken apart, in order."""
         found: dict[str, Parameter] = {}
         for parameter in self.parameters():
+            if parameter.table:
+                found |= {f"{parameter.name}/{name}": Parameter(name, v) for name, v in getattr(self, parameter.name)}
+                continue
             if parameter.item is None:
                 found[parameter.name] = parameter
                 continue
@@ -166,6 +182,8 @@ class Declared:
         name, _, rest = address.partition("/")
         if not rest:
             return getattr(self, name)
+        if self._is_table(name):
+            return dict(getattr(self, name))[rest]
         index, _, inner = rest.partition("/")
         return getattr(self, name)[int(index)].value(inner)
 
@@ -176,7 +194,11 @@ class Declared:
         for address, value in values.items():
             self._check(address)
             name, _, rest = address.partition("/")
-            if rest:
+            if rest and self._is_table(name):
+                changed[name] = tuple(
+                    (key, value if key == rest else old) for key, old in changed.get(name, getattr(self, name))
+                )
+            elif rest:
                 index, _, inner = rest.partition("/")
                 inside.setdefault(name, {}).setdefault(int(index), {})[inner] = value
             else:
@@ -187,6 +209,9 @@ class Declared:
                 for index, one in enumerate(getattr(self, name))
             )
         return replace(self, **changed)
+
+    def _is_table(self, name: str) -> bool:
+        return any(parameter.table for parameter in self.parameters() if parameter.name == name)
 
     def _check(self, address: str) -> None:
         known = self.addresses()

@@ -38,6 +38,7 @@ KINDS: dict[str, str] = {
     "phaser": "modulation:Phaser",
     "micro_shift": "pitch:MicroShift",
     "twin": "twin:Twin",
+    "plugin": "plugin:Plugin",
 }
 """Kind → ``module:Class``, the module in ``dsp.processors``."""
 

@@ -140,6 +140,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a sign that the terminal lacks ends no pass
+    # The engine has threads of its own; those of numpy's linear algebra take 0.1 s to start, and spin between calls.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:
         command, arguments = _with_command(list(sys.argv[1:] if argv is None else argv))
         args, rest = build_parser(command).parse_known_args(arguments)

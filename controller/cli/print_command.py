@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -77,6 +78,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="S",
         help="render --from with so much before it (default: from the song's first frame, the very samples)",
     )
+    parser.add_argument(
+        "--fresh", action="store_true", help="itb: run every insert, instead of playing what the last print kept"
+    )
     parser.add_argument("--hands-done", action="store_true", help="the by-hand controls stand as the sheet says")
     add_common(parser, plan=True)
 
@@ -125,7 +129,7 @@ def run(args: argparse.Namespace) -> int:
         "provenance": relative(made.provenance_file),
         "peak_dbfs": facts["peak_dbfs"],
         "format": facts["format"],
-        **{key: facts[key] for key in ("dither", "moves", "moves_recorded", "region") if key in facts},
+        **{key: facts[key] for key in ("dither", "frozen", "moves", "moves_recorded", "region") if key in facts},
     }
     parts = [{**part, "file": relative(made.file.parent / part["file"])} for part in facts.get("parts", ())]
     if parts:
@@ -138,7 +142,7 @@ def _wanted(args: argparse.Namespace) -> Wanted:
     """Return what a print in the box is asked for besides the song."""
     from controller.box_render import Wanted
 
-    return Wanted(args.stems, args.busses, args.from_s, args.to_s, args.pre_roll_s)
+    return Wanted(args.stems, args.busses, args.from_s, args.to_s, args.pre_roll_s, args.fresh)
 
 
 def _seconds(text: str) -> float:
@@ -188,7 +192,7 @@ def _dry_run(args: argparse.Namespace, face: Face, project: Project, mix: Mix, s
         "repairs": [],
         "provenance": None,
         "provenance_note": "dry run: nothing was rendered",
-        "problems": [],
+        "problems": [asdict(finding) for finding in allocation.bypassed],
     }
     lines = list(allocation.lines())
     if args.path != "itb" and allocation.routes:

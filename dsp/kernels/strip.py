@@ -38,6 +38,8 @@ SCRATCH_FRAMES = 2 * SLICE_FRAMES + 2 * SLICE_FRAMES // LANES
 SECTIONS, COMPRESSES, MOVES, FADES, QUADS, WRITES, MEASURES = 0, 1, 2, 3, 4, 5, 6
 
 _STEP = np.float32(1.0 / STEP_FRAMES)
+_LARGEST = np.float32(3.4028235e38)
+"""The largest finite float32."""
 
 _two_still, _two_moving = filters(STRIPS, 2, moving=False), filters(STRIPS, 2, moving=True)
 _one_still, _one_moving = filters(STRIPS, 1, moving=False), filters(STRIPS, 1, moving=True)
@@ -81,6 +83,18 @@ def _turn_back(code: Code, scratch: Place, lanes: Any, planar: Any, tiles: Any) 
 @stage(STRIPS, "place", "whole", "whole")
 def _silence(code: Code, scratch: Place, row: Any, frames: Any) -> None:
     scratch.at(row).clear(frames)
+
+
+@stage(STRIPS, "place", "whole", "whole", "whole")
+def _judge(code: Code, scratch: Place, row: Any, tiles: Any, verdict: Any) -> None:
+    """Put one number at ``verdict``: 0 where all of a row are finite, as zero times a number is, and NaN else."""
+    found = code.cell(code.all(0.0))
+    with code.each(tiles) as tile:
+        found.set(multiply_add(scratch.load(row, code.times(tile, LANES)), code.all(0.0), found.get()))
+    one = found.get()
+    for size in (8, 4, 2, 1):
+        one = one.pick(range(size)) + one.pick(range(size, 2 * size))
+    scratch.store(one, verdict)
 
 
 def _expect_next(source: Place, channels: int) -> None:
@@ -210,7 +224,7 @@ def point(objects: Any, place: int, lanes: Any, sources: Any) -> None:
 
 @kernel(
     "i8", "i8", "i8", "i8", "i8", "i8", "i8[:,::1]", "i8[:,:,::1]", "i8[:,:,::1]", "f4[:,:,:,::1]", "f4[:,:,:,::1]",
-    "f4[:,::1]", "f4[:,:,::1]", "f4[:,::1]", "f4[:,::1]", "f4[:,:,:,::1]",
+    "f4[:,::1]", "f4[:,:,::1]", "f4[:,::1]", "f4[:,::1]", "f4[:,:,:,::1]", "i8[:,::1]",
 )  # fmt: skip
 def run_groups(
     first: int,
@@ -229,6 +243,7 @@ def run_groups(
     peaks: Any,
     scratch: Any,
     sums: Any,
+    bad: Any,
 ) -> None:
     """Run the groups ``first`` ≤ g < ``last`` of sixteen lanes over ``n`` frames from ``offset`` on in their blocks.
 
@@ -240,7 +255,7 @@ def run_groups(
     ``states`` (G, 2 + 2 · sections, 16), the compressor's first. ``peaks`` (2 G, 16): the largest magnitudes, and
     then, where the plan MEASURES, the sums of the squares. ``scratch`` (threads,
     SCRATCH_FRAMES + 2 · words + 2 · destinations vectors). ``sums`` (G, destinations / 4, ≥ n, 4) is written where the
-    plan's QUADS have their bit set.
+    plan's QUADS have their bit set. A sample that is not finite is taken for 0, and counted in ``bad`` (G, 16).
     """
     knots, words, destinations, most = rows.shape[1], rows.shape[2], gains.shape[2], sums.shape[2]
     lanes = thread * scratch.shape[1]
@@ -271,6 +286,15 @@ def run_groups(
                     _silence(scratch, planar + lane * SLICE_FRAMES, m)
                 elif lane % 2 == 0:
                     _gather_stereo(address, offset + start, scratch, planar + lane * SLICE_FRAMES, m, pairs)
+            for lane in range(LANES):
+                if sources[g, lane, 1] != 0:
+                    _judge(scratch, planar + lane * SLICE_FRAMES, (m + LANES - 1) // LANES, pairs)
+                    if scratch[thread, pairs - lanes] != 0.0:
+                        first_sample = planar - lanes + lane * SLICE_FRAMES
+                        for sample in range(first_sample, first_sample + m):
+                            if not abs(scratch[thread, sample]) <= _LARGEST:
+                                scratch[thread, sample] = np.float32(0.0)
+                                bad[g, lane] += 1
             _turn(scratch, planar, lanes, (m + 7) // 8)
             if now % SLICE_FRAMES == 0:
                 _settle(states, state, 2 + 2 * sections)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -31,12 +32,15 @@ class TwinModel:
 
     ``fir`` (taps,) is the linear part; ``branches`` are (order, taps), each order from 2 to 5 at most once. (A. Novák,
     L. Simon, F. Kadlec, P. Lotton, "Nonlinear system identification using exponential swept-sine signal", IEEE Trans.
-    Instrum. Meas. 59(8), 2010, §II.) The arrays are copied and kept as float64. Raises DspError for other orders, and
-    for taps that are none, too many or not finite.
+    Instrum. Meas. 59(8), 2010, §II.) The arrays are copied and kept as float64. ``rate_hz`` is the rate it was fitted
+    at, None where that plays no part; ``name`` is for messages. Two are equal when orders, taps and rate are. Raises
+    DspError for other orders, for taps that are none, too many or not finite, and a rate that is not positive.
     """
 
     fir: NDArray[np.float64]
     branches: tuple[tuple[int, NDArray[np.float64]], ...] = ()
+    rate_hz: float | None = None
+    name: str = ""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "fir", _taps(self.fir, 1))
@@ -45,6 +49,8 @@ class TwinModel:
         if len({*orders}) < len(orders) or not all(2 <= order <= _HIGHEST_ORDER for order in orders):
             raise DspError(f"a twin has each order from 2 to {_HIGHEST_ORDER} at most once, not {orders}")
         object.__setattr__(self, "branches", kept)
+        if self.rate_hz is not None and not (math.isfinite(self.rate_hz) and self.rate_hz > 0.0):
+            raise DspError(f"the rate of a twin, {self.rate_hz} Hz, is not a positive number")
 
     @property
     def rows(self) -> tuple[tuple[int, NDArray[np.float64]], ...]:
@@ -59,12 +65,13 @@ class TwinModel:
     def __eq__(self, other: object) -> bool:
         return (
             isinstance(other, TwinModel)
+            and self.rate_hz == other.rate_hz
             and len(self.rows) == len(other.rows)
             and all(a == b and np.array_equal(s, t) for (a, s), (b, t) in zip(self.rows, other.rows, strict=True))
         )
 
     def __hash__(self) -> int:
-        return hash(tuple((order, taps.tobytes()) for order, taps in self.rows))
+        return hash((self.rate_hz, *((order, taps.tobytes()) for order, taps in self.rows)))
 
     def __repr__(self) -> str:
         return f"TwinModel(orders {[order for order, _ in self.rows]}, {self.taps} taps)"
@@ -80,7 +87,7 @@ def _taps(given: ArrayLike, order: Any) -> NDArray[np.float64]:
 
 @dataclass(frozen=True)
 class Twin(Settings):
-    """Runs ``model`` in place of what it was fitted to.
+    """Runs ``model`` in place of what it was fitted to; without one the sound goes by, as late.
 
     Powers are taken at twice the rate, from order 4 on at four times, so that nothing folds back. ``partition_frames``
     at once go through the filters: more are cheaper and later. ``mix_percent`` 0 passes bit for bit. Full scale is
@@ -89,13 +96,22 @@ class Twin(Settings):
 
     kind: ClassVar[str] = "twin"
 
-    model: TwinModel = field(default=TwinModel(np.ones(1)))
+    model: TwinModel | None = field(default=None, metadata={})
     mix_percent: float = number(100.0, 0.0, 100.0, "%")
     partition_frames: int = choice(512, 64, 128, 256, 512, 1024, 2048, 4096, 8192)
 
     def start(self, rate_hz: float, channels: int) -> RunningTwin:
-        """Return it running; the model has to be of this rate."""
+        """Return it running. Raises DspError where the model was fitted at another rate."""
+        fitted_hz = self.model.rate_hz if self.model is not None else None
+        if self.model is not None and fitted_hz is not None and fitted_hz != rate_hz:
+            raise DspError(
+                f"twin {self.model.name!r} was fitted at {fitted_hz:g} Hz and cannot run at {rate_hz:g} Hz",
+                hint="fit it again at this rate, or use it in a song of its own",
+            )
         return RunningTwin(self, channels)
+
+
+_PASSING = TwinModel(np.ones(1))
 
 
 @dataclass(frozen=True, eq=False)
@@ -151,13 +167,13 @@ class RunningTwin:
 
     def __init__(self, settings: Twin, channels: int) -> None:
         check_channels(channels)
-        self._model = settings.model
+        self._model = model = settings.model or _PASSING
         size = self._size = settings.partition_frames
-        self._orders = tuple(order for order, _ in settings.model.rows)
-        self._parts = -(-settings.model.taps // size)
+        self._orders = tuple(order for order, _ in model.rows)
+        self._parts = -(-model.taps // size)
         self._powers = _Powers(self._orders[1:], channels, size) if len(self._orders) > 1 else None
         self.latency_frames = size + (self._powers.latency_frames if self._powers else 0)
-        self._fade = Fade(self._filters(settings.model))
+        self._fade = Fade(self._filters(model))
         self._segments = np.zeros((len(self._orders), channels, 2 * size))
         self._now = np.zeros((len(self._orders), channels, size))
         # Every spectrum stands twice, so that those of all ages are one stretch from wherever the newest is.
@@ -228,10 +244,11 @@ class RunningTwin:
         """Fade to another model. Raises DspError for another partition, and a model that needs more room."""
         if settings.partition_frames != self._size:
             raise DspError("the partition of a running twin cannot change", hint="its latency would: start another")
-        if settings.model != self._model:
-            filters = self._filters(settings.model)
+        model = settings.model or _PASSING
+        if model != self._model:
+            filters = self._filters(model)
             self._fade.to(filters, -(-max(1, frames) // self._size) * self._size)
-            self._model = settings.model
+            self._model = model
         self._mix.to(_mix(settings), frames)
 
     def reset(self) -> None:

@@ -150,3 +150,15 @@ def test_progress_is_told_while_a_file_is_checked(tmp_path):
     scan(tmp_path / "a.wav", progress=seen.append)
     assert seen[-1] == 150_000
     assert seen == sorted(seen)
+
+
+@pytest.mark.parametrize("subtype", ["PCM_16", "PCM_24", "FLOAT"])
+def test_a_file_that_is_cut_while_it_is_read_is_said_to_be(tmp_path, subtype):
+    path = tmp_path / "a.wav"
+    soundfile.write(path, GRID, 48_000, subtype=subtype)
+    with AudioReader(path) as reader:
+        reader.read(1000)
+        with path.open("r+b") as file:
+            file.truncate(path.stat().st_size // 2)
+        with pytest.raises(AudioFileError, match="truncated"):
+            reader.read(1000)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from cli_line import Line
+from fake_pedalboard import Machine
 
 from dsp.registry import KINDS
 
@@ -39,6 +40,41 @@ def test_the_json_of_an_effect_holds_a_default_within_its_range(line: Line, kind
         if "unit" in parameter and parameter["default"] is not None:
             low, high = parameter["low"], parameter["high"]
             assert (low is None or low <= parameter["default"]) and (high is None or parameter["default"] <= high)
+
+
+@pytest.fixture
+def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
+    """Plug-ins that are installed."""
+    machine = Machine(monkeypatch, tmp_path / "vst3")
+    machine.install("Hall")
+    machine.install("Echo", takes=1)
+    return machine
+
+
+def test_the_installed_plugins_are_listed_and_none_is_loaded(line: Line, shelf: Machine) -> None:
+    found = line.json("effects", "--plugins")["plugins"]
+    assert [(one["plugin"], one["format"]) for one in found] == [("Echo", "VST3"), ("Hall", "VST3")]
+    assert "Echo" in line.run("effects", "--plugins").out and not shelf.asked
+
+
+def test_a_plugin_shows_its_parameters_in_its_own_words(line: Line, shelf: Machine) -> None:
+    said = line.run("effects", "echo", "--plugins").out
+    assert "Somebody" in said and "mono" in said and "-60..12 dB" in said and "Warm | Cold" in said
+    (fact,) = line.json("effects", "Echo", "--plugins")["plugins"]
+    assert fact["hash"].startswith("sha256:") and fact["parameters"][0]["name"] == "gain_db"
+    assert not shelf.loaded, "that is done in a process of its own"
+
+
+def test_a_plugin_that_is_not_there_or_not_hosted_is_said(line: Line, shelf: Machine) -> None:
+    said = line.run("effects", "Ecko", "--plugins")
+    assert said.code == 2 and 'did you mean "Echo"' in said.err
+    shelf.host(None)
+    said = line.run("effects", "Echo", "--plugins")
+    assert said.code == 2 and "pip install pedalboard" in said.err
+    shelf.host("1.0")
+    shelf.answers["Echo.vst3"] = {"error": "no answer within 60 s"}
+    said = line.run("effects", "Echo", "--plugins")
+    assert said.code == 2 and "could not be loaded: no answer within 60 s" in said.err
 
 
 def test_an_unknown_effect_gets_the_nearest_name(line: Line) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 import hardware.ports.audio
 import hardware.ports.serial
-from controller import doctor
+from controller import doctor, plugin_shelf
 from controller.events import Emit
 from controller.warming import ROOM, Warmed
 from hardware.errors import AudioUnavailableError
@@ -26,6 +26,7 @@ class Machine:
         self._monkeypatch = monkeypatch
         self.midi: dict[str, Any] = {"ports": []}
         self.libraries: dict[str, Any] = {}
+        self.plugins: dict[str, Any] = {"formats": ["VST3"]}
         self.warmed = Warmed(6.5, ("strip",), {ROOM: 1.5, "reverb": 2.25})
         self.compilings = 0
         self.asked: list[str] = []
@@ -49,6 +50,8 @@ class Machine:
         self.asked.append(code)
         if "list_midi_ports" in code:
             return self.midi
+        if "pedalboard" in code:
+            return self.plugins
         return self.libraries
 
     def compile_all(self, emit: Emit) -> Warmed:
@@ -187,6 +190,31 @@ def test_what_is_printed_as_json_has_the_promised_keys(machine):
 
 def test_a_child_that_crashes_is_an_answer_and_not_a_crash():
     assert "status" in doctor.ask_child("import os; os._exit(9)", 20.0)["error"]
+
+
+def test_a_child_that_a_signal_ends_says_which():
+    said = doctor.ask_child("import os; os.abort()", 20.0)["error"]
+    assert ("status" if sys.platform == "win32" else "SIGABRT") in said
+
+
+def test_without_their_host_plugins_are_counted_and_nothing_else_suffers(machine, monkeypatch, tmp_path):
+    monkeypatch.setattr(plugin_shelf, "installed", lambda: [tmp_path / "A.vst3", tmp_path / "B.vst3"])
+    monkeypatch.setattr(doctor, "_version", lambda name: None if name == "pedalboard" else "1.0")
+    check = machine.examine()["plug-ins"]
+    assert not check.ok and check.needed_for and machine.found.ok
+    assert check.detail == "pedalboard is not installed, and hosts them; 2 found"
+    assert "pip install pedalboard" in check.hint
+
+
+def test_with_their_host_it_is_said_what_is_hosted_and_how_many_there_are(machine, monkeypatch):
+    monkeypatch.setattr(plugin_shelf, "installed", list)
+    monkeypatch.setattr(doctor, "_version", lambda name: "1.0")
+    machine.plugins = {"formats": ["VST3", "Audio Units"]}
+    check = machine.examine()["plug-ins"]
+    assert check.ok and check.detail == "pedalboard 1.0 hosts VST3 and Audio Units; none found"
+    machine.plugins = {"error": "ImportError: libfreetype.so.6"}
+    check = machine.examine()["plug-ins"]
+    assert not check.ok and "cannot be loaded: ImportError: libfreetype" in check.detail
 
 
 def test_a_child_that_hangs_is_ended():

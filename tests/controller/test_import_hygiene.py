@@ -14,7 +14,7 @@ from cli_line import ROOT, environment
 
 NUMBERS = {"numpy", "scipy", "numba", "soundfile", "soxr", "matplotlib"}
 SCREENS = {"textual", "rich"}
-DRIVERS = {"rtmidi", "mido", "sounddevice", "serial", "jack"}
+DRIVERS = {"rtmidi", "mido", "sounddevice", "serial", "jack", "pedalboard"}
 PACKAGES = ("controller", "hardware", "dsp", "profiles")
 
 LOOK = """
@@ -92,6 +92,7 @@ DOORS = {
     "jack": {"hardware/room/jack.py"},
     "soxr": {"dsp/resample.py"},
     "matplotlib": {"controller/plots.py"},
+    "pedalboard": {"controller/plugin_host.py", "controller/plugin_probe.py"},  # here; in a child process
     "platformdirs": {"controller/places.py", "dsp/kernels/compiled/places.py"},  # people's data; machine code
 }
 

@@ -13,7 +13,7 @@ import soundfile
 from short_line import RATE_HZ, read
 
 from controller.box_render import Wanted
-from controller.errors import UsageError
+from controller.errors import AudioFileError, UsageError
 from controller.events import Event, Finding, Progress, Started
 from controller.filing import Print
 from controller.mix import AddedBus, Bus, Comp, Insert, Mix, Move, Send, Strip, Vca, save_new_mix
@@ -63,6 +63,15 @@ class Song:
 @pytest.fixture
 def song(tmp_path: Path) -> Song:
     return Song(tmp_path)
+
+
+def test_a_stem_that_has_come_to_hold_what_is_no_number_is_refused_with_the_place(song: Song) -> None:
+    damaged = song.stems["vox"].copy()
+    damaged[12_345] = np.nan
+    soundfile.write(song.project.stem("vox").path, damaged, RATE_HZ, subtype="FLOAT")
+    with pytest.raises(AudioFileError, match=r"vox\.wav: frame 12345 \(0\.257 s\) of channel 1 is not a number"):
+        song.print(song.track("vox"), song.track("bass"))
+    assert not song.project.prints.exists() or not list(song.project.prints.iterdir())
 
 
 def trim(gain_db: float, **more: Any) -> Insert:

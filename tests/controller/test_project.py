@@ -263,10 +263,18 @@ def test_a_mix_that_names_an_absent_stem_says_which_is_near(song):
         song.mix()
 
 
+def filled(reader, frames):
+    """Return the next frames of every stem."""
+    blocks = [np.full((frames, stem.channels), np.nan, np.float32) for stem in reader.stems]
+    for index, block in enumerate(blocks):
+        reader.fill(index, block)
+    return blocks
+
+
 def test_stems_are_read_in_step_and_silent_after_their_end(song, stems):
     with StemReader(song) as reader:
         assert reader.frames == 9600
-        blocks = [reader.read(n) for n in (1000, 4000, 5000)]
+        blocks = [filled(reader, n) for n in (1000, 4000, 5000)]
     for index, stem in enumerate(song.stems):
         whole = np.concatenate([b[index] for b in blocks])
         source, _ = soundfile.read(stems / stem.file, always_2d=True, dtype="float32")
@@ -279,10 +287,9 @@ def test_stems_are_read_in_step_and_silent_after_their_end(song, stems):
 def test_stems_are_read_by_name_or_file_in_the_order_asked_for(song):
     with StemReader(song, ["Lead", "01_Kick In.wav", "Lead"]) as reader:
         reader.seek(100)
-        lead, kick, again = reader.read(50)
+        lead, kick, again = filled(reader, 50)
         assert np.array_equal(lead, again)
         assert np.array_equal(kick, noise(4800, 1)[100:150].astype(np.float32))
-        assert reader.position == 150
     with pytest.raises(ProjectError, match='has no stem "Bass"'):
         StemReader(song, ["Bass"])
 

@@ -8,7 +8,7 @@ from typing import ClassVar
 import pytest
 
 from dsp.errors import DspError
-from dsp.processor import Declared, Settings, choice, number, several
+from dsp.processor import Declared, Settings, choice, number, several, table
 
 
 @dataclass(frozen=True)
@@ -70,3 +70,40 @@ def test_a_value_outside_of_its_range_is_refused_wherever_it_stands() -> None:
         TWO.with_values({"taps/0/level_db": 1.0})
     with pytest.raises(DspError, match="Tap order 18 is not known"):
         Tap(order=18)
+
+
+@dataclass(frozen=True)
+class Words(Settings):
+    kind: ClassVar[str] = "words"
+    mix: float = number(1.0, 0.0, 1.0)
+    values: tuple[tuple[str, float | str | bool], ...] = table()
+
+
+SOME = Words(values=(("gain_db", -6.0), ("mode", "warm"), ("on", True)))
+
+
+def test_every_entry_of_a_table_has_an_address_and_only_numbers_lie_between() -> None:
+    found = SOME.addresses()
+    assert list(found) == ["mix", "values/gain_db", "values/mode", "values/on"]
+    assert [found[f"values/{name}"].is_number for name in ("gain_db", "mode", "on")] == [True, False, False]
+    assert SOME.value("values/mode") == "warm"
+
+
+def test_entries_of_a_table_are_set_together_and_the_others_stay() -> None:
+    changed = SOME.with_values({"values/gain_db": 3.0, "values/mode": "cold", "mix": 0.5})
+    assert changed == Words(0.5, (("gain_db", 3.0), ("mode", "cold"), ("on", True)))
+    with pytest.raises(DspError, match="gain"):
+        SOME.with_values({"values/gain": 3.0})
+
+
+def test_on_the_way_numbers_of_a_table_go_straight_and_words_turn_at_the_end() -> None:
+    there = SOME.with_values({"values/gain_db": 2.0, "values/mode": "cold"})
+    assert SOME.towards(there, 0.25).values == (("gain_db", -4.0), ("mode", "warm"), ("on", True))
+    assert SOME.towards(there, 1.0) == there
+    assert SOME.towards(Words(values=(("gain_db", 2.0),)), 0.5) == SOME
+
+
+@pytest.mark.parametrize("wrong", [[("a", 1.0)], (("a", 1.0), ("a", 2.0))])
+def test_a_table_is_a_tuple_of_names_that_stand_once(wrong) -> None:
+    with pytest.raises(DspError, match="values"):
+        Words(values=wrong)

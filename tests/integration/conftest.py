@@ -10,6 +10,9 @@ from typing import Any
 import pytest
 from real_parts import JackServer, Served, point_at, start_jack
 
+# A plug-in of somebody else is no part of this program: who has one names it, and its tests are collected.
+collect_ignore = [] if os.environ.get("HALFNORMAL_TEST_VST3") else ["test_real_plugin.py"]
+
 
 @pytest.fixture(scope="module")
 def jack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:

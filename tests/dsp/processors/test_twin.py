@@ -79,3 +79,19 @@ def test_models_of_the_same_numbers_are_the_same() -> None:
     a, b = (TwinModel(fading(1), ((2, fading(2)),)) for _ in range(2))
     assert a == b and hash(a) == hash(b) and Twin(a) == Twin(b)
     assert a != TwinModel(fading(1)) and a != TwinModel(fading(1), ((3, fading(2)),))
+
+
+def test_a_model_runs_at_the_rate_it_was_fitted_at_only() -> None:
+    Twin(TwinModel(fading(1), rate_hz=RATE)).start(RATE, 1)
+    with pytest.raises(DspError, match="'desk' was fitted at 44100 Hz and cannot run at 48000 Hz"):
+        Twin(TwinModel(fading(1), rate_hz=44_100.0, name="desk")).start(RATE, 1)
+    with pytest.raises(DspError, match="not a positive number"):
+        TwinModel(fading(1), rate_hz=0.0)
+    assert TwinModel(fading(1), rate_hz=RATE, name="a") == TwinModel(fading(1), rate_hz=RATE, name="b")
+    assert TwinModel(fading(1), rate_hz=RATE) != TwinModel(fading(1))
+
+
+def test_without_a_model_the_sound_goes_by() -> None:
+    p, x = Twin().start(RATE, 2), noise(4000)
+    late = p.latency_frames
+    assert np.array_equal(run(p, x)[late:], x[: len(x) - late])
