@@ -86,7 +86,7 @@ class Player:
             if ready.graph is not None:
                 ready.graph.locate(self.song)
                 self._next, self._lead, self._blended = ready.graph, ready.graph.latency_frames, 0
-            elif ready.change is not None and not self.graph.apply(ready.change, STEP_FRAMES):
+            elif ready.change is not None and not self.graph.apply(ready.change):
                 self.unfit.append(ready)
                 return
             self.answered = ready.serial
