@@ -127,7 +127,7 @@ class Live:
         self.newest: LiveLevels | None = None
         """The newest reading of all meters."""
         self._graph = planned.graph
-        self._closed = False
+        self._closed = self._warned = False
 
     @property
     def playing(self) -> bool:
@@ -211,6 +211,9 @@ class Live:
         if (levels := stream.levels()) is not None:
             self.heard.take(levels)
             self._note(levels)
+        if not self._warned and stream.state().non_finite:
+            self._warned = True
+            self._emit(Finding("stems", "samples that are no numbers are silent", "A print names the stem.", "warning"))
         if (refusal := stream.refusal()) is not None:
             self._emit(Finding("mix", f"this change cannot be heard: {refusal}", refusal.hint, "warning"))
 

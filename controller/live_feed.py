@@ -94,7 +94,7 @@ class SongFeed:
         Raises
         ------
         AudioFileError
-            A file is damaged, or holds NaN or infinity.
+            A file is damaged.
         """
         self._loop = loop
         if loop is not None:
@@ -121,7 +121,7 @@ class SongFeed:
         Raises
         ------
         AudioFileError
-            A file is damaged, or holds NaN or infinity.
+            A file is damaged.
         """
         loop, song, frames = self._loop, self.position, self._frames
         if loop is None or not song < loop.end <= song + frames + self._seam:
@@ -144,7 +144,10 @@ class SongFeed:
     def _read(self, frames: int) -> Stems:
         """Return copies of the next frames; files are read some blocks at a time."""
         while len(self._held[0]) < frames:
-            more = self._reader.read(max(_READ_FRAMES, frames))
+            wanted = max(_READ_FRAMES, frames)
+            more = [np.empty((wanted, stem.channels), np.float32) for stem in self._reader.stems]
+            for index, block in enumerate(more):
+                self._reader.fill(index, block)
             self._held = [np.concatenate(two) for two in zip(self._held, more, strict=True)]
         taken = [block[:frames].copy() for block in self._held]
         self._held = [block[frames:] for block in self._held]

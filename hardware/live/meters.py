@@ -56,6 +56,8 @@ class MeterWriter:
         momentary = meters.momentary_lufs
         rings.main[6], rings.main[7] = momentary, meters.short_term_lufs
         words[LiveWord.METERS] = count + 1
+        if now:
+            words[LiveWord.NON_FINITE] = sum(graph.non_finite.values())
         if now >= _GATE_BLOCKS:
             gated = words[LiveWord.GATED]
             rings.gated[gated % GATE_SLOTS] = momentary

@@ -27,7 +27,8 @@ __all__ = ["LiveLevels", "LiveState", "LiveStream"]
 class LiveState:
     """Where a live stream stands. Frames of the song are those that come in; what is heard is ``latency_frames`` later.
 
-    ``silent_frames``: how long ago the last frame of the song came in; ``callbacks``: blocks since the stream's start.
+    ``silent_frames``: how long ago the last frame of the song came in; ``callbacks``: blocks since the stream's start;
+    ``non_finite``: samples of the stems that were no numbers, and are silent.
     """
 
     playing: bool
@@ -37,6 +38,7 @@ class LiveState:
     latency_frames: int
     tail_frames: int
     callbacks: int
+    non_finite: int = 0
 
 
 @dataclass(frozen=True)

@@ -67,6 +67,7 @@ class LiveWord(IntEnum):
     GATED = 29  # child: gating blocks since the start
     END = 30  # parent: the block with which the song fades out by itself
     PLAYING = 31  # child: one while the song plays
+    NON_FINITE = 32  # child: samples of stems that were no numbers, and are silent
 
 
 class LiveRings(Rings):

@@ -199,6 +199,7 @@ class RingStream:
             latency_frames=words[LiveWord.LATENCY],
             tail_frames=words[LiveWord.TAIL],
             callbacks=words[Word.CALLBACKS],
+            non_finite=words[LiveWord.NON_FINITE],
         )
 
     def xruns(self) -> list[Xrun]:
