@@ -150,7 +150,7 @@ class RunningAutoFilter:
                 self._begin(*waiting)
                 waiting = self._pending = None
             part = block[start:stop]
-            self._next(part, part if key is None else key[start:stop, None])
+            self._next(part, part if key is None else key[start:stop])
 
     def _next(self, block: Block, heard: Block) -> None:
         s = self._settings
