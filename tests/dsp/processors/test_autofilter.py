@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from scipy import signal
 
-from dsp.processors.autofilter import AutoFilter, oscillation
+from dsp.lfo import Lfo
+from dsp.processors.autofilter import AutoFilter, swing_row
 from tests.dsp.processors.streams import RATE, close, noise, run, sine, spectrum_db
 
 STILL = AutoFilter(freq_hz=1000.0, q=2.0, envelope_octaves=0.0)
@@ -106,7 +107,8 @@ def test_every_wave_has_its_shape_from_minus_one_to_one_and_no_jump() -> None:
         "saw_down": -signal.sawtooth(2.0 * np.pi * turns),
     }
     for lfo, wave in expected.items():
-        made = oscillation(lfo, turns, 2.0)
+        running = Lfo(swing_row(lfo, 2.0, 48_000.0), 1000)
+        made = np.concatenate([running.run(1000)[0].copy() for _ in range(48)])
         assert np.mean(np.abs(made - wave) > 0.03) < 0.04, lfo
         assert (np.min(made), np.max(made)) == pytest.approx((-1.0, 1.0), abs=0.01)
         assert np.max(np.abs(np.diff(made))) < 2.0 / (0.0035 * RATE), lfo  # 2.0 Hz over 48 000 points is 1 s
