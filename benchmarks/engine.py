@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks.engine_again import again_rows
 from benchmarks.engine_kernels import kernel_rows
 from benchmarks.engine_live import live_rows
 from benchmarks.engine_peers import OTHERS, PEDALBOARD, Commands
@@ -169,6 +170,9 @@ def measure(folder: Path, *, quick: bool, rounds: int) -> list[dict[str, Any]]:
         if name == "reference":
             rows += other_rows(place, costs[name], 1)
     rows.append(memory_row({name: costs[name] for name in sizes[-2:]}))
+    if not quick:
+        small_s = next((one["peer"] for one in rows if one["name"] == "small mix, wall"), None)
+        rows += again_rows(folder / "reference", folder / "small", small_s)
     rows += kernel_rows(quick=quick)
     rows += live_rows(quick=quick)
     if quick:

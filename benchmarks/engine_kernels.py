@@ -83,7 +83,7 @@ def _aligned(values: NDArray[Any]) -> NDArray[np.float32]:
 
 def _pedalboard(audio: NDArray[np.float32]) -> Callable[[], object] | None:
     try:
-        import pedalboard as pb  # type: ignore[import-not-found]
+        import pedalboard as pb
 
         from benchmarks.peer_pedalboard import compressor, equaliser
     except ImportError:

@@ -1,31 +1,41 @@
-"""A workload mixed by our engine, the way a print is: ``python -m benchmarks.engine_ours PLACE OUT.wav [THREADS]``.
+"""A workload mixed by our engine, the way a print is: ``python -m benchmarks.engine_ours PLACE OUT.wav``.
 
 Stems are read by the program's own reader into the program's own graph; the file is written by its own writer.
 """
 
 from __future__ import annotations
 
-import sys
+import argparse
+import json
+import time
 from pathlib import Path
 from typing import Any
 
 from benchmarks.engine_workload import read_manifest
 from controller.audiofile import AudioReader
+from controller.freezing import Freezer
 from controller.rendering import BLOCK_FRAMES, Rendering
 from controller.wav import WavWriter
 from dsp.dynamics import Compressor
 from dsp.filters import Band
 from dsp.graph import MixGraph
+from dsp.graph_chunk import Freeze
 from dsp.graph_reverb import BuiltInReverb
 from dsp.graph_settings import REVERB, Feed, GraphBus, GraphStrip, Insert
 from dsp.registry import effect
 from dsp.space import ReverbSettings
 from dsp.stereo import balance_gains, pan_gains
 
+INSERTS = (
+    Insert(effect("saturation")(drive_db=6.0)),
+    Insert(effect("multiband")()),
+)
+"""What a strip has besides, where the cost of inserts is asked for."""
 
-def strip_of(index: int, strip: dict[str, Any]) -> GraphStrip:
-    """Return one strip of the manifest in the engine's words."""
-    level = 10.0 ** (strip["fader_db"] / 20.0)
+
+def strip_of(index: int, strip: dict[str, Any], *, inserts: bool, more_db: float) -> GraphStrip:
+    """Return one strip of the manifest in the engine's words; the first one's fader stands ``more_db`` higher."""
+    level = 10.0 ** ((strip["fader_db"] + (0.0 if index else more_db)) / 20.0)
     if strip["channels"] == 1:
         sides = [pan_gains(strip["pan"])]
     else:
@@ -39,10 +49,18 @@ def strip_of(index: int, strip: dict[str, Any]) -> GraphStrip:
         compressor=Compressor(**strip["compressor"]),
         gains=tuple((left * level, right * level) for left, right in sides),
         send=10.0 ** (strip["send_db"] / 20.0),
+        post=INSERTS if inserts else (),
     )
 
 
-def graph_of(manifest: dict[str, Any], threads: int | None) -> MixGraph:
+def graph_of(
+    manifest: dict[str, Any],
+    threads: int | None,
+    *,
+    inserts: bool = False,
+    more_db: float = 0.0,
+    freeze: Freeze | None = None,
+) -> MixGraph:
     """Return the workload's mix, ready to run."""
     bus = manifest["bus"]
     main = GraphBus(
@@ -50,25 +68,49 @@ def graph_of(manifest: dict[str, Any], threads: int | None) -> MixGraph:
         compressor=Compressor(**bus["compressor"]),
         post=(Insert(effect("limiter")(**bus["limiter"])),),
     )
-    strips = [strip_of(index, strip) for index, strip in enumerate(manifest["strips"])]
+    strips = [
+        strip_of(index, strip, inserts=inserts, more_db=more_db) for index, strip in enumerate(manifest["strips"])
+    ]
     reverb = GraphBus(name=REVERB, post=(Insert(BuiltInReverb(ReverbSettings(**manifest["reverb"]))),), feeds=(Feed(),))
-    return MixGraph(strips, (reverb,), main, rate_hz=manifest["rate_hz"], threads=threads)
+    return MixGraph(strips, (reverb,), main, rate_hz=manifest["rate_hz"], threads=threads, freeze=freeze)
 
 
-def mix(place: Path, out: Path, threads: int | None = None) -> None:
+def mix(place: Path, out: Path, threads: int | None = None, *, inserts: bool = False, more_db: float = 0.0) -> None:
     """Mix the workload into a 24-bit file that begins with the song's first frame."""
     manifest = read_manifest(place)
-    graph = graph_of(manifest, threads)
-    readers = [AudioReader(place / strip["file"]) for strip in manifest["strips"]]
-    rendering = Rendering(graph, lambda index, block: readers[index].fill(block))
-    frames = manifest["rate_hz"] * manifest["seconds"]
-    with WavWriter(out, rate_hz=manifest["rate_hz"], channels=2, subtype="PCM_24") as writer:
+    rate_hz, frames = manifest["rate_hz"], manifest["rate_hz"] * manifest["seconds"]
+    paths = {f"strip {index}": place / strip["file"] for index, strip in enumerate(manifest["strips"])}
+    readers = [AudioReader(path) for path in paths.values()]
+    with (
+        Freezer(paths, rate_hz=rate_hz, begin=0, frames=frames, emit=lambda event: None) as freezer,
+        graph_of(manifest, threads, inserts=inserts, more_db=more_db, freeze=freezer) as graph,
+        WavWriter(out, rate_hz=rate_hz, channels=2, subtype="PCM_24") as writer,
+    ):
+        rendering = Rendering(graph, lambda index, block: readers[index].fill(block))
         for done in range(0, frames, BLOCK_FRAMES):
             writer.write(rendering.read(min(BLOCK_FRAMES, frames - done)).bus)
     for reader in readers:
         reader.close()
-    graph.close()
+
+
+def main() -> None:
+    """Mix once, or again and again in one process, and print what each took [s]."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("place", type=Path)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--threads", type=int)
+    parser.add_argument("--inserts", action="store_true", help="with inserts on every strip")
+    parser.add_argument("--more-db", type=float, default=0.0, help="raise the first fader")
+    parser.add_argument("--times", type=int, default=1)
+    options = parser.parse_args()
+    took = []
+    for _ in range(options.times):
+        options.out.unlink(missing_ok=True)
+        start = time.perf_counter()
+        mix(options.place, options.out, options.threads, inserts=options.inserts, more_db=options.more_db)
+        took.append(time.perf_counter() - start)
+    print(json.dumps(took))
 
 
 if __name__ == "__main__":
-    mix(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]) if len(sys.argv) > 3 else None)
+    main()

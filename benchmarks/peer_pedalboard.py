@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pedalboard as pb  # type: ignore[import-not-found]
+import pedalboard as pb
 from numpy.typing import NDArray
-from pedalboard.io import AudioFile  # type: ignore[import-not-found]
+from pedalboard.io import AudioFile
 
 from benchmarks.engine_workload import read_manifest
 

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 __all__ = ["BLOCK_FRAMES", "Rendering"]
 
-BLOCK_FRAMES = 8192
+BLOCK_FRAMES = 16_384
 """Frames of a block: as many as the graph takes through at once."""
 
 

@@ -29,7 +29,7 @@ from dsp.processor import STEP_FRAMES
 
 __all__ = ["Automation", "BankStrip", "Source", "StripBank", "StripSound"]
 
-_CHUNK_FRAMES = 8192
+_CHUNK_FRAMES = 16_384
 """Frames between two meetings of the threads: long enough to hide the hand-over, short enough to stay in the cache."""
 
 _WORTH_A_THREAD = 65_536

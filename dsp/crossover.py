@@ -70,6 +70,7 @@ class Crossover:
         self._lowest_hz = min(freqs_hz, default=math.inf)
 
     def reset(self) -> None:
-        """Forget all that was heard."""
+        """Forget all that was heard, and stand where the corners were going."""
+        self._way = Glide(self._way.target)
         self._states[:] = 0.0
         self._position = 0

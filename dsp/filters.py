@@ -33,7 +33,6 @@ __all__ = [
     "response",
     "sections",
     "shelf_q",
-    "state_space",
     "svf",
 ]
 
@@ -210,31 +209,6 @@ def svf(section: Biquad) -> NDArray[np.float64]:
     n1 = 2.0 * (section.b0 - section.b2) / (at_nyquist * g)
     n0 = (section.b0 + section.b1 + section.b2) / at_dc
     return np.array([g, k, n2, n1 - k * n2, n0 - n2])
-
-
-def state_space(section: Biquad) -> NDArray[np.float64]:
-    """Return ``section`` as the nine numbers of the state equations of its ``svf`` form.
-
-    ``[d, c1, c2, p11, p12, q1, p21, p22, q2]`` with y = d·x + c1·s1 + c2·s2, s1' = p11·s1 + p12·s2 + q1·x,
-    s2' = p21·s1 + p22·s2 + q2·x. Raises DspError where a pole is not inside the unit circle.
-    """
-    g, k, m0, m1, m2 = svf(section)
-    u1 = 1.0 / (1.0 + g * (g + k))
-    u2 = g * u1
-    u3 = g * u2
-    return np.array(
-        [
-            m0 + m1 * u2 + m2 * u3,
-            m1 * u1 + m2 * u2,
-            m2 * (1.0 - u3) - m1 * u2,
-            2.0 * u1 - 1.0,
-            -2.0 * u2,
-            2.0 * u2,
-            2.0 * u2,
-            1.0 - 2.0 * u3,
-            2.0 * u3,
-        ]
-    )
 
 
 def cascade(hpf_hz: float | None, bands: tuple[Band, ...], rate_hz: float) -> list[Biquad]:

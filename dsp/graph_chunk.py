@@ -20,7 +20,7 @@ from dsp.song_line import SongLine
 
 __all__ = ["CHUNK_FRAMES", "NOTHING", "Build", "Chunk", "Freeze", "InBank", "Planar", "Waiting"]
 
-CHUNK_FRAMES = 8192
+CHUNK_FRAMES = 16_384
 """Frames that pass through all stages at once, at most."""
 
 Planar = NDArray[np.float64]

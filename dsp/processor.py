@@ -256,7 +256,7 @@ class Processor(Protocol):
         ...
 
     def process(self, block: Block, key: Block | None = None) -> None:
-        """Process the next (n, channels) in place; ``key``, of n frames, is what a side-chain hears instead."""
+        """Process the next (n, channels) in place; ``key`` (n, 1 or 2) is what a side-chain hears instead."""
         ...
 
     def change(self, settings: Any, frames: int) -> None:
@@ -267,7 +267,7 @@ class Processor(Protocol):
         ...
 
     def reset(self) -> None:
-        """Forget all that was heard: the next block is the first."""
+        """Forget all that was heard, and stand where the settings were going: the next block is the first."""
         ...
 
 

@@ -170,7 +170,8 @@ class SideChain:
         self._position += frames
 
     def reset(self) -> None:
-        """Forget all that was heard."""
+        """Forget all that was heard, and stand where the settings were going."""
+        self._way = Glide(self._way.target)
         self._states[:] = 0.0
         self._states[:, 5] = 1.0
         self._position = 0

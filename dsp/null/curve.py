@@ -177,8 +177,12 @@ def _powers(x: Floats, orders: Sequence[int], rate_hz: int) -> tuple[Floats, Flo
     raised = np.fft.irfft(np.fft.rfft(x, length), OVERSAMPLED * length) * OVERSAMPLED
     slow_curve = 1.0 / (1.0 + 1j * frequencies(length, rate_hz) / SLOW_HZ)
     powers, slow = np.empty((len(orders), x.size)), np.zeros((len(orders), x.size))
-    for row, order in enumerate(orders):
-        spectrum = np.fft.rfft(raised**order)[: length // 2 + 1] / OVERSAMPLED
+    power, reached = raised.copy(), 1
+    for row, order in enumerate(orders):  # they rise, and a product is far quicker than a power
+        for _ in range(order - reached):
+            power *= raised
+        reached = order
+        spectrum = np.fft.rfft(power)[: length // 2 + 1] / OVERSAMPLED
         powers[row] = np.fft.irfft(spectrum, length)[: x.size]
         if order % 2 == 0:
             slow[row] = np.fft.irfft(spectrum * slow_curve, length)[: x.size]

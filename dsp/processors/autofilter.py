@@ -10,11 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dsp.kernels.compiled import library
+from dsp.lfo import Lfo, lfo_row
 from dsp.processor import STEP_FRAMES, Block, Glide, Settings, choice, number
 from dsp.processors.equaliser import CHUNK_FRAMES, decay_frames
 from dsp.processors.follower import Follower, follower_row, stretches
 
-__all__ = ["AutoFilter", "RunningAutoFilter", "oscillation"]
+__all__ = ["AutoFilter", "RunningAutoFilter", "swing_row"]
 
 _PASSES = {"low_pass": (1.0, 0.0, 0.0), "band_pass": (0.0, 1.0, 0.0), "high_pass": (0.0, 0.0, 1.0)}
 """Shares of low, band and high pass; with all three at 1 a section passes everything."""
@@ -22,10 +23,9 @@ _PASSES = {"low_pass": (1.0, 0.0, 0.0), "band_pass": (0.0, 1.0, 0.0), "high_pass
 _SECOND_Q = 0.5412
 """Q of the second section: with 1.307 in the first, 24 dB per octave are Butterworth's."""
 
+_MOST_KNOTS = 512
 _LOWEST_HZ, _HIGHEST_RATIO = 10.0, 0.45
 _WINDOW_S = 2e-3
-_EDGE_S = 4e-3
-"""How long the oscillator takes for what would be a jump."""
 
 
 @dataclass(frozen=True)
@@ -35,8 +35,8 @@ class AutoFilter(Settings):
     The envelope is 0 for a level (of the louder channel, or the key) up to ``threshold_db`` and 1 at 0 dBFS, straight
     in dB, and follows with ``attack_ms`` and ``release_ms`` (63 %); it moves by ``envelope_octaves``. The oscillator
     goes from −1 to 1, ``lfo_hz`` times a second or, where ``lfo_beats`` is not 0, once in so many beats of
-    ``tempo_bpm``; it moves by ``lfo_octaves``. ``mix_percent`` 0 passes every bit. The frequency stays within 10 Hz and
-    0.45 of the sample rate.
+    ``tempo_bpm``, at most 200 times a second; it begins in the middle, upwards, and moves by ``lfo_octaves``.
+    ``mix_percent`` 0 passes every bit. The frequency stays within 10 Hz and 0.45 of the sample rate.
     """
 
     kind: ClassVar[str] = "autofilter"
@@ -59,23 +59,23 @@ class AutoFilter(Settings):
     @property
     def turns_hz(self) -> float:
         """How often a second the oscillator turns."""
-        return self.tempo_bpm / (60.0 * self.lfo_beats) if self.lfo_beats > 0.0 else self.lfo_hz
+        return min(self.tempo_bpm / (60.0 * self.lfo_beats), 200.0) if self.lfo_beats > 0.0 else self.lfo_hz
 
     def start(self, rate_hz: float, channels: int) -> RunningAutoFilter:
         """Return it running at any rate."""
         return RunningAutoFilter(self, rate_hz, channels)
 
 
-def oscillation(lfo: str, turns: NDArray[np.floating], turns_hz: float) -> NDArray[np.float64]:
-    """Return the oscillator (−1..1) at ``turns`` since it rose through 0; jumps take 4 ms, at most half a turn."""
-    if lfo == "sine":
-        made: NDArray[np.float64] = np.sin(2.0 * math.pi * turns)
-        return made
-    edge = min(0.5, _EDGE_S * turns_hz)
-    rise = {"triangle": 0.5, "square": 0.5, "saw_up": 1.0 - edge, "saw_down": edge}[lfo]
-    at = (turns + 0.5 * rise) % 1.0
-    wave: NDArray[np.float64] = np.where(at < rise, 2.0 * at / rise - 1.0, 1.0 - 2.0 * (at - rise) / (1.0 - rise))
-    return np.clip(wave * (0.5 / edge), -1.0, 1.0) if lfo == "square" else wave
+def swing_row(lfo: str, turns_hz: float, rate_hz: float) -> NDArray[np.float64]:
+    """Return the row of an ``Lfo`` (−1..1, from 0 upwards) that runs at ``rate_hz``.
+
+    A saw that falls is a ramp upside down; both begin where they are in the middle and rise.
+    """
+    shape = "ramp" if lfo.startswith("saw") else lfo
+    made = lfo_row(turns_hz, rate_hz, 0.0, -1.0 if lfo == "saw_down" else 1.0, [0.0], shape)
+    edge = made[7]
+    made[8] = {"saw_up": 0.5 - 0.5 * edge, "saw_down": 1.0 - 0.5 * edge}.get(lfo, 0.0)
+    return made
 
 
 class RunningAutoFilter:
@@ -92,8 +92,8 @@ class RunningAutoFilter:
         self._settings = settings
         self._glide = Glide(self._row(settings))
         self._follower = Follower(self._follower_row(settings))
-        self._position = self._turned_at = 0
-        self._turned = 0.0
+        self._position = 0
+        self._begin_swing()
 
     @staticmethod
     def _row(s: AutoFilter) -> NDArray[np.float64]:
@@ -150,25 +150,40 @@ class RunningAutoFilter:
                 self._begin(*waiting)
                 waiting = self._pending = None
             part = block[start:stop]
-            self._next(part, part if key is None else key[start:stop, None])
+            self._next(part, part if key is None else key[start:stop])
 
     def _next(self, block: Block, heard: Block) -> None:
-        s = self._settings
         first = self._position % STEP_FRAMES
         envelope = self._follower.knots(heard, self._position)[0]
         rows, _ = self._glide.knots(len(block))
         if len(rows) != len(envelope):
             rows = np.broadcast_to(rows[0], (len(envelope), rows.shape[1]))
-        frames = np.arange(len(envelope), dtype=np.float64) * STEP_FRAMES + (self._position - first - self._turned_at)
-        swing = oscillation(s.lfo, frames * (s.turns_hz / self._rate_hz) + self._turned, s.turns_hz)
+        swing = self._swing(len(envelope))
         knots = self._sections(rows[:, 0] + rows[:, 2] * envelope + rows[:, 3] * swing, rows)
         self._run(block, knots, first, self._position, self._states, self._work)
         self._position += len(block)
 
+    def _swing_row(self, s: AutoFilter) -> NDArray[np.float64]:
+        return swing_row(s.lfo, s.turns_hz, self._rate_hz / STEP_FRAMES)
+
+    def _begin_swing(self) -> None:
+        self._lfo = Lfo(self._swing_row(self._settings), _MOST_KNOTS)
+        self._swings, self._swung = np.zeros(2), 0
+
+    def _swing(self, count: int) -> NDArray[np.float64]:
+        """Return the oscillator at ``count`` knots, the first at or before the present frame."""
+        parts = [self._swings]
+        more = self._position // STEP_FRAMES + count - self._swung
+        for start in range(0, more, _MOST_KNOTS):
+            n = min(_MOST_KNOTS, more - start)
+            parts.append(self._lfo.run(n)[0, :n].copy())
+        swings = np.concatenate(parts)
+        self._swings, self._swung = swings[-2:], self._swung + more
+        return swings[len(swings) - count :]
+
     def _begin(self, settings: AutoFilter, frames: int) -> None:
-        self._turned += (self._position - self._turned_at) * (self._settings.turns_hz / self._rate_hz)
-        self._turned_at = self._position
         self._settings = settings
+        self._lfo.to(self._swing_row(settings), frames // STEP_FRAMES)
         self._follower = self._follower.resized(self._follower_row(settings))
         self._glide.to(self._row(settings), frames)
 
@@ -183,5 +198,5 @@ class RunningAutoFilter:
         self._states[:] = 0.0
         self._glide = Glide(self._row(self._settings))
         self._follower = Follower(self._follower_row(self._settings))
-        self._position = self._turned_at = 0
-        self._turned = 0.0
+        self._position = 0
+        self._begin_swing()

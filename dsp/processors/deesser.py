@@ -85,6 +85,7 @@ class _Running(GainProcessor[DeEsser]):
 
     def reset(self) -> None:
         super().reset()
+        self._way = Glide(self._way.target)
         self._shelf_states[:] = 0.0
         self._position = 0
 

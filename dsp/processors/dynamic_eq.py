@@ -155,7 +155,7 @@ class RunningDynamicEqualiser:
                 self._begin(*waiting)
                 waiting = self._pending = None
             part = block[start:stop]
-            self._next(part, part if key is None else key[start:stop, None])
+            self._next(part, part if key is None else key[start:stop])
 
     def _next(self, block: Block, heard: Block) -> None:
         moved = self._follower.knots(heard, self._position)

@@ -178,7 +178,8 @@ class RunningLimiter:
         self._way.to(self._row(settings), frames)
 
     def reset(self) -> None:
-        """Forget all that was heard."""
+        """Forget all that was heard, and stand where the settings were going."""
+        self._way = Glide(self._way.target)
         self._planar[:] = 0.0
         self._needs[:] = 0.0
         self._sharp[:] = 1.0

@@ -105,6 +105,7 @@ class RunningTransient:
         self._way.to(self._row(settings), frames)
 
     def reset(self) -> None:
-        """Forget all that was heard."""
+        """Forget all that was heard, and stand where the settings were going."""
+        self._way = Glide(self._way.target)
         self._levels[:] = 0.0
         self._state[:] = 0.0

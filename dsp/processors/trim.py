@@ -60,7 +60,8 @@ class RunningTrim:
         self._glide.to(np.array([settings.gain]), frames)
 
     def reset(self) -> None:
-        """Keep nothing: a gain has no memory."""
+        """Stand where the settings were going; a gain has no memory."""
+        self._glide = Glide(self._glide.target)
 
 
 @dataclass(frozen=True)

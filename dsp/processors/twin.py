@@ -264,4 +264,6 @@ class RunningTwin:
 
 
 def _mix(settings: Twin) -> NDArray[np.float64]:
-    return np.array([settings.mix_percent / 100.0, 1.0 - settings.mix_percent / 100.0])
+    """Return the shares of wet and dry; without a model the dry sound is all of it, to the last bit."""
+    wet = settings.mix_percent / 100.0 if settings.model is not None else 0.0
+    return np.array([wet, 1.0 - wet])

@@ -52,7 +52,7 @@ def test_every_effect_with_what_moves_of_it(kind) -> None:
     numbers = [(address, p) for address, p in settings.addresses().items() if p.is_number]
     moves = ()
     if numbers and kind != "advance":  # its latency would move with it
-        address, parameter = numbers[-1]
+        address, parameter = next(one for one in reversed(numbers) if one[0] != "tail_s")  # a plug-in's stands still
         ends = (parameter.default, min(parameter.default + 1.0, parameter.high))
         moves = (ParameterMove(address, ((0.0, ends[0]), (0.1, ends[1]))),)
     strips = [GraphStrip("x", 2, gains=((1.0, 0.0), (0.0, 1.0)), post=(Insert(settings, moves=moves),))]

@@ -1,9 +1,10 @@
-"""Signals and ways to run an effect, for the tests of the filters."""
+"""Signals and ways to run an effect."""
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -12,7 +13,7 @@ from dsp.processor import Processor, Settings
 RATE = 48_000
 
 
-def stream(effect: Processor, x: np.ndarray, cuts: Sequence[int] = (), key: np.ndarray | None = None) -> np.ndarray:
+def run(effect: Processor, x: np.ndarray, cuts: Sequence[int] = (), key: np.ndarray | None = None) -> np.ndarray:
     """Return x (n, channels) as ``effect`` leaves it, given in blocks that end at ``cuts``."""
     y = np.array(x, dtype=np.float32, order="C")
     for a, b in itertools.pairwise([0, *sorted(c for c in cuts if 0 < c < len(y)), len(y)]):
@@ -32,7 +33,7 @@ def moved(
     y, at = [], 0
     for until, there, frames in [*moves, (len(x), None, 0)]:
         inside = [c - at for c in cuts]
-        y.append(stream(effect, x[at:until], inside, None if key is None else key[at:until]))
+        y.append(run(effect, x[at:until], inside, None if key is None else key[at:until]))
         if there is not None:
             effect.change(there, frames)
         at = until
@@ -41,6 +42,20 @@ def moved(
 
 def noise(frames: int, channels: int = 2, seed: int = 0, level: float = 0.2) -> np.ndarray:
     return (np.random.default_rng(seed).standard_normal((frames, channels)) * level).astype(np.float32)
+
+
+def swelling(frames: int, channels: int = 2, seed: int = 0, level: float = 0.3) -> np.ndarray:
+    """Return noise whose loudness swells and fades, with a silence in it."""
+    r = np.random.default_rng(seed)
+    swell = np.interp(np.arange(frames), np.linspace(0, frames, 12), r.uniform(0.001, 1.0, 12) ** 2)
+    x = r.standard_normal((frames, channels)) * level * swell[:, None]
+    x[frames // 2 : frames // 2 + frames // 8] = 0.0
+    return x.astype(np.float32)
+
+
+def tone(freq_hz: float, seconds: float, level_db: float = 0.0, channels: int = 1) -> np.ndarray:
+    """Return a sine whose peaks reach ``level_db``."""
+    return sine(freq_hz, round(seconds * RATE), 10.0 ** (level_db / 20.0), channels)
 
 
 def sine(freq_hz: float, frames: int, peak: float = 0.5, channels: int = 1) -> np.ndarray:
@@ -52,9 +67,12 @@ def spectrum_db(effect: Processor, frames: int, at_hz: np.ndarray, channels: int
     """Return the magnitude of an effect's impulse response of ``frames`` frames at some frequencies [dB]."""
     x = np.zeros((frames, channels), dtype=np.float32)
     x[0] = 1.0
-    y = stream(effect, x)[:, 0].astype(np.float64)
-    turns = np.exp(-2j * np.pi * np.outer(at_hz, np.arange(frames)) / RATE)
-    return 20.0 * np.log10(np.abs(turns @ y))
+    y = run(effect, x)[:, 0].astype(np.float64)
+    # Rows of 256 frames, each turned as a whole: a sixtieth of the exponentials.
+    rows = np.pad(y, (0, -len(y) % 256)).reshape(-1, 256)
+    step = -2j * np.pi / RATE * np.asarray(at_hz)
+    each = rows @ np.exp(np.outer(np.arange(256), step))
+    return 20.0 * np.log10(np.abs(np.sum(each * np.exp(256.0 * np.outer(np.arange(len(rows)), step)), axis=0)))
 
 
 def splash_db(y: np.ndarray, above_hz: float, around: slice) -> float:
@@ -63,3 +81,16 @@ def splash_db(y: np.ndarray, above_hz: float, around: slice) -> float:
     spectrum = np.abs(np.fft.rfft(part)) ** 2
     high = np.fft.rfftfreq(len(part), 1.0 / RATE) > above_hz
     return float(10.0 * np.log10(np.sum(spectrum[high]) / (len(part) / 4.0) ** 2 + 1e-30))
+
+
+def db(x: Any) -> np.ndarray:
+    """Return 20 log10 |x|."""
+    return 20.0 * np.log10(np.abs(np.asarray(x)).astype(np.float64))
+
+
+def close(found: Any, wanted: Any, *, rel: float = 0.0, abs: float = 0.0) -> bool:  # noqa: A002
+    """Tell what ``pytest.approx`` does; that one compares a sound number by number in Python."""
+    there = np.asarray(wanted, dtype=np.float64)
+    if there.ndim and there.shape != np.shape(found):
+        return False
+    return bool(np.all(np.abs(np.asarray(found) - there) <= np.maximum(abs, rel * np.abs(there))))

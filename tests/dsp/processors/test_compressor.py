@@ -14,7 +14,7 @@ from dsp import dynamics
 from dsp.engine import MixEngine, StripSettings
 from dsp.errors import DspError
 from dsp.processors.compressor import Compressor
-from tests.dsp.processors.promises import RATE, changing, db, noise, run, same_for_any_cut, sine
+from tests.dsp.processors.streams import RATE, close, db, moved, run, swelling, tone
 
 
 def steady_gain_db(c: Compressor, level_db: float) -> float:
@@ -50,7 +50,7 @@ def test_a_steady_level_ends_on_the_static_curve(topology, ratio, knee, level_db
 @pytest.mark.parametrize("level_db", LEVELS)
 def test_an_rms_detector_reads_a_sine_by_its_peaks(level_db) -> None:
     c = Compressor(-24.0, 4.0, 6.0, 5.0, 0.0, 200.0, detector="rms", rms_ms=300.0)
-    x = sine(1000.0, 4.0, level_db)
+    x = tone(1000.0, 4.0, level_db)
     y = run(c.start(RATE, 1), x)
     gain = db(np.max(np.abs(y[-480:])) / np.max(np.abs(x[-480:])))
     assert gain == pytest.approx(curve_db(level_db, -24.0, 4.0, 6.0) - level_db, abs=0.02)
@@ -59,7 +59,7 @@ def test_an_rms_detector_reads_a_sine_by_its_peaks(level_db) -> None:
 @pytest.mark.parametrize("level_db", [-12.0, 0.0])
 def test_a_hold_of_half_a_period_puts_a_tone_on_the_curve(level_db) -> None:
     """JUCE's, and ffmpeg's, which have none, let 0.86 dB too much through here."""
-    x = sine(1000.0, 1.0, level_db)
+    x = tone(1000.0, 1.0, level_db)
     y = run(Compressor(-24.0, 4.0, 0.0, 10.0, 0.6, 100.0).start(RATE, 1), x)
     assert db(np.max(np.abs(y[-480:]))) == pytest.approx(curve_db(level_db, -24.0, 4.0, 0.0), abs=0.02)
 
@@ -99,7 +99,7 @@ def test_a_feedback_loop_is_ratio_times_as_fast_while_it_is_over_the_threshold()
 def test_a_release_waits_for_the_hold() -> None:
     gain = gains_of_a_step(Compressor(-20.0, 4.0, 0.0, 1.0, 50.0, 100.0))
     held = round(0.050 * RATE)
-    assert gain[BACK : BACK + held] == pytest.approx(FINAL, abs=1e-3)
+    assert close(gain[BACK : BACK + held], FINAL, abs=1e-3)
     after = time_to(gain, FINAL * math.exp(-1.0), BACK) - held
     assert after == pytest.approx(0.100 * RATE, rel=0.02)
 
@@ -115,8 +115,8 @@ def test_automatic_release_is_the_whole_for_a_steady_tone_and_short_for_a_click(
         run(p, np.full((frames, 1), 1e-6))
         return before, p.reduction_db
 
-    tone = sine(1000.0, 2.0)
-    before, after = reduction_after(tone, round(0.4 * RATE))
+    steady = tone(1000.0, 2.0)
+    before, after = reduction_after(steady, round(0.4 * RATE))
     assert after / before == pytest.approx(math.exp(-1.0), rel=0.05)
     click = np.full((RATE // 2, 1), 1e-6)
     click[-48:] = 1.0
@@ -125,10 +125,10 @@ def test_automatic_release_is_the_whole_for_a_steady_tone_and_short_for_a_click(
     assert before == pytest.approx(-40.0, abs=0.1)
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=5, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.floats(-50.0, 0.0), st.floats(1.5, 20.0), st.floats(0.1, 24.0))
 def test_it_is_the_strip_compressor_at_equal_settings(seed, threshold, ratio, knee) -> None:
-    x = noise(4000, 2, seed)
+    x = swelling(4000, 2, seed)
     strip = StripSettings(
         "x",
         2,
@@ -139,7 +139,7 @@ def test_it_is_the_strip_compressor_at_equal_settings(seed, threshold, ratio, kn
         expected = engine.process([x.copy()]).pre[0]
     y = run(Compressor(threshold, ratio, knee, 0.5, 0.0, 20.0, makeup_db=4.0).start(RATE, 2), x)
     # The strip counts in float32: its gain is known to 2e-5 dB.
-    assert y == pytest.approx(expected, rel=2e-5 * math.log(10.0) / 20.0, abs=1e-9)
+    assert close(y, expected, rel=2e-5 * math.log(10.0) / 20.0, abs=1e-9)
 
 
 def reference(x: np.ndarray, c: Compressor, key: np.ndarray) -> np.ndarray:
@@ -176,11 +176,11 @@ def reference(x: np.ndarray, c: Compressor, key: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("keyed", [False, True])
 def test_it_agrees_with_the_formulas_in_numpy_and_scipy(more, keyed) -> None:
     c = Compressor(-30.0, 5.0, 8.0, 2.0, 0.0, 40.0, **more)
-    x, key = noise(6000, 1, 3), noise(6000, 1, 4)
+    x, key = swelling(6000, 1, 3), swelling(6000, 1, 4)
     heard = key if keyed else x
     y = run(c.start(RATE, 1), x, key=key if keyed else None)
     expected = reference(x[:, 0].astype(np.float64), c, heard[:, 0].astype(np.float64))
-    assert y[:, 0] == pytest.approx(expected, rel=1e-6, abs=1e-8)
+    assert close(y[:, 0], expected, rel=1e-6, abs=1e-8)
 
 
 def test_linked_channels_get_one_gain_and_unlinked_ones_their_own() -> None:
@@ -197,11 +197,11 @@ def test_linked_channels_get_one_gain_and_unlinked_ones_their_own() -> None:
 
 def test_unlinked_channels_are_two_compressors() -> None:
     c = Compressor(-30.0, 4.0, link_percent=0.0, detector="rms", key_hpf_hz=80.0, auto_release=True)
-    x = noise(5000)
+    x = swelling(5000)
     both = run(c.start(RATE, 2), x)
     for side in range(2):
         alone = run(c.start(RATE, 1), x[:, side : side + 1])
-        assert both[:, side] == pytest.approx(alone[:, 0], rel=1e-6, abs=1e-9)
+        assert close(both[:, side], alone[:, 0], rel=1e-6, abs=1e-9)
 
 
 def test_a_key_of_one_channel_turns_both_channels_down() -> None:
@@ -213,7 +213,7 @@ def test_a_key_of_one_channel_turns_both_channels_down() -> None:
 
 def test_a_feedback_compressor_with_a_key_hears_the_key() -> None:
     c = Compressor(-20.0, 4.0, 0.0, 1.0, 0.0, 50.0)
-    x, key = noise(3000, 1, 1), noise(3000, 1, 2)
+    x, key = swelling(3000, 1, 1), swelling(3000, 1, 2)
     loop = Compressor(-20.0, 4.0, 0.0, 1.0, 0.0, 50.0, topology="feedback")
     assert np.array_equal(run(c.start(RATE, 1), x, key=key), run(loop.start(RATE, 1), x, key=key))
 
@@ -233,82 +233,6 @@ def test_the_latency_is_the_look_ahead() -> None:
     assert np.flatnonzero(y[:, 0]).tolist() == [220]
 
 
-@pytest.mark.parametrize("topology,lookahead_ms", [("forward", 0.0), ("forward", 1.0), ("feedback", 0.0)])
-def test_a_ratio_of_one_changes_no_bit(topology, lookahead_ms) -> None:
-    x = noise(3000, 2, 5, 3.0)
-    c = Compressor(-60.0, 1.0, 6.0, topology=topology, lookahead_ms=lookahead_ms, mix_percent=37.0)
-    p = c.start(RATE, 2)
-    y = run(p, x, [700])
-    late = p.latency_frames
-    assert np.array_equal(y[late:], x[: len(x) - late])
-
-
-CASES = [
-    Compressor(-30.0, 4.0, link_percent=40.0, key_hpf_hz=120.0, auto_release=True, hold_ms=5.0),
-    Compressor(-40.0, 8.0, topology="feedback", attack_ms=0.0, key_lpf_hz=3000.0, detector="rms"),
-    Compressor(-20.0, math.inf, 0.0, 0.0, 0.0, 0.0, lookahead_ms=1.0, mix_percent=50.0, auto_makeup=True),
-]
-ENDS = [
-    Compressor(-10.0, 2.0, link_percent=100.0, detector="rms", attack_ms=0.0, makeup_db=6.0),
-    Compressor(-40.0, 20.0, mix_percent=10.0, key_hpf_hz=50.0),
-    Compressor(-50.0, 2.0, 12.0, 1.0, 3.0, 2.0, lookahead_ms=1.0, link_percent=0.0),
-]
-
-
-@settings(max_examples=15, deadline=None)
-@given(st.sampled_from(range(3)), st.lists(st.integers(1, 3999), max_size=8), st.integers(1, 1500))
-def test_any_cut_into_blocks_gives_the_same_samples(case, cuts, frames) -> None:
-    assert same_for_any_cut(CASES[case], ENDS[case], noise(4000), cuts, frames)
-
-
-@pytest.mark.parametrize("case", range(3))
-def test_silence_stays_silent_and_loud_nonsense_finite(case) -> None:
-    p = CASES[case].start(RATE, 2)
-    assert not np.any(run(p, np.zeros((3000, 2))))
-    x = np.random.default_rng(1).choice([-1e6, 0.0, 1e-30, 1e6], (3000, 2))
-    assert np.all(np.isfinite(run(p, x)))
-    assert -400.0 < p.reduction_db <= 0.0
-    assert not np.any(run(p, np.zeros((3000, 2)))[p.latency_frames :])
-
-
-def test_after_reset_it_is_new() -> None:
-    x = noise(2000)
-    p = CASES[0].start(RATE, 2)
-    first = run(p, x)
-    p.reset()
-    assert np.array_equal(run(p, x), first)
-
-
-compressors = st.builds(
-    Compressor,
-    threshold_db=st.floats(-120.0, 24.0),
-    ratio=st.floats(1.0, 20.0),
-    knee_db=st.floats(0.0, 60.0),
-    attack_ms=st.floats(0.0, 100.0),
-    hold_ms=st.floats(0.0, 10.0),
-    release_ms=st.floats(0.0, 500.0),
-    auto_release=st.booleans(),
-    detector=st.sampled_from(["peak", "rms"]),
-    topology=st.sampled_from(["forward", "feedback"]),
-    key_hpf_hz=st.floats(0.0, 20_000.0),
-    key_lpf_hz=st.floats(0.0, 20_000.0),
-    link_percent=st.floats(0.0, 100.0),
-    mix_percent=st.floats(0.0, 100.0),
-)
-
-
-@settings(max_examples=25, deadline=None)
-@given(st.lists(st.tuples(compressors, st.integers(0, 700)), min_size=1, max_size=6))
-def test_no_sweep_of_settings_makes_it_loud(sweep) -> None:
-    """It has no make-up here: no gain may be above 1."""
-    x = noise(600, 2, 9, 1.0)
-    p = Compressor().start(RATE, 2)
-    for target, frames in sweep:
-        p.change(target, frames)
-        y = run(p, x)
-        assert np.all(np.abs(y) <= np.abs(x) * (1.0 + 1e-6))
-
-
 def out_of_band_db(y: np.ndarray) -> float:
     """Return the energy above 5 kHz of a tone of 440 Hz, against all of it."""
     sos = signal.butter(8, 5000.0, "highpass", fs=RATE, output="sos")
@@ -316,48 +240,24 @@ def out_of_band_db(y: np.ndarray) -> float:
     return float(10.0 * np.log10(np.sum(signal.sosfilt(sos, y)[480:] ** 2) / np.sum(y**2)))
 
 
-@pytest.mark.parametrize("attack_ms", [0.0, 20.0])
-def test_no_change_clicks(attack_ms) -> None:
-    x = sine(440.0, 1.0, -6.0)
-    start = Compressor(-20.0, 4.0, 6.0, attack_ms, 0.0, 150.0, detector="rms", rms_ms=30.0)
-    end = Compressor(
-        *(-50.0, 10.0, 0.0, attack_ms, 0.0, 50.0), detector="rms", rms_ms=50.0, makeup_db=24.0, mix_percent=50.0
-    )
-    still, there = (run(c.start(RATE, 1), x)[:, 0] for c in (start, end))
-    moved = changing(start, end, x, [], RATE // 2, 960)[:, 0]
-    jumped = np.concatenate([still[: RATE // 2], there[RATE // 2 :]])
-    assert out_of_band_db(moved) < -95.0
-    assert out_of_band_db(jumped) > out_of_band_db(moved) + 20.0
-
-
 @pytest.mark.parametrize("link,to", [(0.0, 100.0), (100.0, 0.0), (50.0, 100.0)])
 def test_channels_that_are_linked_or_parted_do_not_click(link, to) -> None:
     """The loud side is 40 dB over the quiet one, and its gain comes and goes slowly."""
-    x = np.concatenate([sine(440.0, 3.0, 0.0), sine(440.0, 3.0, -40.0)], axis=1)
+    x = np.concatenate([tone(440.0, 3.0, 0.0), tone(440.0, 3.0, -40.0)], axis=1)
     start, end = (Compressor(-20.0, 4.0, 6.0, 100.0, 0.0, 200.0, link_percent=p) for p in (link, to))
-    y = changing(start, end, x, [], RATE, 960)
+    y = moved(start, [(RATE, end, 960)], x)
     assert out_of_band_db(y[RATE // 2 :, 1]) < -95.0
     far = run(end.start(RATE, 2), x)[-1000:]
-    assert y[-1000:, 1] == pytest.approx(far[:, 1], rel=0.01, abs=1e-6)
-
-
-def test_another_look_ahead_while_it_runs_is_refused() -> None:
-    p = Compressor().start(RATE, 1)
-    with pytest.raises(DspError, match="look-ahead"):
-        p.change(Compressor(lookahead_ms=1.0), 100)
+    assert close(y[-1000:, 1], far[:, 1], rel=0.01, abs=1e-6)
 
 
 @pytest.mark.parametrize(
     "bad",
     [
-        {"ratio": 0.5},
-        {"attack_ms": math.nan},
-        {"detector": "vca"},
         {"topology": "feedback", "ratio": 30.0},
         {"topology": "feedback", "lookahead_ms": 1.0},
-        {"link_percent": 101.0},
     ],
 )
-def test_a_compressor_that_makes_no_sense_is_refused(bad) -> None:
+def test_a_feedback_loop_that_cannot_be_is_refused(bad) -> None:
     with pytest.raises(DspError, match="compressor"):
         Compressor(**bad)

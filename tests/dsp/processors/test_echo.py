@@ -8,13 +8,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from scipy import signal
 
 from dsp.errors import DspError
 from dsp.processors.delay import Delay
-from dsp.registry import effect
 
 RATE = 48_000
 OPEN = Delay(time_ms=100.0, feedback_percent=50.0, low_cut_hz=10.0, high_cut_hz=20_000.0, mix_percent=100.0)
@@ -45,25 +42,6 @@ def click(frames: int, left: float = 1.0, right: float = 0.0) -> np.ndarray:
 def peaks(x: np.ndarray, threshold: float) -> list[int]:
     """Where single echoes have their highest point."""
     return [int(p) for p in signal.find_peaks(np.abs(x), height=threshold, distance=400)[0]]
-
-
-def some(seed: int) -> Delay:
-    rng = np.random.default_rng(seed)
-    found = {}
-    for p in Delay.parameters():
-        if p.is_number:
-            log = p.scale == "log"
-            drawn = rng.uniform(*(np.log([p.low, p.high]) if log else (p.low, p.high)))
-            found[p.name] = float(np.clip(np.exp(drawn) if log else drawn, p.low, p.high))
-        elif p.name == "glide":
-            found[p.name] = str(rng.choice(["tape", "fade"]))
-        elif p.name == "ping_pong":
-            found[p.name] = bool(rng.integers(2))
-    return Delay(**found | {"time_ms": float(np.exp(rng.uniform(0.0, np.log(200.0))))})
-
-
-def test_the_registry_knows_it() -> None:
-    assert effect("delay") is Delay
 
 
 def test_echoes_come_in_time_and_halve_with_half_the_feedback() -> None:
@@ -193,36 +171,6 @@ def test_a_key_is_what_the_ducking_hears_instead() -> None:
     assert np.array_equal(y, run(replace(which, duck_db=0.0), x))
 
 
-@given(st.lists(st.integers(1, 900), min_size=1, max_size=6), st.integers(0, 99), st.integers(1, 3000))
-@settings(max_examples=15, deadline=None)
-def test_any_cut_into_blocks_gives_the_same_samples(cuts, seed, glide) -> None:
-    x = noise(9000)
-    change_at = 1777
-    results = []
-    for sizes in ((len(x),), cuts):
-        y, at, k = x.copy(), 0, 0
-        running = some(seed).start(RATE, 2)
-        while at < len(x):
-            if at == change_at:
-                running.change(some(seed + 1), glide)
-            if at == 2 * change_at:
-                running.change(some(seed + 2), glide)
-            stop = min([at + sizes[k % len(sizes)], *(c for c in (change_at, 2 * change_at) if c > at), len(x)])
-            running.process(y[at:stop])
-            at, k = stop, k + 1
-        results.append(y)
-    assert np.array_equal(*results)
-
-
-def test_any_sweep_stays_finite_and_bounded() -> None:
-    running = some(0).start(RATE, 2)
-    for seed in range(60):
-        running.change(some(seed), 1 + 97 * seed % 1500)
-        x = noise(1024, seed=seed)
-        running.process(x)
-        assert np.max(np.abs(x)) < 20.0
-
-
 def test_the_most_feedback_dies_away_and_a_million_stays_finite() -> None:
     running = replace(OPEN, time_ms=20.0, feedback_percent=98.0).start(RATE, 2)
     x = noise(4800) * np.float32(2e6)
@@ -231,20 +179,6 @@ def test_the_most_feedback_dies_away_and_a_million_stays_finite() -> None:
     x = np.zeros((120 * RATE, 2), dtype=np.float32)
     running.process(x)
     assert not np.any(x[-4800:])
-
-
-def test_no_number_on_the_way_to_silence_is_so_small_that_it_slows_the_machine_down() -> None:
-    y = run(replace(OPEN, time_ms=5.0, low_cut_hz=40.0), click(4 * RATE))
-    assert not np.any((y != 0.0) & (np.abs(y) < np.finfo(np.float32).tiny))
-    assert not np.any(y[-4800:])
-
-
-def test_dry_is_the_input_bit_for_bit_and_silence_stays_silence() -> None:
-    x = noise(5000)
-    x[7] = -0.0
-    y = run(replace(OPEN, mix_percent=0.0), x)
-    assert np.array_equal(x.view(np.int32), y.view(np.int32))
-    assert not np.any(run(replace(OPEN, modulation_ms=3.0), np.zeros((9000, 2), dtype=np.float32)))
 
 
 def test_one_channel_hears_its_own_echoes() -> None:
@@ -256,28 +190,6 @@ def test_one_channel_hears_its_own_echoes() -> None:
 def test_no_width_is_mono() -> None:
     y = run(replace(OPEN, width_percent=0.0), noise(20_000))
     assert np.array_equal(y[:, 0], y[:, 1])
-
-
-def test_after_the_tail_all_is_120_db_below_the_loudest() -> None:
-    which = replace(OPEN, time_ms=30.0, feedback_percent=70.0)
-    tail = which.start(RATE, 2).tail_frames
-    h = run(which, click(tail + RATE))
-    assert np.max(np.abs(h[tail + 96 :])) < 1e-6 * np.max(np.abs(h))
-
-
-def test_after_a_reset_the_next_block_is_the_first() -> None:
-    which = some(5)
-    running = which.start(RATE, 2)
-    first = noise(9000)
-    running.process(first)
-    running.change(replace(which, time_ms=77.0), 2000)
-    running.process(noise(700))
-    running.change(which, 2000)
-    running.process(noise(700))
-    running.reset()
-    again = noise(9000)
-    running.process(again)
-    assert np.array_equal(first, again)
 
 
 def test_what_is_no_delay_is_refused() -> None:

@@ -11,9 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import signal
 
-from dsp.errors import DspError
 from dsp.processors.limiter import Limiter, limit_exactly
-from tests.dsp.processors.promises import RATE, changing, db, noise, run, same_for_any_cut, sine
+from tests.dsp.processors.streams import RATE, close, db, moved, run, swelling, tone
 
 TIME = np.arange(RATE // 4) / RATE
 TAIL = 3000
@@ -64,8 +63,7 @@ def test_after_the_second_pass_nothing_exceeds_the_ceiling_by_a_twentieth_of_a_d
     pieces = limit_exactly(iter([y[:1000], y[1000:1001], y[1001:]]), ceiling_dbtp=-1.0, rate_hz=RATE, channels=2)
     z = np.concatenate(list(pieces))
     assert z.shape == y.shape
-    assert true_peak_db(z, taps_a_phase) < -1.0 + 0.05
-    assert true_peak_db(z, taps_a_phase) > -1.0 - 0.5
+    assert -1.0 - 0.5 < true_peak_db(z, taps_a_phase) < -1.0 + 0.05
 
 
 def test_the_second_pass_moves_nothing_and_keeps_what_is_low_enough() -> None:
@@ -92,14 +90,6 @@ def test_the_latency_is_the_look_ahead_and_the_interpolator(lookahead_ms) -> Non
     assert np.flatnonzero(run(p, x, [33, 120])[:, 1]).tolist() == [100 + p.latency_frames]
 
 
-def test_what_stays_under_the_ceiling_keeps_every_bit() -> None:
-    x = noise(5000, 2, 1, 0.05)
-    p = Limiter(-1.0).start(RATE, 2)
-    y = run(p, x, [64, 1000])
-    assert np.array_equal(y[p.latency_frames :], x[: -p.latency_frames])
-    assert p.reduction_db == 0.0
-
-
 def test_the_gain_has_arrived_when_a_peak_comes_and_goes_down_smoothly() -> None:
     x = np.full((RATE // 4, 1), 0.1, dtype=np.float32)
     x[6000] = 2.0  # 6 dB over a ceiling of 0
@@ -122,40 +112,18 @@ def test_the_gain_in_db_comes_back_by_63_percent_in_its_time(release_ms) -> None
 
 
 def test_both_channels_get_one_gain() -> None:
-    x = np.stack([sine(1000.0, 0.5, 6.0)[:, 0], sine(50.0, 0.5, -30.0)[:, 0]], axis=1)
+    x = np.stack([tone(1000.0, 0.5, 6.0)[:, 0], tone(50.0, 0.5, -30.0)[:, 0]], axis=1)
     p = Limiter(0.0).start(RATE, 2)
     y = run(p, x)[p.latency_frames :]
     x = x[: -p.latency_frames]
     late = np.flatnonzero((np.abs(x) > 1e-3).all(axis=1))
-    assert y[late, 0] / x[late, 0] == pytest.approx(y[late, 1] / x[late, 1], rel=1e-5)
-
-
-CASES = [Limiter(-20.0, 1.5, 30.0), Limiter(-6.0, 0.1, 0.0)]
-ENDS = [Limiter(-6.0, 1.5, 300.0), Limiter(-40.0, 0.1, 5.0)]
-
-
-@settings(max_examples=10, deadline=None)
-@given(st.sampled_from(range(2)), st.lists(st.integers(1, 3999), max_size=8), st.integers(1, 1500))
-def test_any_cut_into_blocks_gives_the_same_samples(case, cuts, frames) -> None:
-    assert same_for_any_cut(CASES[case], ENDS[case], noise(4000, 2, 0, 1.0), cuts, frames)
-
-
-@pytest.mark.parametrize("case", range(2))
-def test_silence_stays_silent_and_loud_nonsense_finite(case) -> None:
-    p = CASES[case].start(RATE, 2)
-    assert not np.any(run(p, np.zeros((3000, 2))))
-    x = np.random.default_rng(1).choice([-1e6, 0.0, 1e-30, 1e6], (3000, 2))
-    y = run(p, x)
-    assert np.all(np.isfinite(y))
-    assert np.max(np.abs(y)) < 1.0
-    p.reset()
-    assert not np.any(run(p, np.zeros((3000, 2))))
+    assert close(y[late, 0] / x[late, 0], y[late, 1] / x[late, 1], rel=1e-5)
 
 
 @settings(max_examples=15, deadline=None)
 @given(st.lists(st.tuples(st.floats(-60.0, 12.0), st.floats(0.0, 500.0), st.integers(0, 700)), min_size=1, max_size=6))
 def test_no_sweep_of_settings_makes_it_louder_than_its_highest_ceiling(sweep) -> None:
-    x = noise(600, 2, 9, 3.0)
+    x = swelling(600, 2, 9, 3.0)
     highest = max(-1.0, *(ceiling for ceiling, _, _ in sweep))
     p = Limiter().start(RATE, 2)
     for ceiling, release, frames in sweep:
@@ -164,20 +132,14 @@ def test_no_sweep_of_settings_makes_it_louder_than_its_highest_ceiling(sweep) ->
         assert np.all(np.abs(y) <= 10.0 ** (highest / 20.0) * 1.001)
 
 
+def test_a_million_is_held_under_the_ceiling() -> None:
+    x = np.random.default_rng(1).choice([-1e6, 0.0, 1e-30, 1e6], (3000, 2))
+    assert np.max(np.abs(run(Limiter(-6.0, 0.1, 0.0).start(RATE, 2), x))) <= 10.0 ** (-6.0 / 20.0) * 1.001
+
+
 def test_a_lower_ceiling_does_not_click() -> None:
-    x = sine(200.0, 1.0, 0.0)
-    y = changing(Limiter(0.0), Limiter(-12.0), x, [], RATE // 2, 960)[RATE // 4 :, 0].astype(np.float64)
+    x = tone(200.0, 1.0, 0.0)
+    y = moved(Limiter(0.0), [(RATE // 2, Limiter(-12.0), 960)], x)[RATE // 4 :, 0].astype(np.float64)
     sos = signal.butter(8, 5000.0, "highpass", fs=RATE, output="sos")
     sharp = signal.sosfilt(sos, y)[480:]
     assert 10.0 * np.log10(np.sum(sharp**2) / np.sum(y**2)) < -90.0
-
-
-def test_another_look_ahead_while_it_runs_is_refused() -> None:
-    with pytest.raises(DspError, match="look-ahead"):
-        Limiter().start(RATE, 1).change(Limiter(lookahead_ms=3.0), 100)
-
-
-@pytest.mark.parametrize("bad", [{"ceiling_dbtp": 20.0}, {"lookahead_ms": 0.0}, {"release_ms": math.nan}])
-def test_a_limiter_that_makes_no_sense_is_refused(bad) -> None:
-    with pytest.raises(DspError, match="limiter"):
-        Limiter(**bad)

@@ -7,8 +7,7 @@ import pytest
 from scipy import signal
 
 from dsp.processors.pitch import MicroShift
-from tests.dsp.processors.promises import RATE, noise, run
-from tests.dsp.processors.streams import sine
+from tests.dsp.processors.streams import RATE, run, sine, swelling
 
 LATE = 960
 
@@ -24,7 +23,7 @@ def test_a_tone_comes_out_higher_by_the_cents(cents) -> None:
 
 
 def test_without_shift_it_is_a_copy_as_late_as_declared_and_asked_for() -> None:
-    x = noise(6000)
+    x = swelling(6000)
     p = MicroShift(0.0, 0.0, 0.0, 10.0, mix_percent=100.0).start(RATE, 2)
     y = run(p, x)
     assert p.latency_frames == LATE

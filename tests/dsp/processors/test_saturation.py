@@ -5,11 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from dsp.errors import DspError
 from dsp.oversample import Lowerer, Raiser, halfbands
 from dsp.processors.saturation import Saturation
-from tests.dsp.processors.promises import RATE, run
-from tests.dsp.processors.streams import sine
+from tests.dsp.processors.streams import RATE, close, run, sine
 
 N = 24_000
 """Frames analysed: 2 Hz apart, so that a tone of an odd number of them shares no line with its aliases."""
@@ -69,7 +67,7 @@ def test_without_drive_quiet_sounds_pass_with_their_level(medium, quality, top_h
         y = run(running, x)
         assert np.max(np.abs(y[N // 4 :])) == pytest.approx(1e-4, rel=0.012)
         if hz >= 1000.0 and medium != "transformer":
-            assert y[N // 4 :] == pytest.approx(x[N // 4 - late : N // 2 - late], abs=1e-6)
+            assert close(y[N // 4 :], x[N // 4 - late : N // 2 - late], abs=1e-6)
 
 
 def test_tape_bends_highs_first_and_a_transformer_lows() -> None:
@@ -85,8 +83,8 @@ def test_tape_bends_highs_first_and_a_transformer_lows() -> None:
 def test_the_dry_part_comes_at_the_same_time_as_the_wet(quality) -> None:
     x = sine(12_000.0, N, 1e-4)
     y = [run(Saturation("clip", mix_percent=mix, quality=quality).start(RATE, 1), x) for mix in (0.0, 50.0, 100.0)]
-    assert y[1][N // 2 :] == pytest.approx(y[0][N // 2 :], abs=2e-7)
-    assert y[2][N // 2 :] == pytest.approx(y[0][N // 2 :], abs=4e-7)
+    assert close(y[1][N // 2 :], y[0][N // 2 :], abs=2e-7)
+    assert close(y[2][N // 2 :], y[0][N // 2 :], abs=4e-7)
 
 
 @pytest.mark.parametrize("factor", [2, 4, 8])
@@ -101,8 +99,3 @@ def test_up_and_down_again_is_a_delay_of_whole_frames(factor, inner_delay) -> No
     down.run(high, 700, y)
     late = bands.latency_frames
     assert y[0, 2 * late :] == pytest.approx(x[0, late:-late], abs=1e-5)
-
-
-def test_another_quality_while_it_runs_is_refused() -> None:
-    with pytest.raises(DspError, match="quality"):
-        Saturation(quality="eco").start(RATE, 2).change(Saturation(quality="best"), 100)

@@ -5,12 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from dsp.errors import DspError
 from dsp.processors.stereo import Balance, MidSide, Rotate, Width
 from dsp.stereo import pan_gains
-from tests.dsp.processors.promises import RATE, noise, run
+from tests.dsp.processors.streams import RATE, close, run, swelling
 
-X = noise(2000)
+X = swelling(2000)
 MID, SIDE = (0.5 * (X[:, :1].astype(np.float64) + sign * X[:, 1:]) for sign in (1.0, -1.0))
 
 
@@ -22,13 +21,13 @@ def exactly(mid: np.ndarray, side: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("width", [0.0, 0.3, 0.5, 1.0, 1.7, 2.0])
 def test_width_multiplies_the_side(width) -> None:
     y = run(Width(100.0 * width).start(RATE, 2), X)
-    assert y == pytest.approx(exactly(MID, width * SIDE), abs=1e-7)
+    assert close(y, exactly(MID, width * SIDE), abs=1e-7)
     assert width > 0.0 or np.array_equal(y[:, 0], y[:, 1])
 
 
 def test_mid_and_side_have_their_own_gains() -> None:
     y = run(MidSide(-6.0, 3.5).start(RATE, 2), X)
-    assert y == pytest.approx(exactly(MID * 10 ** (-6.0 / 20), SIDE * 10 ** (3.5 / 20)), abs=1e-7)
+    assert close(y, exactly(MID * 10 ** (-6.0 / 20), SIDE * 10 ** (3.5 / 20)), abs=1e-7)
     assert np.array_equal(run(MidSide(0.0, -120.0).start(RATE, 2), X), exactly(MID, 0.0 * SIDE))
 
 
@@ -41,7 +40,7 @@ def test_below_the_mono_frequency_only_the_mid_is_left() -> None:
     butterworth = [(f / 120.0) ** 2 / np.hypot(1.0 - (f / 120.0) ** 2, np.sqrt(2.0) * f / 120.0) for f in at]
     assert np.abs(side[at]) == pytest.approx(butterworth, rel=0.002)
     x[0] = 1.0
-    assert run(out.start(RATE, 2), x) == pytest.approx(x, abs=1e-7)
+    assert close(run(out.start(RATE, 2), x), x, abs=1e-7)
 
 
 def test_balance_turns_one_side_down_and_can_swap_them() -> None:
@@ -54,10 +53,4 @@ def test_balance_turns_one_side_down_and_can_swap_them() -> None:
 def test_a_rotated_source_is_where_constant_power_pans_it(angle_deg) -> None:
     centre = np.repeat(X[:, :1], 2, axis=1)
     gains = np.array(pan_gains(angle_deg / 45.0 * 100.0)) * np.sqrt(2.0)
-    assert run(Rotate(angle_deg).start(RATE, 2), centre) == pytest.approx(centre * gains, abs=1e-6)
-
-
-@pytest.mark.parametrize("s", [Width(), MidSide(), Balance(), Rotate()])
-def test_a_mono_signal_is_refused(s) -> None:
-    with pytest.raises(DspError, match=s.kind):
-        s.start(RATE, 1)
+    assert close(run(Rotate(angle_deg).start(RATE, 2), centre), centre * gains, abs=1e-6)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from dsp.processors.tremolo import Tremolo
-from tests.dsp.processors.promises import RATE, run
+from tests.dsp.processors.streams import RATE, close, run
 
 T = np.arange(2 * RATE) / RATE
 
@@ -18,17 +18,17 @@ def gain(s: Tremolo, channels: int = 1) -> np.ndarray:
 @pytest.mark.parametrize("depth", [0.3, 1.0])
 def test_the_gain_is_a_sine_from_1_down_by_the_depth(depth) -> None:
     y = gain(Tremolo(3.3, depth_percent=100.0 * depth))[:, 0]
-    assert y == pytest.approx(1.0 - depth / 2.0 + depth / 2.0 * np.sin(2.0 * np.pi * 3.3 * T), abs=1e-7)
+    assert close(y, 1.0 - depth / 2.0 + depth / 2.0 * np.sin(2.0 * np.pi * 3.3 * T), abs=1e-7)
 
 
 def test_in_tempo_it_swings_once_in_so_many_beats() -> None:
     free, synced = Tremolo(1.5), Tremolo(9.0, "tempo", 135.0, 1.5)
-    assert gain(synced) == pytest.approx(gain(free), abs=1e-7)
+    assert close(gain(synced), gain(free), abs=1e-7)
 
 
 def test_half_a_turn_of_spread_pans() -> None:
     y = gain(Tremolo(2.0, depth_percent=100.0, spread_deg=180.0), 2)
-    assert y[:, 0] + y[:, 1] == pytest.approx(1.0, abs=1e-6)
+    assert close(y[:, 0] + y[:, 1], 1.0, abs=1e-6)
     assert np.max(y[:, 0] - y[:, 1]) == pytest.approx(1.0, abs=1e-6)
 
 
