@@ -23,6 +23,7 @@ from typing import Any
 from benchmarks.engine_again import again_rows
 from benchmarks.engine_kernels import kernel_rows
 from benchmarks.engine_live import live_rows
+from benchmarks.engine_on_jack import jack_rows
 from benchmarks.engine_peers import OTHERS, PEDALBOARD, Commands
 from benchmarks.engine_workload import SIZES, write_workload
 from benchmarks.rows import report, row
@@ -175,6 +176,7 @@ def measure(folder: Path, *, quick: bool, rounds: int) -> list[dict[str, Any]]:
         rows += again_rows(folder / "reference", folder / "small", small_s)
     rows += kernel_rows(quick=quick)
     rows += live_rows(quick=quick)
+    rows += jack_rows(quick=quick)
     if quick:
         rows.append(row("reference and large mix", None, "s", note="left out by --quick"))
     return rows

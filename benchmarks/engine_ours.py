@@ -53,6 +53,21 @@ def strip_of(index: int, strip: dict[str, Any], *, inserts: bool, more_db: float
     )
 
 
+def parts_of(
+    manifest: dict[str, Any], *, inserts: bool = False, more_db: float = 0.0
+) -> tuple[tuple[GraphStrip, ...], tuple[GraphBus, ...], GraphBus]:
+    """Return the workload's strips, its reverb and its stereo bus."""
+    bus = manifest["bus"]
+    main = GraphBus(
+        bands=tuple(Band(**band) for band in bus["bands"]),
+        compressor=Compressor(**bus["compressor"]),
+        post=(Insert(effect("limiter")(**bus["limiter"])),),
+    )
+    strips = [strip_of(index, one, inserts=inserts, more_db=more_db) for index, one in enumerate(manifest["strips"])]
+    reverb = GraphBus(name=REVERB, post=(Insert(BuiltInReverb(ReverbSettings(**manifest["reverb"]))),), feeds=(Feed(),))
+    return tuple(strips), (reverb,), main
+
+
 def graph_of(
     manifest: dict[str, Any],
     threads: int | None,
@@ -62,17 +77,8 @@ def graph_of(
     freeze: Freeze | None = None,
 ) -> MixGraph:
     """Return the workload's mix, ready to run."""
-    bus = manifest["bus"]
-    main = GraphBus(
-        bands=tuple(Band(**band) for band in bus["bands"]),
-        compressor=Compressor(**bus["compressor"]),
-        post=(Insert(effect("limiter")(**bus["limiter"])),),
-    )
-    strips = [
-        strip_of(index, strip, inserts=inserts, more_db=more_db) for index, strip in enumerate(manifest["strips"])
-    ]
-    reverb = GraphBus(name=REVERB, post=(Insert(BuiltInReverb(ReverbSettings(**manifest["reverb"]))),), feeds=(Feed(),))
-    return MixGraph(strips, (reverb,), main, rate_hz=manifest["rate_hz"], threads=threads, freeze=freeze)
+    parts = parts_of(manifest, inserts=inserts, more_db=more_db)
+    return MixGraph(*parts, rate_hz=manifest["rate_hz"], threads=threads, freeze=freeze)
 
 
 def mix(place: Path, out: Path, threads: int | None = None, *, inserts: bool = False, more_db: float = 0.0) -> None:
