@@ -28,7 +28,12 @@ _CHUNK_FRAMES = 256
 _CURVE_DELAY = 3
 """Samples at the high rate by which ``dsp.kernels.colour.bend`` is late."""
 
-_QUALITIES = {"eco": (2, 5.0 / 12.0, 90.0), "high": (4, 11.0 / 24.0, 105.0), "best": (8, 23.0 / 48.0, 120.0)}
+_QUALITIES = {
+    "eco": (2, 5.0 / 12.0, 90.0),
+    "high": (4, 11.0 / 24.0, 105.0),
+    "best": (8, 23.0 / 48.0, 120.0),
+    "finest": (16, 23.0 / 48.0, 120.0),
+}
 """Times the rate, what part of it passes (20, 22 and 23 kHz of 48), attenuation of the rest [dB]."""
 
 
@@ -64,7 +69,8 @@ class Saturation(Settings):
     ``output_db`` is its level, ``mix_percent`` its share; at 0 the input passes bit for bit. A constant offset is
     taken out of it (5 Hz).
 
-    ``quality``: 2, 4 or 8 times the rate, 36, 91 or 203 frames of latency. It cannot change while it runs.
+    ``quality``: 2, 4, 8 or 16 times the rate, 36, 91, 203 or 204 frames of latency; only the clip, whose harmonics fall
+    off slowly, has use for the last. It cannot change while it runs.
     """
 
     kind: ClassVar[str] = "saturation"

@@ -33,6 +33,7 @@ def aliases_db(s: Saturation, cycles: int, below_hz: float = 24_000.0) -> float:
         ("tube", "best", 24_000.0, -130.0),
         ("transformer", "best", 24_000.0, -130.0),
         ("clip", "best", 24_000.0, -88.0),
+        ("clip", "finest", 24_000.0, -100.0),
         ("tube", "high", 21_000.0, -85.0),
         ("tube", "eco", 19_000.0, -40.0),
     ],
