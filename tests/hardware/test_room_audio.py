@@ -225,7 +225,7 @@ def test_strip_noise_follows_fader_and_pan_and_is_its_own_for_each_strip():
 
 def test_noise_is_white_and_normal():
     out = np.empty(2_000_000)
-    kernels.normals(np.uint64(12345), 0, 1.0, np.empty(len(out), dtype=np.uint64), out)
+    kernels.normals(np.uint64(12345), 0, 1.0, np.empty(len(out), dtype=np.uint64), out, 0, len(out))
     assert float(np.mean(out)) == pytest.approx(0.0, abs=4e-3)
     assert float(np.var(out)) == pytest.approx(1.0, abs=6e-3)
     for limit in (0.5, 1.0, 2.0, 3.0, 3.7):  # share within ±limit is erf(limit/√2); five standard errors allowed
