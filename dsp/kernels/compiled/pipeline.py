@@ -1,8 +1,9 @@
-"""Numba's compiler without what kernels do not need: some 40 % less work for the same results, bit for bit.
+"""Numba's compiler without what kernels do not need: a quarter less work for the same machine code, byte for byte.
 
 What is left out: looking for closures, array expressions and overloads to put in line, of which kernels have none;
-deciding anew at every operator which types it takes; and two of three rounds of LLVM's optimiser, which prepare for
-pruning of reference counts, of which kernels have none either.
+deciding anew at every operator which types it takes; and the round of LLVM's optimiser that prepares for the pruning
+of reference counts, of which kernels have none either. The round over single functions is no waste, although one over
+the whole module follows: without it the loops are some 5 % slower.
 """
 
 from __future__ import annotations
@@ -38,10 +39,14 @@ class KernelCompiler(compiler.CompilerBase):  # type: ignore[misc]
 
 
 class ObjectLibrary(JITCodeLibrary):  # type: ignore[misc]
-    """A code library that is optimised for this machine once, as a whole, and never loaded into numba's engine."""
+    """A code library that is optimised for this machine and never loaded into numba's engine."""
 
     def _optimize_functions(self, module: Any) -> None:
         module.data_layout = self._codegen._data_layout
+        for function in module.functions:
+            if not function.is_declaration:
+                passes, builder = self._codegen._function_pass_manager()
+                passes.run(function, builder)
 
     def _optimize_final_module(self) -> None:
         passes, builder = self._codegen._module_pass_manager()
