@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hardware.room import filters, kernels
+from hardware.room import filters, kernels, kernels_bus
 from hardware.room.faults import Fault
 from hardware.room.model import RoomModel
 from hardware.room.room import Room
@@ -221,6 +221,14 @@ def test_strip_noise_follows_fader_and_pan_and_is_its_own_for_each_strip():
     assert dbfs(out[:, 0]) == pytest.approx(-90.0, abs=0.1)
     assert dbfs(out[:, 1]) == pytest.approx(-80.0, abs=0.1)
     assert abs(np.corrcoef(out.T)[0, 1]) < 0.01
+
+
+@pytest.mark.parametrize("module", [kernels, kernels_bus])
+def test_every_loop_is_compiled_for_one_signature(module):
+    loops = [value for value in vars(module).values() if hasattr(value, "overloads")]
+    Room(IDEAL).process(np.zeros((300, 24), dtype=np.float32))
+    assert len(loops) >= 5
+    assert [len(loop.overloads) for loop in loops] == [1] * len(loops)
 
 
 def test_noise_is_white_and_normal():
