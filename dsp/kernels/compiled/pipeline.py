@@ -1,4 +1,4 @@
-"""Numba's compiler without what kernels do not need: a quarter less work for the same results, bit for bit.
+"""Numba's compiler without what kernels do not need: some fifth less work for the same results, bit for bit.
 
 What is left out: looking for closures, array expressions and overloads to put in line, of which kernels have none;
 deciding anew at every operator which types it takes; and the round of LLVM's optimiser that prepares for the pruning
