@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hardware.room import filters, kernels, laws
+from hardware.room import filters, kernels, kernels_bus, laws
 from hardware.room.decoder_comp import CompDecoder
 from hardware.room.decoder_desk import MASTER, STRIPS, DeskDecoder, StripPanel
 from hardware.room.decoder_matrix import VOLUME_MAX, MatrixDecoder
@@ -72,11 +72,13 @@ def fractional_delay(samples: float) -> tuple[NDArray[np.float64], int]:
 
 class _DelayLine:
     def __init__(self, samples: float) -> None:
-        self._taps, self._whole = fractional_delay(samples)
-        self._past = np.zeros(self._whole + len(self._taps) - 1)
+        self._taps, whole = fractional_delay(samples)
+        self._past = np.zeros(whole + len(self._taps) - 1)
 
     def process(self, x: NDArray[np.float64], out: NDArray[np.float64]) -> None:
-        kernels.delay(self._past, x, self._taps, self._whole, out)
+        work = np.concatenate((self._past, x))
+        kernels_bus.delay(work, self._taps, out)
+        self._past = work[len(x) :].copy()
 
 
 def _uniform(seed: int, stream: int) -> float:
@@ -327,33 +329,42 @@ class Circuit:
             return out
         planar = np.empty((STRIPS, frames))
         sums, parts, bus = np.empty((6, frames)), np.empty((8, frames)), np.empty((2, frames))
-        self._clipped += kernels.take_in(block, self._wiring, planar)
+        self._clipped += kernels.take_in(np.ascontiguousarray(block), self._wiring, planar)
         for at, strip, gain in self._strikes:
             planar[strip, max(0, at - self.position) :] *= gain
         for strip, line in enumerate(self._before):
-            line.process(planar[strip].copy(), planar[strip])
+            line.process(planar[strip], planar[strip])
+        noise, words = np.empty(frames), np.empty(frames, dtype=np.uint64)
         kernels.strips(
             planar, self.position, self._old_c, self._new_c, self._idle, self._old_g, self._new_g, self._progress,
-            self._glide, self._tail, self._history, self._keys, self._strip_noise, sums,
+            self._glide, self._tail, self._history, self._keys, self._strip_noise, noise, words,
+            np.empty((kernels.SECTIONS + 1, 2)), sums,
         )  # fmt: skip
-        kernels.saturate(
-            sums, self.position, self._keys[_BUS_KEY:], self._bus_noise, self._hum_table, self._hum_rms,
+        kernels_bus.saturate(
+            sums, self._hiss(_BUS_KEY, self._bus_noise, words), self.position, self._hum_table, self._hum_rms,
             self._hum_cycles, self._a2, self._a3, self._rail, self._leak, self._blocked, parts, bus,
         )  # fmt: skip
-        kernels.master(
-            bus, parts, self.position, self._old_m, self._new_m, self._master_progress, self._glide, self._comp,
-            self._keys[_BUS_KEY:], self._comp_noise, self._envelope, self._loop, self._tallying, self._totals,
+        kernels_bus.master(
+            bus, parts, self._hiss(_BUS_KEY + 2, self._comp_noise, words), self._old_m, self._new_m,
+            np.empty_like(self._new_m), self._master_progress, self._glide, self._comp, self._envelope, self._loop,
+            self._tallying, self._totals,
         )  # fmt: skip
         for side, line in enumerate(self._after):
-            line.process(bus[side].copy(), bus[side])
+            line.process(bus[side], bus[side])
         for corner_hz, state in zip(self._model.converters.coupling_hz, self._coupled, strict=True):
-            kernels.couple(bus, math.tan(math.pi * corner_hz / self._rate_hz), state)
-        self._clipped += kernels.give_out(
-            bus, self.position, self._keys[_AD_KEY:], self._ad_noise, self._totals, out
-        )  # fmt: skip
+            kernels_bus.couple(bus, math.tan(math.pi * corner_hz / self._rate_hz), state)
+        self._clipped += kernels_bus.give_out(bus, self._hiss(_AD_KEY, self._ad_noise, words), self._totals, out)
         self.position += frames
         self._frames += frames
         return out
+
+    def _hiss(self, key: int, rms: float, words: NDArray[np.uint64]) -> NDArray[np.float64]:
+        """Return the noise of both sides (2, n) of the block that begins at ``position``."""
+        hiss = np.zeros((2, len(words)))
+        if rms > 0.0:
+            for side in range(2):
+                kernels.normals(self._keys[key + side], self.position, rms, words, hiss[side], 0, len(words))
+        return hiss
 
     def reset_tally(self) -> None:
         """Begin the tally anew."""

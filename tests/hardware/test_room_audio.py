@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hardware.room import filters, kernels
+from hardware.room import filters, kernels, kernels_bus
 from hardware.room.faults import Fault
 from hardware.room.model import RoomModel
 from hardware.room.room import Room
@@ -223,9 +223,17 @@ def test_strip_noise_follows_fader_and_pan_and_is_its_own_for_each_strip():
     assert abs(np.corrcoef(out.T)[0, 1]) < 0.01
 
 
+@pytest.mark.parametrize("module", [kernels, kernels_bus])
+def test_every_loop_is_compiled_for_one_signature(module):
+    loops = [value for value in vars(module).values() if hasattr(value, "overloads")]
+    Room(IDEAL).process(np.zeros((300, 24), dtype=np.float32))
+    assert len(loops) >= 5
+    assert [len(loop.overloads) for loop in loops] == [1] * len(loops)
+
+
 def test_noise_is_white_and_normal():
     out = np.empty(2_000_000)
-    kernels.normals(np.uint64(12345), 0, 1.0, np.empty(len(out), dtype=np.uint64), out)
+    kernels.normals(np.uint64(12345), 0, 1.0, np.empty(len(out), dtype=np.uint64), out, 0, len(out))
     assert float(np.mean(out)) == pytest.approx(0.0, abs=4e-3)
     assert float(np.var(out)) == pytest.approx(1.0, abs=6e-3)
     for limit in (0.5, 1.0, 2.0, 3.0, 3.7):  # share within ±limit is erf(limit/√2); five standard errors allowed

@@ -13,7 +13,6 @@ from typing import Any
 
 from numba import types
 from numba.core import compiler, errors, sigutils
-from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler_lock import global_compiler_lock
 from numba.core.intrinsics import INTR_MATH
 from numba.core.registry import cpu_target
@@ -24,6 +23,7 @@ from dsp.errors import KernelError
 from dsp.kernels.compiled.arguments import DTYPES, SLOTS, Argument
 from dsp.kernels.compiled.declare import TYPES
 from dsp.kernels.compiled.entry import entry_of
+from dsp.kernels.compiled.pipeline import KernelCompiler, ObjectLibrary, remembering
 from dsp.kernels.compiled.store import Compiled
 
 __all__ = ["Unfit", "build", "declared", "dispatched"]
@@ -34,28 +34,6 @@ _VENDOR = "__svml_"
 
 class Unfit(Exception):  # noqa: N818 - no error: numba's dispatcher can run these kernels
     """Numba makes code here that needs more than the C library."""
-
-
-class _ObjectLibrary(JITCodeLibrary):  # type: ignore[misc]
-    """A code library that is optimised for this machine and never loaded into numba's engine."""
-
-    def _finalize_final_module(self) -> None:
-        self._finalize_dynamic_globals()
-        self._verify_declare_only_symbols()
-        self._finalized = True
-
-    def object_code(self) -> bytes:
-        code: bytes = self._codegen._tm.emit_object(self._final_module)
-        return code
-
-    def foreign(self) -> list[str]:
-        """Names of what the code takes from elsewhere."""
-        module = self._final_module
-        symbols = [*module.functions, *module.global_variables]
-        names: list[str] = [
-            symbol.name for symbol in symbols if symbol.is_declaration and not symbol.name.startswith("llvm.")
-        ]
-        return [*names, *self._dynamic_globals]
 
 
 def declared(module: ModuleType) -> dict[str, Any]:
@@ -82,7 +60,10 @@ def build(module: ModuleType) -> list[Compiled]:
     with global_compiler_lock, _uncollected():
         cpu_target.typing_context.refresh()
         cpu_target.target_context.refresh()
-        return [_build(f"{module.__name__}.{name}", name, function) for name, function in declared(module).items()]
+        typing = remembering(cpu_target.typing_context)
+        return [
+            _build(typing, f"{module.__name__}.{name}", name, function) for name, function in declared(module).items()
+        ]
 
 
 def _refuse_outside(module: ModuleType) -> None:
@@ -180,7 +161,7 @@ def _argument(where: str, name: str, kind: Any) -> Argument:
     return argument
 
 
-def _build(where: str, name: str, function: Any) -> Compiled:
+def _build(typing: Any, where: str, name: str, function: Any) -> Compiled:
     pairs = _arguments(where, function)
     arguments = tuple(argument for argument, _ in pairs)
     base = cpu_target.target_context
@@ -196,12 +177,13 @@ def _build(where: str, name: str, function: Any) -> Compiled:
     flags.no_cpython_wrapper = True
     flags.no_compile = True
     flags.error_model = "numpy"
-    library = _ObjectLibrary(base.codegen(), where)
+    library = ObjectLibrary(base.codegen(), where)
     signature = tuple(kind for _, kind in pairs)
     with _explained(where):
         compiler.compile_extra(
-            cpu_target.typing_context, context, function.py_func, signature, types.none, flags, {}, library=library
-        )
+            typing, context, function.py_func, signature, types.none, flags, {}, library=library,
+            pipeline_class=KernelCompiler,
+        )  # fmt: skip
     library.finalize()
     _refuse_foreign(where, library.foreign())
     return Compiled(name, arguments, library.object_code())
