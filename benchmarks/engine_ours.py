@@ -33,7 +33,7 @@ INSERTS = (
 """What a strip has besides, where the cost of inserts is asked for."""
 
 
-def strip_of(index: int, strip: dict[str, Any], *, inserts: bool, more_db: float) -> GraphStrip:
+def strip_of(index: int, strip: dict[str, Any], *, inserts: bool = False, more_db: float = 0.0) -> GraphStrip:
     """Return one strip of the manifest in the engine's words; the first one's fader stands ``more_db`` higher."""
     level = 10.0 ** ((strip["fader_db"] + (0.0 if index else more_db)) / 20.0)
     if strip["channels"] == 1:

@@ -40,7 +40,11 @@ def row(
     ratio: float | None = None,
     note: str = "",
 ) -> dict[str, Any]:
-    """Return one row of the report; ``ours`` None where nothing could be measured, and then ``note`` says why."""
+    """Return one row of the report; ``ours`` None where nothing could be measured, and then ``note`` says why.
+
+    It is told on stderr at once: a long run that ends early has not been for nothing.
+    """
+    sys.stderr.write(f"{name}: {_rounded(ours)} {unit} {peer_name or ''} {_rounded(peer)} ({_rounded(ratio)})\n")
     return {
         "name": name,
         "ours": _rounded(ours),
