@@ -6,6 +6,7 @@ Stems are read by the program's own reader into the program's own graph; the fil
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import time
 from pathlib import Path
@@ -109,6 +110,7 @@ def main() -> None:
     parser.add_argument("--more-db", type=float, default=0.0, help="raise the first fader")
     parser.add_argument("--times", type=int, default=1)
     options = parser.parse_args()
+    gc.set_threshold(50_000)  # as the program does
     took = []
     for _ in range(options.times):
         options.out.unlink(missing_ok=True)

@@ -399,11 +399,11 @@ class BusStage(Stage):
             self._meters.hear_bus(self._name, signal)
         for way in self._leaves:
             if way.moves(chunk.position - self._leaves_frames):
-                out = self._fed(signal, way, chunk.position).T
+                out = self._fed(signal, way, chunk.position).T.copy()
             else:
                 out = np.empty((chunk.frames, 2))
                 self._kernels.fade(signal, way.still, out)
-            chunk.outputs[self._name] = self._leave.late(out).copy()
+            chunk.outputs[self._name] = self._leave.late(out).copy() if self._leave.reach else out
 
     def _inserted(self, inserts: Sequence[RunningInsert], block: Block, chunk: Chunk) -> NDArray[np.float64]:
         """Return what inserts make of a block; it is used up."""

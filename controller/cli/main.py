@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import difflib
+import gc
 import importlib
 import io
 import os
@@ -37,6 +38,9 @@ COMMANDS: dict[str, str] = {
     "null": "align two prints or files, subtract, explain",
     "report": "one HTML page of calibration, recall, prints and nulls",
 }
+FEWER_COLLECTIONS = 50_000
+"""Objects made between two looks for circles of garbage: imports make many, none of it garbage, and each look costs."""
+
 EXIT_CODES = """\
 exit codes:
   0    done
@@ -142,6 +146,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="replace")  # a sign that the terminal lacks ends no pass
     # The engine has threads of its own; those of numpy's linear algebra take 0.1 s to start, and spin between calls.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    gc.set_threshold(FEWER_COLLECTIONS)
     try:
         command, arguments = _with_command(list(sys.argv[1:] if argv is None else argv))
         args, rest = build_parser(command).parse_known_args(arguments)
