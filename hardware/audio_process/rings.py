@@ -180,7 +180,7 @@ def create(geometry: Geometry) -> Path:
 
 
 def _reserve(folder: Path, size: int) -> Path:
-    handle, name = tempfile.mkstemp(prefix="halfnormal-", suffix=".rings", dir=folder)
+    handle, name = tempfile.mkstemp(prefix=f"halfnormal-{os.getpid()}-", suffix=".rings", dir=folder)
     path = Path(name)
     try:
         # A sparse file would end in a bus error in the callback when a small /dev/shm runs out.
