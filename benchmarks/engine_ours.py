@@ -14,6 +14,7 @@ from typing import Any
 
 from benchmarks.engine_workload import read_manifest
 from controller.audiofile import AudioReader
+from controller.cli.main import FEWER_COLLECTIONS
 from controller.freezing import Freezer
 from controller.rendering import BLOCK_FRAMES, Rendering
 from controller.wav import WavWriter
@@ -110,7 +111,7 @@ def main() -> None:
     parser.add_argument("--more-db", type=float, default=0.0, help="raise the first fader")
     parser.add_argument("--times", type=int, default=1)
     options = parser.parse_args()
-    gc.set_threshold(50_000)  # as the program does
+    gc.set_threshold(FEWER_COLLECTIONS)  # as the program does
     took = []
     for _ in range(options.times):
         options.out.unlink(missing_ok=True)

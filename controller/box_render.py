@@ -169,6 +169,9 @@ class BoxRender:
             emit(Finding("stems", f"muted, and no stem of them is written: {', '.join(silent)}"))
         self._stems = heard if wanted.stems else []
         self._busses = wanted.busses
+        self._paths = {
+            strip.name: project.stem(stem).path for strip, stem in zip(allocation.itb, allocation.stems, strict=True)
+        }
         self._fresh = wanted.fresh
         self.latency_frames = 0
         self.frozen: tuple[str, ...] = ()
@@ -177,10 +180,9 @@ class BoxRender:
     def blocks(self) -> Iterator[NDArray[np.float64]]:
         """Render; yield the stereo bus block by block."""
         self._say()
-        paths = [self._project.stem(stem).path for stem in self._allocation.stems]
         with (
             Freezer(
-                dict(zip((strip.name for strip in self._allocation.itb), paths, strict=True)),
+                self._paths,
                 rate_hz=self._project.rate_hz,
                 begin=self.begin,
                 frames=self.last - self.begin,
@@ -226,8 +228,7 @@ class BoxRender:
         AudioFileError
             The stem holds NaN or infinity.
         """
-        stems = dict(zip((strip.name for strip in self._allocation.itb), self._allocation.stems, strict=True))
-        scan(self._project.stem(stems[name]).path)
+        scan(self._paths[name])
         where = f"{count} samples that the effects of strip {name} made were no numbers, and are silent"
         self._emit(Finding("print", where, "Look at its inserts.", "warning"))
 

@@ -11,6 +11,7 @@ import contextlib
 import errno
 import functools
 import hashlib
+import io
 import os
 import re
 import secrets
@@ -159,6 +160,21 @@ def create_numbered(folder: Path, name: str, data: bytes | str) -> Path:
         claim.unlink(missing_ok=True)
         raise
     return target
+
+
+def write_all(file: io.FileIO, data: bytes | memoryview) -> None:
+    """Write all of ``data``, however little the system takes at once. Raises OSError."""
+    view = memoryview(data)
+    while view:
+        view = view[file.write(view) or 0 :]
+
+
+def read_into(file: io.FileIO, view: memoryview) -> int:
+    """Fill ``view`` as far as the file reaches; return how many bytes that is. Raises OSError."""
+    taken = file.readinto(view) or 0
+    while taken < len(view) and (count := file.readinto(view[taken:])):
+        taken += count
+    return taken
 
 
 def content_hash(path: Path) -> str:

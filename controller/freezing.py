@@ -62,9 +62,7 @@ class KeptTape:
     def process(self, block: NDArray[np.float32]) -> None:
         """Fill in the next frames."""
         view = memoryview(block.data).cast("B")
-        taken = 0
-        while taken < len(view) and (count := self._file.readinto(view[taken:])):
-            taken += count
+        taken = files.read_into(self._file, view)
         view[taken:] = bytes(len(view) - taken)
 
     def close(self) -> None:
@@ -80,7 +78,6 @@ class NewTape:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._beside = path.with_name(f"{path.stem}.{os.getpid()}.part")
-        self._bytes = 0
         self.trouble: OSError | None = None
         self._file: io.FileIO | None = None
         try:
@@ -93,10 +90,8 @@ class NewTape:
         """Keep the next frames."""
         if self._file is None:
             return
-        view = memoryview(block.data).cast("B")
         try:
-            while view:
-                view = view[self._file.write(view) or 0 :]
+            files.write_all(self._file, memoryview(block.data).cast("B"))
         except OSError as error:
             self.trouble = error
             self.drop()
@@ -213,7 +208,7 @@ def _room(folder: Path, most_bytes: int) -> int:
 
 
 def _prune(folder: Path, most_bytes: int) -> None:
-    """Take away what was not used for longest, until the rest fits."""
+    """Take away what was not used for longest, until the rest fits; what a killed print left counts, too."""
     found: list[tuple[float, int, Path]] = []
     for path in _every(folder):
         try:
@@ -230,4 +225,4 @@ def _prune(folder: Path, most_bytes: int) -> None:
 
 
 def _every(folder: Path) -> Iterable[Path]:
-    return folder.glob("*.f32") if folder.is_dir() else ()
+    return folder.iterdir() if folder.is_dir() else ()

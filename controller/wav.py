@@ -21,7 +21,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, Protocol, Self
 
 from controller.errors import AudioFileError, DiskFullError, RecoveryError, StorageError
-from controller.files import relative, storage_errors, sync_folder
+from controller.files import relative, storage_errors, sync_folder, write_all
 
 if TYPE_CHECKING:
     import numpy as np
@@ -172,7 +172,7 @@ class WavWriter:
         with storage_errors(path):
             self._file = io.FileIO(path, "x+")
             try:
-                _write_all(self._file, header)
+                write_all(self._file, header)
             except BaseException:
                 self._file.close()
                 path.unlink(missing_ok=True)
@@ -203,7 +203,7 @@ class WavWriter:
         data = self._encoded(block)
         try:
             with storage_errors(self.path):
-                _write_all(self._file, data)
+                write_all(self._file, data)
                 self.frames += block.shape[0]
                 if self.frames - self._refreshed_at >= self._refresh_frames:
                     self._refresh()
@@ -307,7 +307,7 @@ class WavWriter:
     def _refresh(self) -> None:
         self._refreshed_at = self.frames
         self._file.seek(0)
-        _write_all(self._file, self._header(self.frames))
+        write_all(self._file, self._header(self.frames))
         self._file.seek(0, os.SEEK_END)
 
     def _settle(self) -> None:
@@ -318,7 +318,7 @@ class WavWriter:
         self._file.truncate(self._data_at + data_bytes)
         self._refresh()
         if data_bytes % 2:
-            _write_all(self._file, b"\0")
+            write_all(self._file, b"\0")
 
 
 @dataclass(frozen=True)
@@ -441,12 +441,6 @@ def _walk(file: BinaryIO, length: int, form: str, riff_bytes: int) -> WavLayout 
 def _put(file: BinaryIO, at: int, data: bytes) -> None:
     file.seek(at)
     file.write(data)
-
-
-def _write_all(file: io.FileIO, data: bytes | memoryview) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[file.write(view) or 0 :]
 
 
 def _ascii(text: str) -> bytes:

@@ -6,7 +6,7 @@ import io
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from controller.files import storage_errors
+from controller.files import read_into, storage_errors
 
 if TYPE_CHECKING:
     import numpy as np
@@ -68,13 +68,10 @@ class WavSamples:
 
     def _take(self, view: memoryview) -> int:
         try:
-            taken = self._file.readinto(view) or 0
-            while taken < len(view) and (count := self._file.readinto(view[taken:])):
-                taken += count
+            return read_into(self._file, view)
         except OSError as error:
             with storage_errors(self._path, verb="read"):
                 raise error
-        return taken
 
     def seek(self, frame: int) -> None:
         """Go to ``frame``, from 0 on."""

@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from hardware.errors import AudioError, ChannelCountError
-from hardware.ports.audio_child import POLL_S, AudioChild, command, environment, last_line, own_session, told
+from hardware.ports.audio_child import POLL_S, AudioChild, command, environment, last_line, own_session, room_for, told
 from hardware.seams import RunReport, Sink, Source, Xrun
 
 if TYPE_CHECKING:
@@ -131,7 +131,7 @@ class ProcessStream:
     def __init__(
         self, device: str, *, host_api: str, rate_hz: int, block_frames: int, outputs: int, inputs: int
     ) -> None:
-        from hardware.audio_process.rings import MAX_CHANNELS, Geometry, Rings, create
+        from hardware.audio_process.rings import MAX_CHANNELS, Geometry, Rings
 
         if not (0 < outputs <= MAX_CHANNELS and 0 < inputs <= MAX_CHANNELS):
             raise ChannelCountError(f"A stream has 1 to {MAX_CHANNELS} channels each way, not {outputs} and {inputs}.")
@@ -144,13 +144,7 @@ class ProcessStream:
         self._closed = False
         self._runs = 0
         geometry = Geometry.lasting(RING_S, rate_hz=rate_hz, block_frames=block_frames, outputs=outputs, inputs=inputs)
-        try:
-            path = create(geometry)
-        except OSError as error:
-            raise AudioError(
-                f"No room for {geometry.total_bytes / 1e6:.0f} MB of audio buffers: {error.strerror}.",
-                hint="Free memory or space in the temporary folder.",
-            ) from error
+        path = room_for(geometry)
         request = {
             "path": str(path),
             "device": device,

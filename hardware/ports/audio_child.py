@@ -17,9 +17,9 @@ import hardware.errors
 from hardware.errors import AudioError, AudioUnavailableError
 
 if TYPE_CHECKING:
-    from hardware.audio_process.rings import Rings
+    from hardware.audio_process.rings import Geometry, Rings
 
-__all__ = ["POLL_S", "AudioChild", "command", "environment", "last_line", "own_session", "told"]
+__all__ = ["POLL_S", "AudioChild", "command", "environment", "last_line", "own_session", "room_for", "told"]
 
 POLL_S = 0.01
 _STALL_S = 3.0
@@ -27,6 +27,25 @@ _ASLEEP_S = 1.0
 """Who has not looked for so long knows nothing of the other's pace either."""
 
 _END_S = 3.0
+
+
+def room_for(geometry: Geometry) -> Path:
+    """Return a new file for rings of this geometry.
+
+    Raises
+    ------
+    AudioError
+        There is no room for it.
+    """
+    from hardware.audio_process.rings import create
+
+    try:
+        return create(geometry)
+    except OSError as error:
+        raise AudioError(
+            f"No room for {geometry.total_bytes / 1e6:.0f} MB of audio buffers: {error.strerror}.",
+            hint="Free memory or space in the temporary folder.",
+        ) from error
 
 
 class AudioChild:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import contextlib
 import time
 
-from hardware.audio_process.rings import MAX_CHANNELS, create
+from hardware.audio_process.rings import MAX_CHANNELS
 from hardware.errors import AudioError, ChannelCountError
 from hardware.live.messages import LiveGraph, packed
 from hardware.live.shared import LiveRings, live_geometry
 from hardware.live.stream import RingStream
-from hardware.ports.audio_child import AudioChild
+from hardware.ports.audio_child import AudioChild, room_for
 
 __all__ = ["LiveProcess"]
 
@@ -48,13 +48,7 @@ class LiveProcess(RingStream):
             )
         first = packed(graph)
         geometry = live_geometry(ring_s, rate_hz=rate_hz, block_frames=block_frames, channels=graph.channels)
-        try:
-            path = create(geometry)
-        except OSError as error:
-            raise AudioError(
-                f"No room for {geometry.total_bytes / 1e6:.0f} MB of audio buffers: {error.strerror}.",
-                hint="Free memory or space in the temporary folder.",
-            ) from error
+        path = room_for(geometry)
         request = {
             "live": True,
             "path": str(path),

@@ -167,6 +167,9 @@ def test_the_oldest_go_first_and_no_part_of_a_render_that_ended_early_stays(song
     assert [path.suffix for path in paths] == [".f32"] * 3
     for age, path in enumerate(paths):
         os.utime(path, (1e9 - age, 1e9 - age))
+    killed = folder / "abc.1.part"
+    killed.write_bytes(bytes(1000))
+    os.utime(killed, (1e8, 1e8))
     most = paths[0].stat().st_size + paths[1].stat().st_size
     with (
         pytest.raises(KeyboardInterrupt),
