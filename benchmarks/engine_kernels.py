@@ -39,7 +39,7 @@ def cpu_ns(works: dict[str, Callable[[], object]], rounds: int) -> dict[str, flo
 
 def _ours(audio: NDArray[np.float32]) -> Callable[[], object]:
     strips = [strip_of(i, {"channels": 1, **settings_of(i)}) for i in range(CHANNELS)]
-    engine = MixEngine(strips, rate_hz=RATE_HZ, threads=1)
+    engine = MixEngine(strips, rate_hz=RATE_HZ)
     stems = [np.ascontiguousarray(audio[i][:, None]) for i in range(CHANNELS)]
     return lambda: engine.process(stems)
 

@@ -144,7 +144,7 @@ class Freezer:
     @property
     def played(self) -> tuple[str, ...]:
         """The strips whose inserts need not run."""
-        return tuple(self._kept)
+        return tuple(name for name in self._stems if name in self._kept)
 
     def __call__(self, strip: GraphStrip, wait_frames: int, latency_frames: int) -> KeptTape | NewTape | None:
         """Return the tape of a strip, or None where it is not kept."""

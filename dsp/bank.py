@@ -3,8 +3,8 @@
 Order in a strip: trim and polarity, pre-inserts, filter sections, compressor, post-inserts, gains. A destination is one
 channel of whatever the strips are summed into, so fader, pan, mute and sends before or after the fader are all gains.
 
-Every sample is the same for any block size and any number of threads; there is no latency but that of inserts. Stages
-that do nothing are left out, so an untouched strip passes its samples bit for bit.
+Every sample is the same for any block size; there is no latency but that of inserts. Stages that do nothing are left
+out, so an untouched strip passes its samples bit for bit.
 """
 
 from __future__ import annotations
@@ -12,10 +12,7 @@ from __future__ import annotations
 import ctypes
 import itertools
 import math
-import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from types import TracebackType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,15 +27,11 @@ from dsp.processor import STEP_FRAMES
 __all__ = ["Automation", "BankStrip", "Source", "StripBank", "StripSound"]
 
 _CHUNK_FRAMES = 16_384
-"""Frames between two meetings of the threads: long enough to hide the hand-over, short enough to stay in the cache."""
-
-_WORTH_A_THREAD = 65_536
-"""Samples in a chunk below which one thread is quicker than handing work over."""
+"""Frames for which every group is run before the groups are summed, short enough to stay in the cache."""
 
 _MOVING_FRAMES = 1024
 """The same while filters or compressors move, which takes a row of words for every knot."""
 
-_MOST_THREADS = 8
 _DB_PER_OCTAVE = 20.0 * math.log10(2.0)
 _FLOAT32 = np.dtype(np.float32)
 
@@ -66,13 +59,10 @@ def _data_place() -> int:
 class StripBank:
     """Running strips, summed into ``destinations`` (an even number) at ``rate_hz``.
 
-    ``threads=None`` takes the machine's processors, at most eight. Use as a context manager, or call ``close``, to end
-    the threads early. Raises DspError where a filter section is not stable, ShapeError for gains of a wrong shape.
+    Raises DspError where a filter section is not stable, ShapeError for gains of a wrong shape.
     """
 
-    def __init__(
-        self, strips: Sequence[BankStrip], destinations: int, rate_hz: float, threads: int | None = None
-    ) -> None:
+    def __init__(self, strips: Sequence[BankStrip], destinations: int, rate_hz: float) -> None:
         if destinations < 2 or destinations % 2:
             raise ShapeError(f"a bank has pairs of destinations, not {destinations}")
         self.strips = tuple(strips)
@@ -85,16 +75,13 @@ class StripBank:
         self._groups, count = share_lanes(self._all)
         self._with_source = [i for i, strip in enumerate(self.strips) if strip.pre_inserts]
         self._inserts = any(strip.pre_inserts or strip.post_inserts for strip in self.strips)
-        wanted = min(os.cpu_count() or 1, _MOST_THREADS) if threads is None else threads
-        self._threads = max(1, min(wanted, len(self._groups)))
-        self._pool = ThreadPoolExecutor(self._threads - 1, "strips") if self._threads > 1 else None
         self._numbers = BankNumbers(self._all, self._groups, count, destinations, rate_hz)
         self._padded = self._numbers.gains.shape[2]
         self._sources = np.zeros((count, LANES, 2), dtype=np.int64)
         self._outs = np.zeros((count, LANES, 2), dtype=np.int64)
         self._peaks = aligned(2 * count, LANES)
         self._links = aligned(count, LANES)
-        self._scratch = aligned(self._threads, LANES * (_SCRATCH_FRAMES + 2 * WORDS + 2 * self._padded))
+        self._scratch = aligned(1, LANES * (_SCRATCH_FRAMES + 2 * WORDS + 2 * self._padded))
         self._sums = aligned(count, self._padded // 4, 1, 4)
         self._total = np.zeros(self._padded)
         self._objects = np.zeros(len(self.strips), dtype=np.int64)
@@ -239,22 +226,19 @@ class StripBank:
         """
         return self._advance(*self._take(stems), None)
 
-    def pull(
-        self, frames: int, source: Source, *, alone: bool = False
-    ) -> tuple[NDArray[np.float64], list[Block | None]]:
+    def pull(self, frames: int, source: Source) -> tuple[NDArray[np.float64], list[Block | None]]:
         """Run the next ``frames`` frames of stems that ``source`` fills in, piece by piece, like ``process``.
 
-        It is asked by the thread that then works on them, so that they are still in its cache: for one strip by one
-        thread at a time, for several by several. ``alone``: by the thread that calls, and no other.
+        It is asked for what is worked on next, so that it is still in the cache.
         """
         self._reserve(frames)
         if not self._own or len(self._own[0]) < frames:
             self._own = [np.zeros((self._capacity, strip.strip.channels), np.float32) for strip in self._all]
             self._point_at(self._own)
-        return self._advance(self._own, frames, source, alone=alone)
+        return self._advance(self._own, frames, source)
 
     def _advance(
-        self, blocks: Sequence[Block], frames: int, source: Source | None, *, alone: bool = False
+        self, blocks: Sequence[Block], frames: int, source: Source | None
     ) -> tuple[NDArray[np.float64], list[Block | None]]:
         total = self._total[: self._padded * frames].reshape(self._padded, frames)
         start = 0
@@ -262,7 +246,7 @@ class StripBank:
             count = min(_MOVING_FRAMES if self._numbers.moves else _CHUNK_FRAMES, frames - start)
             if self._numbers.tell(self.position, count):
                 self._bind()
-            self._run(blocks, start, count, source, alone=alone)
+            self._run(blocks, start, count, source)
             self._add_groups(count, start, total)
             self.position += count
             start += count
@@ -270,29 +254,15 @@ class StripBank:
             self._pre = frames, [None if strip.pre is None else strip.pre[:frames] for strip in self._all]
         return total[: self._destinations], self._pre[1]
 
-    def _run(self, blocks: Sequence[Block], start: int, frames: int, source: Source | None, *, alone: bool) -> None:
-        """Run every group over one chunk, on as many threads as it is worth."""
-        threaded = self._pool is not None and not alone and frames * LANES * len(self._groups) >= _WORTH_A_THREAD
-        if not (threaded or self._inserts or source):
-            self._kernel(0, len(self._groups), start, frames, 0)
-            return
-        turns = itertools.count()
+    def _run(self, blocks: Sequence[Block], start: int, frames: int, source: Source | None) -> None:
+        """Run every group over one chunk."""
+        if self._inserts or source is not None:
+            for g in range(len(self._groups)):
+                self._run_group(g, blocks, start, frames, source)
+        else:
+            self._kernel(0, len(self._groups), start, frames)
 
-        def work(thread: int) -> None:
-            while (g := next(turns)) < len(self._groups):
-                self._run_group(g, blocks, start, frames, thread, source)
-
-        helpers = range(1, self._threads) if threaded else range(0)
-        waiting = [self._pool.submit(work, thread) for thread in helpers] if self._pool is not None else []
-        try:
-            work(0)
-        finally:
-            for future in waiting:
-                future.result()
-
-    def _run_group(
-        self, g: int, blocks: Sequence[Block], start: int, frames: int, thread: int, source: Source | None
-    ) -> None:
+    def _run_group(self, g: int, blocks: Sequence[Block], start: int, frames: int, source: Source | None) -> None:
         stop = start + frames
         if source is not None:
             for strip in self._groups[g]:
@@ -304,34 +274,20 @@ class StripBank:
                 strip.run_pre_inserts(blocks[strip.index][start:stop], trim, strip.source[start:stop])
         behind = self._groups[g][0].behind
         if behind == g or not all(strip.strip.is_on_tape for strip in self._groups[g]):
-            self._kernel(g, g + 1, start, frames, thread)
+            self._kernel(g, g + 1, start, frames)
         if behind != g:
             for strip in self._groups[g]:
                 if strip.pre is not None:
                     strip.run_post_inserts(strip.pre[start:stop])
-            self._kernel(behind, behind + 1, start, frames, thread)
+            self._kernel(behind, behind + 1, start, frames)
 
     def _bind(self) -> None:
         """Bind the kernels to the arrays as they are now."""
         told, run = self._numbers, self._kernels.run_groups
         given = told.plan, self._sources, self._outs, told.rows, told.gains, self._links
         room = told.states, self._peaks, self._scratch, self._sums, self._bad
-        self._run_groups = [run.bind(*[None] * 5, thread, *given, *room) for thread in range(self._threads)]
+        self._run_groups = run.bind(*[None] * 5, 0, *given, *room)
         self._add_groups = self._kernels.add_groups.bind(self._sums, told.heard, None, None, None)
 
-    def _kernel(self, first: int, last: int, start: int, frames: int, thread: int) -> None:
-        self._run_groups[thread](first, last, start, frames, self.position)
-
-    def close(self) -> None:
-        """End the threads; the bank goes on working with one."""
-        if self._pool is not None:
-            self._pool.shutdown()
-            self._pool = None
-
-    def __enter__(self) -> StripBank:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
+    def _kernel(self, first: int, last: int, start: int, frames: int) -> None:
+        self._run_groups(first, last, start, frames, self.position)

@@ -14,7 +14,7 @@ from dsp.filters import Biquad
 from dsp.lane_numbers import MOST_SECTIONS, StripSound, sound_numbers
 from dsp.processor import Processor
 
-__all__ = ["LANES", "Automation", "BankStrip", "RunningStrip", "share_lanes"]
+__all__ = ["LANES", "Automation", "BankStrip", "Demand", "RunningStrip", "deal", "share_lanes"]
 
 LANES = 16
 """Channels in one group."""
@@ -92,6 +92,12 @@ class RunningStrip:
         """Its signal before the gains, (n, channels)."""
         self.bad = 0
         """Samples that were not finite in front of its pre-inserts."""
+
+    @property
+    def demand(self) -> Demand:
+        """What it asks of the lanes when it begins."""
+        inserts = bool(self.strip.pre_inserts), bool(self.strip.post_inserts)
+        return Demand.of(self.strip.sound, self.strip.channels, pre=inserts[0], post=inserts[1])
 
     @property
     def sections(self) -> int:
@@ -172,24 +178,46 @@ class RunningStrip:
             self.strip.tape.process(block)
 
 
-def share_lanes(strips: Sequence[RunningStrip]) -> tuple[list[list[RunningStrip]], int]:
-    """Deal the strips out to groups of sixteen lanes; return those, and how many there are with those behind them.
+@dataclass(frozen=True)
+class Demand:
+    """What a strip asks of the lanes when it begins."""
 
-    Strips that need as much lie side by side. A stereo strip's sides lie next to each other, the left one on an even
-    lane. Strips with post-inserts have groups of their own, which only write their lanes out; one behind each of them
-    sums what the inserts made of it.
+    channels: int
+    sections: int
+    compresses: bool
+    inserts_behind: bool
+    """Whether inserts follow its compressor."""
+
+    @classmethod
+    def of(cls, sound: StripSound, channels: int, *, pre: bool, post: bool) -> Demand:
+        """Return what a sound asks for, with inserts before it and behind it or without."""
+        used = sum(section is not None for section in sound.sections)
+        return cls(channels, max(used, int(sound.gain != 1.0 and not pre)), sound.compresses, post)
+
+
+def deal(demands: Sequence[Demand]) -> list[list[tuple[int, int]]]:
+    """Deal strips out to groups of sixteen lanes; return the index and the first lane of each, group by group.
+
+    Strips that ask for as much lie side by side. A stereo strip's sides lie next to each other, the left one on an even
+    lane. Strips with inserts behind the compressor have groups of their own. Whoever deals the strips of one group out
+    again gets the same lanes.
     """
-    groups: list[list[RunningStrip]] = []
-    gaps: list[tuple[list[RunningStrip], int]] = []
+    groups: list[list[tuple[int, int]]] = []
+    gaps: list[tuple[list[tuple[int, int]], int]] = []
     used = LANES
     inserts: bool | None = None
-    for strip in sorted(strips, key=lambda s: (bool(s.strip.post_inserts), -s.compresses, -s.sections)):
-        channels, wanted = strip.strip.channels, bool(strip.strip.post_inserts)
+
+    def place(index: int) -> tuple[bool, bool, int]:
+        one = demands[index]
+        return one.inserts_behind, not one.compresses, -one.sections
+
+    for index in sorted(range(len(demands)), key=place):
+        channels, wanted = demands[index].channels, demands[index].inserts_behind
         if wanted != inserts:
             gaps, used, inserts = [], LANES, wanted
         if channels == 1 and gaps:
-            group, strip.lane = gaps.pop()
-            group.append(strip)
+            group, lane = gaps.pop()
+            group.append((index, lane))
             continue
         if channels == 2 and used % 2:
             gaps.append((groups[-1], used))
@@ -197,14 +225,25 @@ def share_lanes(strips: Sequence[RunningStrip]) -> tuple[list[list[RunningStrip]
         if used == LANES:
             groups.append([])
             used = 0
-        strip.lane = used
-        groups[-1].append(strip)
+        groups[-1].append((index, used))
         used += channels
-    count = len(groups)
-    for g, group in enumerate(groups):
+    return groups
+
+
+def share_lanes(strips: Sequence[RunningStrip]) -> tuple[list[list[RunningStrip]], int]:
+    """Give all strips their lanes; return the groups, and how many there are with those behind them.
+
+    Groups of strips with post-inserts only write their lanes out; one behind each of them sums what the inserts made.
+    """
+    dealt = deal([strip.demand for strip in strips])
+    count = len(dealt)
+    groups = []
+    for g, places in enumerate(dealt):
+        group = [strips[index] for index, _ in places]
         behind = g
         if group[0].strip.post_inserts:
             behind, count = count, count + 1
-        for strip in group:
-            strip.group, strip.behind = g, behind
+        for strip, (_, lane) in zip(group, places, strict=True):
+            strip.group, strip.behind, strip.lane = g, behind, lane
+        groups.append(group)
     return groups, count

@@ -1,8 +1,8 @@
 """The mix engine: strips, their sum, the reverb and the stereo bus, as a stream of blocks.
 
 Signal order in a strip: trim, polarity, high-pass, bands, compressor, then fader and pan. Every sample is the same for
-any block size and any number of threads. Stages that do nothing are left out, so an untouched strip passes its samples
-bit for bit. There is no latency.
+any block size. Stages that do nothing are left out, so an untouched strip passes its samples bit for bit. There is no
+latency.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Literal
 
 import numpy as np
@@ -35,7 +34,6 @@ __all__ = [
     "MixEngine",
     "ReverbSettings",
     "StripSettings",
-    "warm",
 ]
 
 _SLICE_FRAMES = 128
@@ -117,9 +115,7 @@ class MixBlock:
 class MixEngine:
     """A running mix of ``strips`` at ``rate_hz``.
 
-    ``threads=None`` takes the machine's processors, at most eight. Use as a context manager, or call ``close``, to end
-    the threads early. ``pre=False``: the blocks' ``pre`` is left out. Raises DspError where a band cannot be built at
-    this rate.
+    ``pre=False``: the blocks' ``pre`` is left out. Raises DspError where a band cannot be built at this rate.
     """
 
     def __init__(
@@ -128,12 +124,11 @@ class MixEngine:
         *,
         reverb: ReverbSettings | None = None,
         rate_hz: float,
-        threads: int | None = None,
         pre: bool = True,
     ) -> None:
         self.strips = tuple(strips)
         self.rate_hz = rate_hz
-        self._bank = StripBank([_bank_strip(s, rate_hz, pre) for s in self.strips], 4, rate_hz, threads)
+        self._bank = StripBank([_bank_strip(s, rate_hz, pre) for s in self.strips], 4, rate_hz)
         self._reverb = None if reverb is None else Reverb(reverb, rate_hz)
         self._bus = np.zeros((0, 2))
 
@@ -160,18 +155,6 @@ class MixEngine:
         bus = self._bus[:frames]
         bus[:, 0], bus[:, 1] = sums[0], sums[1]
         return MixBlock([block for block in pre if block is not None], bus, self._bank.peaks())
-
-    def close(self) -> None:
-        """End the threads; the engine goes on working with one."""
-        self._bank.close()
-
-    def __enter__(self) -> MixEngine:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def _slots(bands: Sequence[Band | None], rate_hz: float) -> tuple[Biquad | None, ...]:
@@ -295,16 +278,3 @@ def _linear(level_db: float) -> float:
     """Return the gain of a level, 0 for −∞ dB."""
     gain: float = 10.0 ** (level_db / 20.0)
     return gain
-
-
-def warm(rate_hz: float = 48_000.0) -> None:
-    """Compile the loops, or load them from the cache on disk, so that the first block is as quick as the others."""
-    band = Band("bell", 1000.0, 3.0)
-    compressor = Compressor(-20.0, 2.0, 10.0, 100.0)
-    strips = [
-        StripSettings("mono", bands=(band,), compressor=compressor),
-        StripSettings("stereo", 2, bands=(band,), gains=((1.0, 0.0), (0.0, 1.0)), send=0.1),
-    ]
-    with MixEngine(strips, reverb=ReverbSettings(), rate_hz=rate_hz, threads=1) as engine:
-        block = engine.process([np.zeros((256, 1), dtype=np.float32), np.zeros((256, 2), dtype=np.float32)])
-    BusProcessor(BusSettings(bands=(band,), compressor=compressor), rate_hz).process(block.bus)

@@ -8,9 +8,9 @@ number of threads.
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Collection, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
@@ -23,9 +23,10 @@ from dsp.errors import DspError, ShapeError
 from dsp.graph_chain import RunningInsert
 from dsp.graph_change import GraphChange, by_title, change_inserts, compared
 from dsp.graph_chunk import CHUNK_FRAMES, Build, Chunk, Freeze, Planar
+from dsp.graph_pipeline import Pipeline
 from dsp.graph_plan import plan_graph, title
 from dsp.graph_settings import MAIN, GraphBus, GraphStrip, Insert, Node
-from dsp.graph_stages import Bank, BusStage, Stage
+from dsp.graph_stages import Bank, stages_of
 from dsp.meters import GraphMeters
 from dsp.processor import STEP_FRAMES
 from dsp.song_line import SongLine
@@ -142,7 +143,6 @@ class MixGraph:
             chains,
             rate_hz,
             self._line,
-            wanted,
             self.latency_frames,
             self._pre,
             stems,
@@ -150,16 +150,13 @@ class MixGraph:
             with_busses,
             freeze,
         )
-        self._pool = ThreadPoolExecutor(1, "ahead") if wanted > 1 and not meters else None
-        self._pending: Future[Chunk] | None = None
         self._left: GraphBlock | None = None
-        self._room = [np.zeros((len(self._busses), 0)) for _ in range(2)]
-        self._stages: list[Stage] = [BusStage(step, build) if step.bus else Bank(step, build) for step in plan.steps]
-        self._leads: dict[str, frozenset[str]] = {}
-        for step, stage in zip(plan.steps, self._stages, strict=True):
-            titles = [title(plan.busses[step.bus])] if step.bus else [title(plan.strips[i]) for i in step.strips]
-            self._leads.update(dict.fromkeys(titles, stage.leads))
-
+        threads = 1 if meters else wanted
+        self._stages = stages_of(build, apart=threads > 1)
+        self._source: Source | None = None
+        self._pipeline = Pipeline(self._next, [stage.run for stage in self._stages], threads)
+        self._rooms = itertools.cycle([_Room(self._busses) for _ in range(self._pipeline.depth)])
+        self._leads = {name: stage.leads for stage in self._stages for name in stage.titles}
         self.meters: GraphMeters | None = self._metered() if meters else None
 
     def _metered(self) -> GraphMeters:
@@ -189,67 +186,49 @@ class MixGraph:
         has been processed then.
         """
         frames = self._check(stems)
-        starts = range(0, frames, CHUNK_FRAMES)
-        sizes = [min(CHUNK_FRAMES, frames - start) for start in starts]
-        return self._in_a_row(
-            [
-                self._finished(self._begun(size, [stem[start : start + size] for stem in stems], None))
-                for start, size in zip(starts, sizes, strict=True)
-            ]
-        )
+        blocks = []
+        for start in range(0, frames, CHUNK_FRAMES):
+            size = min(CHUNK_FRAMES, frames - start)
+            chunk = self._begun(size, [stem[start : start + size] for stem in stems], None)
+            for stage in self._stages:
+                stage.run(chunk)
+            blocks.append(self._finished(chunk))
+        return self._in_a_row(blocks)
 
     def pull(self, frames: int, source: Source) -> GraphBlock:
         """Mix the next ``frames`` frames of stems that ``source`` fills in.
 
         ``source`` is told a strip's index and the (n, channels) to fill, with silence after a stem's end: for one strip
         by one thread at a time, for several by several. The thread that works on a stem asks for it, so that its
-        samples are still in the cache. Strips run ahead of the busses where there is a thread for it: the source is
-        asked for up to two chunks more than is mixed. What it raises may come as much earlier.
+        samples are still in the cache. While a stage works on one chunk others work on those before and behind it, as
+        many at once as there are threads: the source is asked for some chunks more than is mixed. What it raises may
+        come as much earlier.
         """
+        self._source = source
         taken: list[GraphBlock] = []
         while frames:
-            block = self._left or self._finished(self._next(source))
+            block = self._left or self._finished(self._pipeline.next())
             self._left = _part(block, slice(frames, None)) if len(block.bus) > frames else None
             taken.append(block if self._left is None else _part(block, slice(frames)))
             frames -= len(taken[-1].bus)
         return self._in_a_row(taken)
 
-    def _next(self, source: Source) -> Chunk:
-        """Return the next chunk with its strips done, and have those of the one after it begun."""
-        pending, self._pending = self._pending, None
-        # As long as the strips are done in time one thread is enough for them, and keeps what it needs in its cache.
-        in_time = pending is not None and pending.done()
-        chunk = self._begun(CHUNK_FRAMES, (), source) if pending is None else pending.result()
-        if self._pool is not None:
-            self._pending = self._pool.submit(self._begun, CHUNK_FRAMES, (), source, alone=in_time)
-        return chunk
+    def _next(self) -> Chunk:
+        return self._begun(CHUNK_FRAMES, (), self._source)
 
-    def _begun(
-        self, frames: int, stems: Sequence[NDArray[np.float32]], source: Source | None, *, alone: bool = False
-    ) -> Chunk:
-        """Return the next chunk behind the first of the stages, which nothing else feeds."""
+    def _begun(self, frames: int, stems: Sequence[NDArray[np.float32]], source: Source | None) -> Chunk:
+        """Return the next chunk in front of all stages."""
         pre = [
             np.empty((frames, strip.channels), np.float32) if strip.name in self._pre else None for strip in self.strips
         ]
-        chunk = Chunk(self._position, frames, stems, pre, self._sums(frames), source, alone, self._keys)
+        chunk = Chunk(self._position, frames, stems, pre, next(self._rooms).sums(frames), source, self._keys)
         if self.meters is not None:
             self.meters.begin(frames)
-        self._stages[0].run(chunk)
         self._position += frames
         return chunk
 
-    def _sums(self, frames: int) -> dict[str, Planar]:
-        """Return room for the sums of all busses; there are two sets of it, as two chunks are under way at most."""
-        self._room.reverse()
-        if self._room[0].shape[1] < 2 * frames:
-            self._room[0] = np.zeros((len(self._busses), 2 * frames))
-        rooms = self._room[0][:, : 2 * frames]
-        return {name: room.reshape(2, frames) for name, room in zip(self._busses, rooms, strict=True)}
-
     def _finished(self, chunk: Chunk) -> GraphBlock:
-        """Take a chunk through all other stages; return what it became."""
-        for stage in self._stages[1:]:
-            stage.run(chunk)
+        """Return what a chunk became behind all stages."""
         if self.meters is not None:
             self._tell_meters(self.meters, chunk)
         busses = {name: chunk.outputs[name] for name in self._leaving}
@@ -373,11 +352,7 @@ class MixGraph:
 
     def close(self) -> None:
         """End the threads; the graph goes on working with one."""
-        if self._pool is not None:
-            self._pool.shutdown()
-            self._pool = None
-        for stage in self._stages:
-            stage.close()
+        self._pipeline.close()
 
     def __enter__(self) -> Self:
         return self
@@ -386,6 +361,21 @@ class MixGraph:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+class _Room:
+    """Room for the sums of all busses in one chunk; none is shared by two that are under way."""
+
+    def __init__(self, busses: Sequence[str]) -> None:
+        self._busses = busses
+        self._rows: Planar = np.zeros((len(busses), 0))
+
+    def sums(self, frames: int) -> dict[str, Planar]:
+        """Return the sums, (2, frames) each, which hold anything yet."""
+        if self._rows.shape[1] < 2 * frames:
+            self._rows = np.zeros((len(self._busses), 2 * frames))
+        rows = self._rows[:, : 2 * frames]
+        return {name: row.reshape(2, frames) for name, row in zip(self._busses, rows, strict=True)}
 
 
 def _row(parts: Sequence[Any], channels: int = 2, dtype: Any = np.float64) -> NDArray[Any]:

@@ -32,9 +32,8 @@ class Chunk:
     """What the stages hand on to each other while one chunk of the song passes.
 
     ``inputs`` and ``pre`` are in the strips' order, (frames, channels); a ``source`` fills the inputs in instead.
-    ``sums`` by bus, of which only those that are ``heard`` hold anything yet; ``alone``: one thread is to do it;
-    ``keys`` by strip or bus: its signal before its fader, of the ``wanted_keys``. ``stems`` by strip,
-    ``outputs`` by bus, (frames, 2).
+    ``sums`` by bus, of which only those that are ``heard`` hold anything yet; ``keys`` by strip or bus: its signal
+    before its fader, of the ``wanted_keys``. ``stems`` by strip, ``outputs`` by bus, (frames, 2).
     """
 
     position: int
@@ -43,7 +42,6 @@ class Chunk:
     pre: Sequence[NDArray[np.float32] | None]
     sums: dict[str, Planar]
     source: Source | None = None
-    alone: bool = False
     wanted_keys: Collection[str] = ()
     keys: dict[str, Block] = field(default_factory=dict)
     stems: dict[str, NDArray[np.float64]] = field(default_factory=dict)
@@ -81,7 +79,6 @@ class Build:
     chains: dict[str, list[RunningInsert]]
     rate_hz: float
     line: SongLine
-    threads: int
     latency_frames: int
     pre: Collection[str]
     stems: Collection[str]

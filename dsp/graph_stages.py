@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dsp.bank import BankStrip, StripBank
+from dsp.bank_strip import Demand, deal
 from dsp.delay import History
 from dsp.engine import Automation, BusProcessor, BusSettings, strip_sound
 from dsp.graph_chain import RunningInsert
@@ -22,7 +24,7 @@ from dsp.kernels.compiled import library
 from dsp.meters import BankMeter, GraphMeters
 from dsp.processor import Block, Processor
 
-__all__ = ["Bank", "BusStage", "Stage"]
+__all__ = ["Bank", "BusStage", "Stage", "stages_of"]
 
 
 class Stage:
@@ -38,12 +40,14 @@ class Stage:
         self._product = np.zeros(CHUNK_FRAMES)
         self._part: Planar = np.zeros((2, CHUNK_FRAMES))
 
+    @property
+    def titles(self) -> Sequence[str]:
+        """The strips or the bus that it runs."""
+        raise NotImplementedError
+
     def run(self, chunk: Chunk) -> None:
         """Take in what comes, work on it, hand it on."""
         raise NotImplementedError
-
-    def close(self) -> None:
-        """End what runs beside."""
 
     def change(self, nodes: Mapping[str, Node], position: int, frames: int) -> None:
         """Go to other settings of its strips or bus over ``frames`` frames from frame ``position`` on.
@@ -131,7 +135,7 @@ class Bank(Stage):
             seats.append(self._seat(number, strip, build))
         self._meter: BankMeter | None = None
         destinations = 2 * max(1, len(self._busses))
-        self._bank = StripBank(seats, destinations, build.rate_hz, build.threads)
+        self._bank = StripBank(seats, destinations, build.rate_hz)
 
     def _seat(self, number: int, strip: GraphStrip, build: Build) -> BankStrip:
         chain: list[Processor] = [InBank(running, self) for running in build.chains.get(title(strip), [])]
@@ -141,8 +145,7 @@ class Bank(Stage):
         self._inputs.append(History(0 if chain else wait, strip.channels))
         if chain and wait:
             (post or pre).append(Waiting(wait, strip.channels))
-        places = build.plan.nodes[title(strip)].places[: len(strip.pre)]
-        self._lates.append(self._leaves_frames if not strip.post else places[-1].leaves_frames if places else 0)
+        self._lates.append(_own_late(strip, self._leaves_frames, build.plan))
         wants = (build.pre, build.stems, build.keys)
         tape = build.freeze(strip, wait, build.latency_frames) if chain and build.freeze is not None else None
         return BankStrip(
@@ -173,6 +176,11 @@ class Bank(Stage):
             lambda to, over: self._bank.change(number, strip_sound(to, self._rate_hz), over),
         )
         return begin
+
+    @property
+    def titles(self) -> Sequence[str]:
+        """The strips that it runs."""
+        return tuple(self._numbers)
 
     def _gains(self, number: int) -> list[list[float]]:
         """Return the gains from each channel of a strip to each destination."""
@@ -235,7 +243,7 @@ class Bank(Stage):
         """Run every strip, and sum them bus by bus."""
         self.chunk = chunk
         if chunk.source is not None and not self._tellers:
-            sums, signals = self._bank.pull(chunk.frames, self._read, alone=chunk.alone)
+            sums, signals = self._bank.pull(chunk.frames, self._read)
         else:
             inputs = [self._input(number, chunk) for number in range(len(self._indices))]
             sums, signals = self._bank.process(inputs) if not self._tellers else self._told(inputs, chunk)
@@ -243,7 +251,7 @@ class Bank(Stage):
             signal, out = signals[number], chunk.pre[index]
             if signal is not None:
                 name = self._strips[number].name
-                if name in chunk.wanted_keys:  # a copy: the bank may run ahead of those that listen
+                if name in chunk.wanted_keys:  # a copy: the bank runs ahead of those that listen
                     chunk.keys[name] = signal.copy()
                 if out is not None:
                     out[:] = self._leaves[number].late(signal)
@@ -310,10 +318,6 @@ class Bank(Stage):
         """Return each strip's index, and how many of its samples were not finite."""
         return list(zip(self._indices, self._bank.non_finite(), strict=True))
 
-    def close(self) -> None:
-        """End the bank's threads."""
-        self._bank.close()
-
 
 class BusStage(Stage):
     """One bus: everything that feeds it meets in its sum."""
@@ -339,6 +343,11 @@ class BusStage(Stage):
         self._fader = self._running([fader_feed(bus)]) if bus.name == MAIN else []
         self._leaves = self._fader or (self._feeds[:1] if build.with_busses else [])
         self._leave = History(self._leave_frames, 2, np.float64)
+
+    @property
+    def titles(self) -> Sequence[str]:
+        """The bus that it runs."""
+        return (self._title,)
 
     def _begun(self, position: int, frames: int) -> BusSettings:
         """Return its own filters and compressor as they stand ``frames`` after ``position``, like a strip's."""
@@ -438,3 +447,34 @@ class BusStage(Stage):
             parts.append(middle.process(signal[at : at + size]))
             at += size
         return np.concatenate([np.zeros((0, 2)), *parts])
+
+
+def stages_of(build: Build, *, apart: bool) -> list[Stage]:
+    """Return the stages of a plan in their order; ``apart``: each group of sixteen lanes is a stage of its own."""
+    stages: list[Stage] = []
+    for step in build.plan.steps:
+        if step.bus:
+            stages.append(BusStage(step, build))
+        else:
+            stages += [Bank(part, build) for part in (_groups(step, build) if apart else [step])]
+    return stages
+
+
+def _groups(step: Step, build: Build) -> list[Step]:
+    """Return a step's strips cut into those that share sixteen lanes, which are the same as if they were not cut."""
+    demands = []
+    for index in step.strips:
+        strip = build.plan.strips[index]
+        at = -_own_late(strip, step.leaves_frames, build.plan)
+        begin, _ = sound_teller(strip, strip.moves, at, 0, build.line, build.rate_hz, lambda to, over: None)
+        sound = strip_sound(begin, build.rate_hz)
+        demands.append(Demand.of(sound, strip.channels, pre=bool(strip.pre), post=bool(strip.post)))
+    return [replace(step, strips=tuple(sorted(step.strips[i] for i, _ in group))) for group in deal(demands)]
+
+
+def _own_late(strip: GraphStrip, leaves_frames: int, plan: GraphPlan) -> int:
+    """Return how late the input of a strip's own filters is, where the strip leaves so late [frames]."""
+    if not strip.post:
+        return leaves_frames
+    places = plan.nodes[title(strip)].places[: len(strip.pre)]
+    return places[-1].leaves_frames if places else 0

@@ -51,13 +51,12 @@ def run(bank: StripBank, stems, cuts=(), moves=None):
     frames = len(stems[0])
     edges = sorted({0, frames, *cuts, *moves})
     sums, pres = [], []
-    with bank:
-        for start, stop in itertools.pairwise(edges):
-            if start in moves:
-                moves[start](bank)
-            block, pre = bank.process([stem[start:stop] for stem in stems])
-            sums.append(block.copy())
-            pres.append([None if p is None else p.copy() for p in pre])
+    for start, stop in itertools.pairwise(edges):
+        if start in moves:
+            moves[start](bank)
+        block, pre = bank.process([stem[start:stop] for stem in stems])
+        sums.append(block.copy())
+        pres.append([None if p is None else p.copy() for p in pre])
     joined = [None if p is None else np.concatenate([block[i] for block in pres]) for i, p in enumerate(pres[0])]
     return np.concatenate(sums, axis=1), joined
 
@@ -106,11 +105,11 @@ def moves() -> dict:
 
 
 @settings(max_examples=6, deadline=None)
-@given(st.lists(st.integers(0, 4000), max_size=6), st.sampled_from([1, 2, 3]))
-def test_any_block_size_and_any_number_of_threads_give_the_same_bits_while_all_moves(cuts, threads) -> None:
+@given(st.lists(st.integers(0, 4000), max_size=6))
+def test_any_block_size_gives_the_same_bits_while_all_moves(cuts) -> None:
     stems = [noise(4000, strip.channels, i) for i, strip in enumerate(mixed())]
-    sums, pres = run(StripBank(mixed(), 2, RATE, 1), stems, moves=moves())
-    other_sums, other_pres = run(StripBank(mixed(), 2, RATE, threads), stems, cuts, moves())
+    sums, pres = run(StripBank(mixed(), 2, RATE), stems, moves=moves())
+    other_sums, other_pres = run(StripBank(mixed(), 2, RATE), stems, cuts, moves())
     assert np.array_equal(sums, other_sums)
     assert all(np.array_equal(a, b) for a, b in zip(pres, other_pres, strict=True))
 
@@ -144,27 +143,26 @@ def test_every_destination_gets_its_share_of_every_channel() -> None:
     assert rms_db(sums - expected) < FLOAT32_DB
 
 
-def test_stems_that_are_pulled_are_the_same_stems_on_any_number_of_threads() -> None:
+def test_stems_that_are_pulled_are_the_same_stems() -> None:
     strips = mixed()
     stems = [noise(20_000, strip.channels, i) for i, strip in enumerate(strips)]
-    sums, expected = run(StripBank(strips, 2, RATE, 1), stems, moves=moves())
+    sums, expected = run(StripBank(strips, 2, RATE), stems, moves=moves())
     places = [0] * len(strips)
 
     def source(index: int, block: np.ndarray) -> None:
         block[:] = stems[index][places[index] : places[index] + len(block)]
         places[index] += len(block)
 
-    for threads in (1, 2):
-        done, places[:] = 0, [0] * len(strips)
-        with StripBank(mixed(), 2, RATE, threads) as bank:
-            for stop in (100, 700, 1511, 1600, 1700, 2500, 20_000):
-                found, pres = bank.pull(stop - done, source)
-                assert np.array_equal(found, sums[:, done:stop])
-                for pre, whole in zip(pres, expected, strict=True):
-                    assert pre is None or np.array_equal(pre, whole[done:stop])
-                if stop in moves():
-                    moves()[stop](bank)
-                done = stop
+    done = 0
+    bank = StripBank(mixed(), 2, RATE)
+    for stop in (100, 700, 1511, 1600, 1700, 2500, 20_000):
+        found, pres = bank.pull(stop - done, source)
+        assert np.array_equal(found, sums[:, done:stop])
+        for pre, whole in zip(pres, expected, strict=True):
+            assert pre is None or np.array_equal(pre, whole[done:stop])
+        if stop in moves():
+            moves()[stop](bank)
+        done = stop
 
 
 def test_samples_that_are_no_numbers_count_as_silence_and_are_counted() -> None:
@@ -175,9 +173,9 @@ def test_samples_that_are_no_numbers_count_as_silence_and_are_counted() -> None:
         stem[frame, side] = what
     clean[0][3, 1] = clean[1][700, 0] = clean[2][899, 0] = 0.0
     sums, _ = run(StripBank(strips, 2, RATE), clean)
-    with StripBank(strips, 2, RATE) as bank:
-        assert np.array_equal(run(bank, stems, [130, 131])[0], sums)
-        assert bank.non_finite() == [1, 1, 1]
+    bank = StripBank(strips, 2, RATE)
+    assert np.array_equal(run(bank, stems, [130, 131])[0], sums)
+    assert bank.non_finite() == [1, 1, 1]
 
 
 def test_pre_inserts_hear_the_trimmed_stem_and_the_filters_hear_them() -> None:
@@ -285,13 +283,13 @@ def test_no_sequence_of_changes_makes_a_strip_ring_up(changes) -> None:
     """Each sound alone is stable; on the way from one to the next nothing may grow beyond what they can do together."""
     x = noise(200)
     most = 1.001 * np.abs(x).max() * math.prod(sorted(reach(sound) for sound, _ in changes)[-2:])
-    with StripBank([mono("x", StripSound())], 2, RATE, 1) as bank:
-        for sound, frames in changes:
-            bank.change(0, sound, frames)
-            assert np.all(np.abs(bank.process([x])[1][0]) < most)
-        bank.change(0, StripSound(), 16)
-        bank.process([x])
-        assert np.array_equal(bank.process([x])[1][0], x)
+    bank = StripBank([mono("x", StripSound())], 2, RATE)
+    for sound, frames in changes:
+        bank.change(0, sound, frames)
+        assert np.all(np.abs(bank.process([x])[1][0]) < most)
+    bank.change(0, StripSound(), 16)
+    bank.process([x])
+    assert np.array_equal(bank.process([x])[1][0], x)
 
 
 def test_a_million_in_gives_finite_numbers_out() -> None:
@@ -305,23 +303,23 @@ def test_a_million_in_gives_finite_numbers_out() -> None:
 def test_states_end_in_silence_and_not_in_denormals() -> None:
     x = noise(RATE)
     x[2000:] = 0.0
-    with StripBank(
+    bank = StripBank(
         [mono("x", StripSound(sections=SECTIONS[2:], compressor=Compressor(-40.0, 4.0, 1.0, 5.0)))], 2, RATE
-    ) as bank:
-        _, pres = bank.process([x])
-        assert not np.any(pres[0][-1000:])
-        assert bank.reduction_db() == [0.0]
+    )
+    _, pres = bank.process([x])
+    assert not np.any(pres[0][-1000:])
+    assert bank.reduction_db() == [0.0]
 
 
 def test_peaks_are_those_of_every_channel_since_they_were_asked_for() -> None:
     strips = [BankStrip("a", STEREO, 2), mono("b", StripSound(6.0))]
     stems = [noise(5000, 2), noise(5000, seed=9)]
-    with StripBank(strips, 2, RATE) as bank:
-        bank.process([stem[:3000] for stem in stems])
-        bank.process([stem[3000:] for stem in stems])
-        expected = np.abs(np.concatenate(stems, axis=1)).max(axis=0) * [1.0, 1.0, 10.0 ** (6.0 / 20.0)]
-        assert bank.peaks() == pytest.approx(expected, rel=1e-6)
-        assert not np.any(bank.peaks())
+    bank = StripBank(strips, 2, RATE)
+    bank.process([stem[:3000] for stem in stems])
+    bank.process([stem[3000:] for stem in stems])
+    expected = np.abs(np.concatenate(stems, axis=1)).max(axis=0) * [1.0, 1.0, 10.0 ** (6.0 / 20.0)]
+    assert bank.peaks() == pytest.approx(expected, rel=1e-6)
+    assert not np.any(bank.peaks())
 
 
 def test_what_makes_no_sense_is_refused_by_name() -> None:
@@ -337,8 +335,8 @@ def test_what_makes_no_sense_is_refused_by_name() -> None:
         StripSound(sections=SECTIONS[:1] * 17)
     with pytest.raises(DspError, match="trim"):
         StripSound(61.0)
-    with StripBank([mono("vox")], 2, RATE) as bank:
-        with pytest.raises(ShapeError, match="'vox'"):
-            bank.process([noise(10, 2)])
-        with pytest.raises(ShapeError, match="'vox'"):
-            bank.fade(0, ((1.0,),), 10)
+    bank = StripBank([mono("vox")], 2, RATE)
+    with pytest.raises(ShapeError, match="'vox'"):
+        bank.process([noise(10, 2)])
+    with pytest.raises(ShapeError, match="'vox'"):
+        bank.fade(0, ((1.0,),), 10)

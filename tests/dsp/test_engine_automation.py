@@ -28,11 +28,11 @@ def mixed(sizes, automation=stereo_fade):
     x = np.random.default_rng(1).standard_normal((FRAMES, 1)).astype(np.float32)
     strips = [StripSettings("moving", automation=automation), StripSettings("still", gains=((0.25, 0.5),))]
     out, at = [], 0
-    with MixEngine(strips, rate_hz=RATE, threads=1) as engine:
-        for size in sizes:
-            block = x[at : at + size]
-            out.append(engine.process([block, block]).bus.copy())
-            at += size
+    engine = MixEngine(strips, rate_hz=RATE)
+    for size in sizes:
+        block = x[at : at + size]
+        out.append(engine.process([block, block]).bus.copy())
+        at += size
     return x[:at, 0].astype(np.float64), np.concatenate(out)
 
 
@@ -57,8 +57,8 @@ def test_a_jump_takes_one_knot_and_never_clicks():
         return gains
 
     strips = [StripSettings("moving", automation=jump)]
-    with MixEngine(strips, rate_hz=RATE) as engine:
-        bus = engine.process([np.ones((FRAMES, 1), np.float32)]).bus
+    engine = MixEngine(strips, rate_hz=RATE)
+    bus = engine.process([np.ones((FRAMES, 1), np.float32)]).bus
     assert np.abs(np.diff(bus[:, 0])).max() <= 1 / 16 + 1e-12
     assert bus[6_384, 0] == 0.0
     assert bus[6_400, 0] == 1.0
@@ -74,10 +74,10 @@ def test_a_moving_send_follows_the_moving_fader():
 
     x = np.zeros((FRAMES, 1), np.float32)
     x[15_000] = 1.0  # after the send has closed
-    with MixEngine(
+    engine = MixEngine(
         [StripSettings("moving", automation=sending, on_bus=False)], reverb=ReverbSettings(), rate_hz=RATE
-    ) as engine:
-        assert np.abs(engine.process([x]).bus).max() == 0.0
+    )
+    assert np.abs(engine.process([x]).bus).max() == 0.0
 
 
 def test_the_bus_fader_moves_too():
@@ -92,7 +92,7 @@ def test_strips_beside_a_moving_one_keep_their_own_gains_in_every_group_of_lanes
     strips += [StripSettings(str(n), gains=((n / 40.0, 1.0 - n / 40.0),)) for n in range(40)]
     x = np.random.default_rng(3).standard_normal((FRAMES, len(strips))).astype(np.float32)
     x[:, 0] = 0.0
-    with MixEngine(strips, rate_hz=RATE) as engine:
-        bus = engine.process([np.ascontiguousarray(column[:, None]) for column in x.T]).bus
+    engine = MixEngine(strips, rate_hz=RATE)
+    bus = engine.process([np.ascontiguousarray(column[:, None]) for column in x.T]).bus
     gains = np.array([[0.0, 0.0]] + [[n / 40.0, 1.0 - n / 40.0] for n in range(40)])
     np.testing.assert_allclose(bus, x.astype(np.float64) @ gains, atol=1e-5)

@@ -294,8 +294,8 @@ def test_a_strip_of_the_engine_sounds_the_same_in_a_graph() -> None:
         "x", hpf_hz=60.0, bands=(Band("bell", 900.0, 4.0),), compressor=Compressor(-24.0, 3.0, 3.0, 80.0), gains=LEFT
     )
     x = noise()
-    with MixEngine([plain], rate_hz=RATE) as engine:
-        expected = engine.process([x]).bus
+    engine = MixEngine([plain], rate_hz=RATE)
+    expected = engine.process([x]).bus
     out = render([GraphStrip(**vars(plain))], [x])
     np.testing.assert_allclose(out["bus"], expected, atol=3e-8)
 
@@ -307,8 +307,8 @@ def test_the_built_in_reverb_on_its_bus_is_the_engines() -> None:
     network = ReverbSettings(1.0, 10.0, return_db=-3.0)
     x = noise(RATE)
     plain = StripSettings("x", gains=LEFT, send=0.5)
-    with MixEngine([plain], reverb=network, rate_hz=RATE) as engine:
-        expected = engine.process([x]).bus
+    engine = MixEngine([plain], reverb=network, rate_hz=RATE)
+    expected = engine.process([x]).bus
     out = render([GraphStrip(**vars(plain))], [x], [bus("reverb", pre=(Insert(BuiltInReverb(network)),))])
     np.testing.assert_allclose(out["bus"], expected, atol=1e-7)
 
