@@ -17,7 +17,7 @@ from controller.audiofile import AudioReader
 from controller.cli.main import FEWER_COLLECTIONS
 from controller.freezing import Freezer
 from controller.rendering import BLOCK_FRAMES, Rendering
-from controller.wav import WavWriter
+from controller.wav import NEVER_S, WavWriter
 from dsp.dynamics import Compressor
 from dsp.filters import Band
 from dsp.graph import MixGraph
@@ -92,7 +92,7 @@ def mix(place: Path, out: Path, threads: int | None = None, *, inserts: bool = F
     with (
         Freezer(paths, rate_hz=rate_hz, begin=0, frames=frames, emit=lambda event: None) as freezer,
         graph_of(manifest, threads, inserts=inserts, more_db=more_db, freeze=freezer) as graph,
-        WavWriter(out, rate_hz=rate_hz, channels=2, subtype="PCM_24") as writer,
+        WavWriter(out, rate_hz=rate_hz, channels=2, subtype="PCM_24", refresh_s=NEVER_S, sync_s=NEVER_S) as writer,
     ):
         rendering = Rendering(graph, lambda index, block: readers[index].fill(block))
         for done in range(0, frames, BLOCK_FRAMES):

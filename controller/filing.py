@@ -16,7 +16,7 @@ from controller.mix import Mix
 from controller.print_format import PrintFormat
 from controller.print_parts import PartWriter
 from controller.project import Project
-from controller.wav import Bext, WavWriter
+from controller.wav import NEVER_S, Bext, WavWriter
 from dsp.levels import decibels
 from hardware.known import utc_now
 
@@ -81,7 +81,9 @@ def write_render(file: Path, blocks: Iterator[NDArray[Any]], title: Title) -> tu
         The disk took no more.
     """
     peak = 0.0
-    with WavWriter(file, rate_hz=title.rate_hz, channels=2, subtype="FLOAT", bext=title.bext()) as writer:
+    with WavWriter(
+        file, rate_hz=title.rate_hz, channels=2, subtype="FLOAT", bext=title.bext(), refresh_s=NEVER_S, sync_s=NEVER_S
+    ) as writer:
         for block in blocks:
             peak = max(peak, float(np.abs(block).max(initial=0.0)))
             writer.write(block)

@@ -8,7 +8,7 @@ from typing import Any, Literal, NamedTuple
 
 from controller.audiofile import AudioReader
 from controller.flac import FlacWriter
-from controller.wav import Bext, WavWriter
+from controller.wav import NEVER_S, Bext, WavWriter
 from dsp.dither import Ditherer, NoiseShape, noise_shape
 
 Format = Literal["16", "24", "float", "flac"]
@@ -107,7 +107,16 @@ class PrintFormat:
                 sink = FlacWriter(target, rate_hz=rate_hz, channels=channels, bext=bext, dither=dither)
             else:
                 subtype: Literal["PCM_16", "PCM_24"] = "PCM_16" if bits == 16 else "PCM_24"
-                sink = WavWriter(target, rate_hz=rate_hz, channels=channels, subtype=subtype, bext=bext, dither=dither)
+                sink = WavWriter(
+                    target,
+                    rate_hz=rate_hz,
+                    channels=channels,
+                    subtype=subtype,
+                    bext=bext,
+                    dither=dither,
+                    refresh_s=NEVER_S,
+                    sync_s=NEVER_S,
+                )
             try:
                 with sink:
                     while reader.position < frames:

@@ -13,14 +13,12 @@ import numpy as np
 from controller import files
 from controller.errors import ExistsError
 from controller.print_format import PrintFormat
-from controller.wav import Bext, WavWriter
+from controller.wav import NEVER_S, Bext, WavWriter
 from dsp.levels import decibels
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_NEVER_S = 1e9
-"""A part that was not finished is made again: nothing of it has to survive a crash."""
 _UNSAFE = re.compile(r"[^\w .+-]")
 
 
@@ -76,7 +74,7 @@ class PartWriter:
         number = 1 + sum(other.kind == part.kind for other in self._open)
         path = self._making / f"{part.kind}-{number:02d}-{_UNSAFE.sub('_', part.name)}.wav"
         writer = WavWriter(
-            path, rate_hz=self.rate_hz, channels=2, subtype="FLOAT", bext=self.bext, refresh_s=_NEVER_S, sync_s=_NEVER_S
+            path, rate_hz=self.rate_hz, channels=2, subtype="FLOAT", bext=self.bext, refresh_s=NEVER_S, sync_s=NEVER_S
         )
         return _Written(number, writer, path)
 

@@ -31,6 +31,8 @@ Subtype = Literal["PCM_16", "PCM_24", "FLOAT"]
 
 PCM, FLOAT, EXTENSIBLE = 0x0001, 0x0003, 0xFFFE
 UNKNOWN_SIZE = 0xFFFFFFFF
+NEVER_S = 1e9
+"""``refresh_s`` and ``sync_s`` of a file that would be made again if it was broken off."""
 _BYTES_PER_SAMPLE: dict[Subtype, int] = {"PCM_16": 2, "PCM_24": 3, "FLOAT": 4}
 _DS64 = struct.Struct("<QQQL")
 _UNSET_LOUDNESS = 0x7FFF

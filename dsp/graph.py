@@ -154,6 +154,8 @@ class MixGraph:
         threads = 1 if meters else wanted
         self._stages = stages_of(build, apart=threads > 1)
         self._source: Source | None = None
+        self._size = 0
+        """Frames of the next chunk that is pulled. The first one is as long as was asked: a latency, say."""
         self._pipeline = Pipeline(self._next, [stage.run for stage in self._stages], threads)
         self._rooms = itertools.cycle([_Room(self._busses) for _ in range(self._pipeline.depth)])
         self._leads = {name: stage.leads for stage in self._stages for name in stage.titles}
@@ -205,6 +207,7 @@ class MixGraph:
         come as much earlier.
         """
         self._source = source
+        self._size = self._size or min(frames, CHUNK_FRAMES)
         taken: list[GraphBlock] = []
         while frames:
             block = self._left or self._finished(self._pipeline.next())
@@ -214,7 +217,8 @@ class MixGraph:
         return self._in_a_row(taken)
 
     def _next(self) -> Chunk:
-        return self._begun(CHUNK_FRAMES, (), self._source)
+        size, self._size = self._size, CHUNK_FRAMES
+        return self._begun(size, (), self._source)
 
     def _begun(self, frames: int, stems: Sequence[NDArray[np.float32]], source: Source | None) -> Chunk:
         """Return the next chunk in front of all stages."""
