@@ -17,6 +17,20 @@ from benchmarks.rows import row
 def again_rows(reference: Path, small: Path, small_peer_s: float | None) -> list[dict[str, Any]]:
     """Return the rows of a fader move after a mix of ``reference``, and of ``small`` in a warm process."""
     rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        _mixed(reference, Path(folder), [])
+        whole_s, least_s = (_mixed(reference, Path(folder), more) for more in ([], ["--strips", "1"]))
+    rows.append(
+        row(
+            "reference mix, one strip and the bus chain alone",
+            least_s,
+            "s",
+            peer=whole_s,
+            peer_name="the whole mix",
+            ratio=whole_s / least_s,
+            note="wall, whole process: what no re-render can be quicker than",
+        )
+    )
     for name, more in (("as it is", []), ("with a saturator and a multiband on every strip", ["--inserts"])):
         with tempfile.TemporaryDirectory() as folder:
             first_s, again_s = (_mixed(reference, Path(folder), [*more, "--more-db", db]) for db in ("0", "-3"))
