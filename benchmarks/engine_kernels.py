@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 from benchmarks.engine_ours import strip_of
 from benchmarks.engine_workload import settings_of
 from benchmarks.rows import row
-from dsp.engine import MixEngine
+from dsp.bank import BankStrip, StripBank
+from dsp.strip import strip_sound
 
 CHANNELS, FRAMES, RATE_HZ = 16, 8192, 48_000
 
@@ -39,9 +40,14 @@ def cpu_ns(works: dict[str, Callable[[], object]], rounds: int) -> dict[str, flo
 
 def _ours(audio: NDArray[np.float32]) -> Callable[[], object]:
     strips = [strip_of(i, {"channels": 1, **settings_of(i)}) for i in range(CHANNELS)]
-    engine = MixEngine(strips, rate_hz=RATE_HZ)
+    seats = []
+    for strip in strips:
+        ((left, right),) = strip.gains
+        to = (left, right, left * strip.send, right * strip.send)
+        seats.append(BankStrip(strip.name, (to,), 1, strip_sound(strip, RATE_HZ)))
+    bank = StripBank(seats, 4, RATE_HZ)
     stems = [np.ascontiguousarray(audio[i][:, None]) for i in range(CHANNELS)]
-    return lambda: engine.process(stems)
+    return lambda: bank.process(stems)
 
 
 def _cpp(audio: NDArray[np.float32], folder: Path) -> Callable[[], object] | None:

@@ -12,7 +12,7 @@ from controller.engine_terms import engine_bands, engine_compressor
 from controller.graph_terms import main_bus, moving_bands
 from controller.mix import BUS, Mix
 from controller.move_points import bus_automation, bus_lane, highest_db, lane_words
-from dsp.engine import BusSettings
+from dsp.bus import BusSettings
 from dsp.graph_settings import GraphBus
 from hardware.known import Known
 from hardware.recall_plan import same_value

@@ -18,7 +18,8 @@ from controller.graph_terms import graph_strip, moving_bands
 from controller.loops import LoopFacts
 from controller.mix import BUS, Mix, Strip
 from controller.move_points import GAINS, desk_lanes, lane_words, strip_automation, with_send
-from dsp.engine import Band, Compressor
+from dsp.dynamics import Compressor
+from dsp.filters import Band
 from dsp.graph_settings import GraphStrip
 from hardware.known import Known
 from hardware.lanes import Lane

@@ -8,7 +8,7 @@ from typing import Literal
 
 from controller.events import Finding
 from dsp.delay import LATENCY_FRAMES
-from dsp.engine import Band
+from dsp.filters import Band
 from dsp.graph_settings import GraphBus, GraphStrip
 from hardware.lanes import Lane
 from profiles.profile import Value

@@ -14,7 +14,8 @@ from profiles.profile import Control, Profile, Value
 
 if TYPE_CHECKING:
     from controller.mix import EqBand
-    from dsp.engine import Band, Compressor
+    from dsp.dynamics import Compressor
+    from dsp.filters import Band
 
 BANDS = ("lf", "lmf", "hmf", "hf")
 SHELVES = ("lf", "hf")
@@ -263,7 +264,7 @@ def fit_compressor(
 
     Thresholds travel from dBFS to dBu by the rig's reference level; one that is in dB of its own has no place in dBFS.
     """
-    from dsp.engine import Compressor as Settings
+    from dsp.dynamics import Compressor as Settings
 
     controls = {role: profile.control_for(role) for role in ("threshold", "ratio", "attack", "release", "makeup")}
     if any(control is None for control in controls.values()):

@@ -7,7 +7,9 @@ from typing import Literal
 
 from controller.desk import db_to_gain
 from controller.mix import AddedBus, Comp, EqBand, Mix, Strip
-from dsp.engine import Band, Compressor, ReverbSettings
+from dsp.dynamics import Compressor
+from dsp.filters import Band
+from dsp.space import ReverbSettings
 from dsp.stereo import PanLaw
 
 BAND_KINDS: tuple[tuple[str, Literal["low_shelf", "bell", "high_shelf"]], ...] = (

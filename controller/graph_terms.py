@@ -30,13 +30,16 @@ from controller.move_points import (
     strip_automation,
     with_send,
 )
-from dsp.engine import Automation, Band, BusSettings, Compressor
+from dsp.bus import BusSettings
+from dsp.dynamics import Compressor
 from dsp.errors import DspError
+from dsp.filters import Band
 from dsp.graph_chain import RunningInsert
 from dsp.graph_plan import GraphPlan, plan_graph
 from dsp.graph_reverb import BuiltInReverb
 from dsp.graph_settings import STEREO, Feed, GraphBus, GraphStrip, Insert, ParameterMove
 from dsp.moving_gains import FaderGains, StereoGains
+from dsp.strip import Automation
 
 
 def inserts(node: Strip | Bus | AddedBus, name: str, mix: Mix, at: str) -> tuple[Insert, ...]:

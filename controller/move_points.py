@@ -12,9 +12,9 @@ import numpy as np
 from controller.desk import DeskStrip, db_to_gain, gain_to_db
 from controller.engine_terms import channel_gains, pan_law, pan_matrix, scaled, strip_gains
 from controller.mix import BUS, FADER_DB, AddedBus, Mix, Move, Send, Strip
-from dsp.engine import Automation
 from dsp.moving_gains import FaderGains, Level, SendGains, SideGains, StripGains, Switch
 from dsp.stereo import pan_gains
+from dsp.strip import Automation
 from hardware.lanes import Lane
 from profiles.profile import Control
 

@@ -20,7 +20,7 @@ from dsp.matched import Polynomial, match
 from dsp.processor import Declared, choice, number
 
 if TYPE_CHECKING:
-    from dsp.engine import StripSettings
+    from dsp.strip import StripSettings
 
 __all__ = [
     "BUTTERWORTH_Q",

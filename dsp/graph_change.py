@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from dsp.engine import bus_sound, strip_sound
+from dsp.bus import bus_sound
 from dsp.errors import DspError
 from dsp.graph_chain import RunningInsert, check_moves
 from dsp.graph_plan import title
 from dsp.graph_settings import REVERB, Feed, GraphBus, GraphStrip, Insert, Node, with_minus
+from dsp.strip import strip_sound
 
 __all__ = ["GraphChange", "by_title", "change_inserts", "compared"]
 

@@ -6,12 +6,9 @@ import math
 from dataclasses import dataclass
 from typing import ClassVar
 
-import numpy as np
-
 from dsp.errors import DspError
-from dsp.kernels.compiled import library
 from dsp.processor import Block, Settings
-from dsp.space import Reverb, ReverbSettings
+from dsp.space import Network, ReverbSettings
 
 __all__ = ["BuiltInReverb"]
 
@@ -37,23 +34,14 @@ class RunningReverb:
     latency_frames = 0
 
     def __init__(self, settings: BuiltInReverb, rate_hz: float) -> None:
-        self._settings, self._rate_hz = settings, rate_hz
-        self._network = Reverb(settings.network, rate_hz)
-        self._kernels = library("feeds")
-        self._room = np.zeros(0)
+        self._settings = settings
+        self._network = Network(settings.network.room(rate_hz), rate_hz)
         self.tail_frames = math.ceil(settings.network.decay_s * rate_hz)
         """To −60 dB: the length that prints have always had."""
 
     def process(self, block: Block, key: Block | None = None) -> None:
         """Put the reverb of the block in its place."""
-        frames = len(block)
-        if len(self._room) < 4 * frames:
-            self._room = np.zeros(4 * frames)
-        wet, out = self._room[: 4 * frames].reshape(2, 2, frames)
-        self._kernels.to_sides(block, wet)
-        out.fill(0.0)
-        self._network.add(wet, out, frames)
-        self._kernels.to_block(out, block)
+        self._network.process(block)
 
     def change(self, settings: BuiltInReverb, frames: int) -> None:
         """Stay as it is."""
@@ -62,4 +50,4 @@ class RunningReverb:
 
     def reset(self) -> None:
         """Forget all that was heard."""
-        self._network = Reverb(self._settings.network, self._rate_hz)
+        self._network.reset()

@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dsp.engine import Automation, BusSettings, StripSettings
+from dsp.bus import BusSettings
 from dsp.errors import DspError
 from dsp.processor import Settings
+from dsp.strip import Automation, StripSettings
 
 __all__ = [
     "MAIN",

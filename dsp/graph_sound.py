@@ -7,13 +7,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
+from dsp.bus import BusSettings
 from dsp.dynamics import Compressor
-from dsp.engine import BusSettings, StripSettings
 from dsp.filters import Band
 from dsp.graph_moves import Ride, Teller
 from dsp.graph_settings import GraphStrip, ParameterMove
 from dsp.processor import Declared, number, several
 from dsp.song_line import SongLine
+from dsp.strip import StripSettings
 
 __all__ = ["SOUND_KNOT_FRAMES", "Sound", "own_sound", "sound_teller"]
 

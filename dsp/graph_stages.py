@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from dsp.bank import BankStrip, StripBank
 from dsp.bank_strip import Demand, deal
+from dsp.bus import BusProcessor, BusSettings
 from dsp.delay import History
-from dsp.engine import Automation, BusProcessor, BusSettings, strip_sound
 from dsp.graph_chain import RunningInsert
 from dsp.graph_chunk import CHUNK_FRAMES, NOTHING, Build, Chunk, InBank, Planar, Waiting
 from dsp.graph_feeds import RunningFeed, change_feeds, fader_feed
@@ -23,6 +23,7 @@ from dsp.graph_sound import Sound, own_sound, sound_teller
 from dsp.kernels.compiled import library
 from dsp.meters import BankMeter, GraphMeters
 from dsp.processor import Block, Processor
+from dsp.strip import Automation, strip_sound
 
 __all__ = ["Bank", "BusStage", "Stage", "stages_of"]
 

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dsp.engine import Automation
 from dsp.stereo import PanLaw
+from dsp.strip import Automation
 
 __all__ = ["OFF_DB", "FaderGains", "Level", "SendGains", "SideGains", "StereoGains", "StripGains", "Switch"]
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from dsp.errors import DspError, ShapeError
+from dsp.errors import DspError
 from dsp.fade import Fade
 from dsp.kernels.compiled import library
 from dsp.processor import STEP_FRAMES, Glide
@@ -32,7 +32,7 @@ from dsp.room import (
     reflections,
 )
 
-__all__ = ["Network", "Reverb", "ReverbSettings"]
+__all__ = ["Network", "ReverbSettings"]
 
 _F32 = NDArray[np.float32]
 _F64 = NDArray[np.float64]
@@ -139,7 +139,6 @@ class Network:
             None,
             None,
             None,
-            None,
             self._box,
             self._predelays,
             self._diffusers,
@@ -165,15 +164,6 @@ class Network:
         seconds = 2.0 * max(room.low_s, room.mid_s, room.high_s) + room.predelay_ms / 1000.0
         around = int(np.max(line_frames(room.size_m, self._rate_hz)) + 4 * np.max(diffuser_frames(self._rate_hz)))
         return math.ceil(seconds * self._rate_hz) + around + 4 * STEP_FRAMES
-
-    @property
-    def is_bare(self) -> bool:
-        """Whether nothing of the room is heard, and the dry sound as it came."""
-        room = self.room
-        if (room.early_gain, room.late_gain, room.dry_gain) != (0.0, 0.0, 1.0):
-            return False
-        gains = (self._row_now[_GAINS + 1 :], self._state[_GAINS + 1 :])
-        return all(tuple(g[:5]) == (0.0, 0.0, 0.0, 0.0, 1.0) for g in gains)
 
     def _row(self, room: Room) -> _F64:
         """Return the kernel's row: slow oscillators, gains."""
@@ -222,13 +212,16 @@ class Network:
             states[_STATE_WORDS:] = 0.0
             self._set_rooms()
 
-    def add(self, wet: _F64, bus: _F64, frames: int) -> None:
-        """Replace ``bus`` by itself times the dry gain plus the room's answer to ``wet``, both (2, ≥ frames)."""
+    def process(self, block: _F32) -> None:
+        """Replace the next frames of ``block`` (n, channels) by themselves times the dry gain plus the room.
+
+        One channel is heard from both sides, and gets what comes back to the left.
+        """
         start = 0
-        while start < frames:
-            m, steps = self._shape.stretch_in_steps(frames - start, int(self._position[0]), STEP_FRAMES)
+        while start < len(block):
+            m, steps = self._shape.stretch_in_steps(len(block) - start, int(self._position[0]), STEP_FRAMES)
             knots, first = self._glide.knots(m)
-            self._run(wet, bus, start, start + m, self._shape.done, self._shape.frames, knots, first)
+            self._run(block, start, start + m, self._shape.done, self._shape.frames, knots, first)
             if self._shape.frames and steps:
                 self._fade(steps)
             start += m
@@ -286,7 +279,7 @@ class ReverbSettings:
                 raise DspError(f"reverb {name} {value:g}{unit} is outside {low:g}..{high:g}{unit}")
 
     def room(self, rate_hz: float) -> Room:
-        """Return the room they ask for; a longer decay is that of a larger room."""
+        """Return the room they ask for, without the dry sound; a longer decay is that of a larger room."""
         gain = 10.0 ** (self.return_db / 20.0)
         damped = self.damping_hz < 0.45 * rate_hz
         return Room(
@@ -300,30 +293,9 @@ class ReverbSettings:
             high_hz=min(self.damping_hz, 0.45 * rate_hz),
             early_gain=gain * math.sqrt(_EARLY),
             late_gain=gain * math.sqrt(1.0 - _EARLY),
+            dry_gain=0.0,
         )
 
 
 _EARLY = 0.15
 """The first reflections' share of the returned power."""
-
-
-class Reverb:
-    """A running reverb at ``rate_hz``, without the dry sound; the same samples for any block size."""
-
-    def __init__(self, settings: ReverbSettings, rate_hz: float) -> None:
-        self.settings = settings
-        self._network = Network(settings.room(rate_hz), rate_hz)
-        self.tail_frames = math.ceil((settings.predelay_ms / 1000.0 + settings.decay_s) * rate_hz)
-
-    def add(self, wet: _F64, bus: _F64, frames: int) -> None:
-        """Add the reverb of ``wet`` to ``bus``, both (2, ≥ frames) float64."""
-        self._network.add(wet, bus, frames)
-
-    def process(self, block: _F64) -> _F64:
-        """Return the reverb alone of ``block`` (n, 2), as (n, 2) float64. Raises ShapeError for another shape."""
-        if block.ndim != 2 or block.shape[1] != 2:
-            raise ShapeError(f"the reverb takes (frames, 2), not {block.shape}")
-        wet = np.ascontiguousarray(block.T, dtype=np.float64)
-        out = np.zeros_like(wet)
-        self.add(wet, out, wet.shape[1])
-        return np.ascontiguousarray(out.T)

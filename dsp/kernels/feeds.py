@@ -25,14 +25,6 @@ def to_block(sides: Any, block: Any) -> None:
         block[i, 1] = np.float32(sides[1, i])
 
 
-@kernel("f4[:,::1]", "f8[:,::1]")
-def to_sides(block: Any, sides: Any) -> None:
-    """Write a ``block`` (n, 2) of float32 as ``sides`` (2, n)."""
-    for i in range(block.shape[0]):
-        sides[0, i] = block[i, 0]
-        sides[1, i] = block[i, 1]
-
-
 @kernel("f8[:,::1]", "f8[:,::1]", "f8[:,::1]")
 def feed(frames: Any, gains: Any, sides: Any) -> None:
     """Add ``frames`` (n, 2) to ``sides`` (2, n) through ``gains`` (2, 2): from each channel to each side."""

@@ -263,13 +263,30 @@ def _mix(step: _Step, state: Place, work: Place) -> None:
                 work.store(y, k * near + j * far)
 
 
+@stage(STRIPS, "place", "whole", "place")
+def _take_in(code: Code, block: Place, begin: Any, box: Place) -> None:
+    """Take a step of stereo frames apart into the first two rows of the box."""
+    a, b = block.load(begin), block.load(begin, STEP)
+    for side in range(2):
+        box.store(a.pick(range(side, 2 * STEP, 2), other=b), STEP * side)
+
+
+@stage(STRIPS, "place", "whole", "place", "place", "number", "number")
+def _hand_out(code: Code, block: Place, begin: Any, box: Place, work: Place, dry: Any, slope: Any) -> None:
+    """Put a step of both sides, the dry sound and the room, back into stereo frames, as single frames are put."""
+    gain = code.spread(dry) + code.spread(slope) * (work.load(512) * code.all(float(STEP)))
+    left, right = (gain * box.load(STEP * side) + box.load(STEP * (2 + side)) for side in range(2))
+    for half in range(2):
+        places = [lane + side * STEP for lane in range(8 * half, 8 * half + 8) for side in range(2)]
+        block.store(left.pick(places, other=right), begin, STEP * half)
+
+
 @kernel(
-    "f8[:,::1]", "f8[:,::1]", "i8", "i8", "f4[:,::1]", "f4[:,::1]", "f4[:,::1]", "f4[:,::1]", "f4[:,::1]", "i8[::1]",
+    "f4[:,::1]", "i8", "i8", "f4[:,::1]", "f4[:,::1]", "f4[:,::1]", "f4[:,::1]", "f4[:,::1]", "i8[::1]",
     "i8[:,::1]", "f4[:,::1]", "i8", "i8", "f8[:,::1]", "i8", "f4[::1]", "f4[::1]", "f4[::1]", "f4[::1]",
 )  # fmt: skip
 def reverberate(
-    wet: F64,
-    bus: F64,
+    block: F32,
     start: int,
     stop: int,
     box: F32,
@@ -289,9 +306,10 @@ def reverberate(
     state: F32,
     work: F32,
 ) -> None:
-    """Replace frames ``start``..``stop`` of ``bus`` (2, n) by themselves times the dry gain plus what ``wet`` becomes.
+    """Replace frames ``start``..``stop`` of ``block`` (n, channels) by themselves times the dry gain plus the room.
 
-    Whatever is heard is at least one step of sixteen frames old, so a whole step is worked out when it begins.
+    One channel is heard from both sides, and gets the left one. Whatever is heard is at least one step of sixteen
+    frames old, so a whole step is worked out when it begins.
 
     ``box`` (4, 16): the step that comes in (left, right), the one that goes out. Rings are powers of two long, the
     lines a multiple of sixteen, and all sixteen frames more, which repeat the first: ``predelays`` (2, …),
@@ -307,7 +325,7 @@ def reverberate(
     ``state`` (80,): oscillators, from 16 the gains of the last step, from 32 rotations and their slopes, from 64 input
     filters. ``work`` (896,) is scratch, with k / 16 at 512 + k.
     """
-    t = position[0]
+    t, channels = position[0], block.shape[1]
     fresh = True
     i = start
     while i < stop:
@@ -343,24 +361,35 @@ def reverberate(
             faded += 1
         m = min(16 - phase, stop - i)
         dry = state[21]
-        slope = (row[21] - dry) / 16.0
+        slope = (row[21] - dry) * np.float32(1.0 / STEP)
+        whole = m == STEP and channels == 2
+        cuts = row[23] != 1.0 or row[24] != 0.0
+        if whole and not cuts:
+            _take_in(block, 2 * i, box)
+            _hand_out(block, 2 * i, box, work, dry, slope)
+            i += m
+            t += m
+            continue
         for side in range(2):
             low, high = row[23], row[24]
-            if low == 1.0 and high == 0.0:
+            channel = min(side, channels - 1)
+            if not cuts:
                 for j in range(m):
-                    box[side, phase + j] = wet[side, i + j]
+                    box[side, phase + j] = block[i + j, channel]
             else:
                 u, v = state[64 + 2 * side], state[65 + 2 * side]
                 for j in range(m):
-                    u += low * (np.float32(wet[side, i + j]) - u)
+                    u += low * (block[i + j, channel] - u)
                     v += high * (u - v)
                     box[side, phase + j] = u - v
                 if phase + m == 16:
                     u = u if abs(u) > TINY else np.float32(0.0)
                     v = v if abs(v) > TINY else np.float32(0.0)
                 state[64 + 2 * side], state[65 + 2 * side] = u, v
+        for side in range(channels):
             for j in range(m):
-                bus[side, i + j] = (dry + slope * (phase + j)) * bus[side, i + j] + box[2 + side, phase + j]
+                gain = dry + slope * np.float32(phase + j)
+                block[i + j, side] = gain * block[i + j, side] + box[2 + side, phase + j]
         i += m
         t += m
     position[0] = t

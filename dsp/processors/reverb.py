@@ -6,9 +6,6 @@ import math
 from dataclasses import dataclass
 from typing import ClassVar
 
-import numpy as np
-from numpy.typing import NDArray
-
 from dsp.processor import Block, Settings, number
 from dsp.room import LARGEST_M, Room
 from dsp.space import Network
@@ -71,7 +68,7 @@ class Reverb(Settings):
 
     def start(self, rate_hz: float, channels: int) -> ReverbProcessor:
         """Return it running; one channel is the left of a room that hears it from both sides."""
-        return ReverbProcessor(self, rate_hz, channels)
+        return ReverbProcessor(self, rate_hz)
 
 
 class ReverbProcessor:
@@ -79,10 +76,8 @@ class ReverbProcessor:
 
     latency_frames = 0
 
-    def __init__(self, settings: Reverb, rate_hz: float, channels: int) -> None:
+    def __init__(self, settings: Reverb, rate_hz: float) -> None:
         self._network = Network(settings.room(), rate_hz)
-        self._channels = channels
-        self._planes: NDArray[np.float64] = np.zeros((4, 0))
 
     @property
     def tail_frames(self) -> int:
@@ -91,16 +86,7 @@ class ReverbProcessor:
 
     def process(self, block: Block, key: Block | None = None) -> None:
         """Put the next (n, channels) into the room, in place."""
-        frames = len(block)
-        if self._planes.shape[1] < frames:
-            self._planes = np.zeros((4, frames))
-        wet, bus = self._planes[:2], self._planes[2:]
-        wet[:, :frames] = block.T
-        bus[:, :frames] = wet[:, :frames]
-        bare = self._network.is_bare
-        self._network.add(wet, bus, frames)
-        if not bare:
-            block[:] = bus[: self._channels, :frames].T
+        self._network.process(block)
 
     def change(self, settings: Reverb, frames: int) -> None:
         """Glide to ``settings`` over ``frames``, at least 30 ms; size, predelay and decay are cross-faded."""

@@ -19,7 +19,7 @@ from controller.allocation import Allocation, RenderPath
 from controller.desk import DeskStrip, eq_obstacle, fit_compressor
 from controller.loops import LoopFacts
 from controller.mix import Bus, Comp, EqBand, Mix, Strip
-from dsp.engine import Compressor
+from dsp.dynamics import Compressor
 from hardware.known import Known
 from hardware.rig import Rig, load_rig
 from profiles.library import load_profile

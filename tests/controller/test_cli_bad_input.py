@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from cli_line import IN_SHORT, Line, environment, float_wav, tone
 
-import dsp.engine  # its kernels are cached where a user without rights, whom a test plays, may not write
+import dsp.graph  # its kernels are cached where a user without rights, whom a test plays, may not write
 import hardware.ports.midi
 import hardware.ports.serial
 import hardware.room.kernels
@@ -390,7 +390,7 @@ def test_a_disk_that_fills_up_in_mid_pass_loses_nothing_recorded(line: Line) -> 
 def test_a_project_that_may_not_be_written(
     read_only_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert dsp.engine
+    assert dsp.graph
     assert hardware.room.kernels
     line = Line(read_only_folder.parent, monkeypatch, capsys)
     line.add_project()

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from strips_on_the_bus import mixed
 
 from dsp.dynamics import Compressor, static_gain_db
-from dsp.engine import MixEngine, StripSettings
 from dsp.errors import DspError
+from dsp.strip import StripSettings
 
 RATE = 48_000
 
@@ -19,7 +20,7 @@ RATE = 48_000
 def compress(x: np.ndarray, settings: Compressor) -> np.ndarray:
     channels = x.shape[1]
     strip = StripSettings("x", channels, compressor=settings, gains=((1.0, 0.0), (0.0, 1.0))[:channels])
-    engine = MixEngine([strip], rate_hz=RATE)
+    engine = mixed([strip], rate_hz=RATE)
     return engine.process([np.ascontiguousarray(x, dtype=np.float32)]).pre[0].astype(np.float64)
 
 
@@ -109,7 +110,7 @@ def test_ten_seconds_of_release_are_ten_seconds_in_float32_too(rate_hz) -> None:
     x = np.full((11 * rate_hz, 1), 0.01, np.float32)
     x[:10] = 1.0
     strip = StripSettings("x", compressor=Compressor(-20.0, math.inf, 0.0, 10_000.0, 0.0), gains=((1.0, 0.0),))
-    engine = MixEngine([strip], rate_hz=rate_hz)
+    engine = mixed([strip], rate_hz=rate_hz)
     gain_db = 20.0 * np.log10(engine.process([x]).bus[10:, 0] / x[10, 0])
     constant = int(np.argmax(gain_db > -20.0 * math.exp(-1.0)))
     assert constant / rate_hz == pytest.approx(10.0, rel=0.001)

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import signal
 
-from dsp.engine import StripSettings
 from dsp.errors import DspError
 from dsp.filters import Band, Biquad, analog_response, cascade, response, sections, shelf_q, svf
+from dsp.strip import StripSettings
 from tests.dsp.analog_bands import AUDIBLE, analog, db, near
 
 GAIN_KINDS = ["bell", "low_shelf", "high_shelf"]

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dsp.dynamics import Compressor
-from dsp.engine import Band, StripSettings
 from dsp.errors import DspError, ShapeError
+from dsp.filters import Band
 from dsp.graph import MixGraph
 from dsp.graph_settings import Feed, GraphBus, GraphStrip, Insert
 from dsp.processors.trim import Advance, Trim
@@ -287,30 +287,17 @@ def test_a_wrong_shape_is_refused_by_name() -> None:
             graph.process([noise(10, 2)])
 
 
-def test_a_strip_of_the_engine_sounds_the_same_in_a_graph() -> None:
-    from dsp.engine import MixEngine
-
-    plain = StripSettings(
-        "x", hpf_hz=60.0, bands=(Band("bell", 900.0, 4.0),), compressor=Compressor(-24.0, 3.0, 3.0, 80.0), gains=LEFT
-    )
-    x = noise()
-    engine = MixEngine([plain], rate_hz=RATE)
-    expected = engine.process([x]).bus
-    out = render([GraphStrip(**vars(plain))], [x])
-    np.testing.assert_allclose(out["bus"], expected, atol=3e-8)
-
-
-def test_the_built_in_reverb_on_its_bus_is_the_engines() -> None:
-    from dsp.engine import MixEngine, ReverbSettings
+def test_the_built_in_reverb_on_its_bus_answers_what_is_sent() -> None:
     from dsp.graph_reverb import BuiltInReverb
+    from dsp.space import Network, ReverbSettings
 
-    network = ReverbSettings(1.0, 10.0, return_db=-3.0)
+    settings = ReverbSettings(1.0, 10.0, return_db=-3.0)
     x = noise(RATE)
-    plain = StripSettings("x", gains=LEFT, send=0.5)
-    engine = MixEngine([plain], reverb=network, rate_hz=RATE)
-    expected = engine.process([x]).bus
-    out = render([GraphStrip(**vars(plain))], [x], [bus("reverb", pre=(Insert(BuiltInReverb(network)),))])
-    np.testing.assert_allclose(out["bus"], expected, atol=1e-7)
+    out = render([strip("x", gains=LEFT, send=0.5)], [x], [bus("reverb", pre=(Insert(BuiltInReverb(settings)),))])
+    answer = np.concatenate([0.5 * x, np.zeros_like(x)], axis=1)
+    Network(settings.room(RATE), RATE).process(answer)
+    answer[:, :1] += x
+    np.testing.assert_allclose(out["bus"], answer, atol=1e-6)
 
 
 def test_peaks_are_those_of_each_strips_channels_before_its_fader() -> None:

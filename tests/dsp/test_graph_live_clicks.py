@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy.signal import butter, sosfilt
 
 from dsp.dynamics import Compressor
-from dsp.engine import Band
+from dsp.filters import Band
 from dsp.graph import MixGraph
 from dsp.graph_settings import Feed, GraphBus, GraphStrip, Insert
 from dsp.processors.compressor import Compressor as CompressorInsert

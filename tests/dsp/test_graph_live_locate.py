@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dsp.dynamics import Compressor
-from dsp.engine import Band
 from dsp.errors import DspError
+from dsp.filters import Band
 from dsp.graph import MixGraph
 from dsp.graph_settings import Feed, GraphBus, GraphStrip, Insert, ParameterMove
 from dsp.moving_gains import FaderGains, Level, SideGains, StereoGains, StripGains

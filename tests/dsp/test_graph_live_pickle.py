@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from dsp.dynamics import Compressor
-from dsp.engine import Band
+from dsp.filters import Band
 from dsp.graph import MixGraph
 from dsp.graph_reverb import BuiltInReverb
 from dsp.graph_settings import Feed, GraphBus, GraphStrip, Insert, ParameterMove

@@ -8,16 +8,26 @@ import numpy as np
 import pytest
 from scipy import signal
 
-from dsp.errors import DspError, ShapeError
-from dsp.space import Reverb, ReverbSettings
+from dsp.errors import DspError
+from dsp.space import Network, ReverbSettings
 
 RATE = 48_000
+
+
+def through(network: Network, x: np.ndarray) -> np.ndarray:
+    block = x.astype(np.float32)
+    network.process(block)
+    return block.astype(np.float64)
+
+
+def started(settings: ReverbSettings, rate_hz: int = RATE) -> Network:
+    return Network(settings.room(rate_hz), rate_hz)
 
 
 def impulse_response(settings: ReverbSettings, seconds: float, rate_hz: int = RATE) -> np.ndarray:
     x = np.zeros((round(seconds * rate_hz), 2))
     x[0] = 1.0, 0.0
-    return Reverb(settings, rate_hz).process(x)
+    return through(started(settings, rate_hz), x)
 
 
 def decay_s(h: np.ndarray, rate_hz: int = RATE) -> float:
@@ -53,7 +63,7 @@ def test_nothing_comes_back_before_the_predelay() -> None:
 
 def test_a_steady_noise_comes_back_at_its_own_power_where_it_is_not_damped() -> None:
     x = np.random.default_rng(3).standard_normal((8 * RATE, 2))
-    out = Reverb(ReverbSettings(1.5, 0.0, 1e6, 0.0), RATE).process(x)
+    out = through(started(ReverbSettings(1.5, 0.0, 1e6, 0.0)), x)
     low = signal.butter(4, 2000.0, fs=RATE, output="sos")  # where the damping has not begun
     power, sent = (np.mean(signal.sosfilt(low, s, axis=0)[4 * RATE :] ** 2) for s in (out, x))
     assert 10.0 * math.log10(power / sent) == pytest.approx(0.0, abs=1.0)
@@ -70,15 +80,15 @@ def test_return_off_is_silence() -> None:
 
 def test_any_block_size_gives_the_same_reverb() -> None:
     x = np.random.default_rng(1).standard_normal((9000, 2))
-    whole = Reverb(ReverbSettings(), RATE).process(x)
-    pieces = Reverb(ReverbSettings(), RATE)
-    assert np.array_equal(whole, np.concatenate([pieces.process(p) for p in np.split(x, [1, 77, 4096, 6000])]))
+    whole = through(started(ReverbSettings()), x)
+    pieces = started(ReverbSettings())
+    assert np.array_equal(whole, np.concatenate([through(pieces, p) for p in np.split(x, [1, 77, 4096, 6000])]))
 
 
 def test_the_tail_ends_in_true_silence_and_not_in_denormals() -> None:
     x = np.zeros((RATE * 4, 2))
     x[0] = 1.0
-    out = Reverb(ReverbSettings(0.1, 0.0), RATE).process(x)
+    out = through(started(ReverbSettings(0.1, 0.0)), x)
     assert not np.any(out[-4800:])
 
 
@@ -86,8 +96,3 @@ def test_the_tail_ends_in_true_silence_and_not_in_denormals() -> None:
 def test_a_reverb_that_makes_no_sense_is_refused(bad) -> None:
     with pytest.raises(DspError, match="reverb"):
         ReverbSettings(**bad)
-
-
-def test_a_mono_block_is_refused() -> None:
-    with pytest.raises(ShapeError):
-        Reverb(ReverbSettings(), RATE).process(np.zeros((10, 1)))

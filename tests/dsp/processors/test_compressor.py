@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import signal
+from strips_on_the_bus import mixed
 
 from dsp import dynamics
-from dsp.engine import MixEngine, StripSettings
 from dsp.errors import DspError
 from dsp.processors.compressor import Compressor
+from dsp.strip import StripSettings
 from tests.dsp.processors.streams import RATE, close, db, moved, run, swelling, tone
 
 
@@ -135,7 +136,7 @@ def test_it_is_the_strip_compressor_at_equal_settings(seed, threshold, ratio, kn
         compressor=dynamics.Compressor(threshold, ratio, 0.5, 20.0, knee, 4.0),
         gains=((1.0, 0.0), (0.0, 1.0)),
     )
-    engine = MixEngine([strip], rate_hz=RATE)
+    engine = mixed([strip], rate_hz=RATE)
     expected = engine.process([x.copy()]).pre[0]
     y = run(Compressor(threshold, ratio, knee, 0.5, 0.0, 20.0, makeup_db=4.0).start(RATE, 2), x)
     # The strip counts in float32: its gain is known to 2e-5 dB.

@@ -1,11 +1,13 @@
-"""Gains that move in the engine: straight between knots 16 frames apart, the same for any block size."""
+"""Gains that move: straight between knots 16 frames apart, the same for any block size."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
+from strips_on_the_bus import mixed
 
-from dsp.engine import BusProcessor, BusSettings, MixEngine, StripSettings
+from dsp.bus import BusProcessor, BusSettings
+from dsp.strip import StripSettings
 
 RATE = 48_000.0
 FRAMES = 20_000
@@ -24,11 +26,11 @@ def stereo_fade(at):
     return gains
 
 
-def mixed(sizes, automation=stereo_fade):
+def moved(sizes, automation=stereo_fade):
     x = np.random.default_rng(1).standard_normal((FRAMES, 1)).astype(np.float32)
     strips = [StripSettings("moving", automation=automation), StripSettings("still", gains=((0.25, 0.5),))]
     out, at = [], 0
-    engine = MixEngine(strips, rate_hz=RATE)
+    engine = mixed(strips, rate_hz=RATE)
     for size in sizes:
         block = x[at : at + size]
         out.append(engine.process([block, block]).bus.copy())
@@ -37,7 +39,7 @@ def mixed(sizes, automation=stereo_fade):
 
 
 def test_a_fade_is_the_signal_times_its_straight_line():
-    x, bus = mixed([FRAMES])
+    x, bus = moved([FRAMES])
     gain = fade(np.arange(FRAMES) / RATE)
     np.testing.assert_allclose(bus[:, 0], x * gain + x * 0.25, rtol=0.0, atol=FLOAT32)
     np.testing.assert_allclose(bus[:, 1], x * gain * 0.5 + x * 0.5, rtol=0.0, atol=FLOAT32)
@@ -45,8 +47,8 @@ def test_a_fade_is_the_signal_times_its_straight_line():
 
 @pytest.mark.parametrize("sizes", [[1] * 200 + [63, 64, 65, 8192, 8193], [777] * 25])
 def test_moving_gains_are_the_same_for_any_block_size(sizes):
-    _, pieces = mixed(sizes)
-    _, whole = mixed([FRAMES])
+    _, pieces = moved(sizes)
+    _, whole = moved([FRAMES])
     np.testing.assert_array_equal(pieces, whole[: len(pieces)])
 
 
@@ -57,7 +59,7 @@ def test_a_jump_takes_one_knot_and_never_clicks():
         return gains
 
     strips = [StripSettings("moving", automation=jump)]
-    engine = MixEngine(strips, rate_hz=RATE)
+    engine = mixed(strips, rate_hz=RATE)
     bus = engine.process([np.ones((FRAMES, 1), np.float32)]).bus
     assert np.abs(np.diff(bus[:, 0])).max() <= 1 / 16 + 1e-12
     assert bus[6_384, 0] == 0.0
@@ -74,9 +76,7 @@ def test_a_moving_send_follows_the_moving_fader():
 
     x = np.zeros((FRAMES, 1), np.float32)
     x[15_000] = 1.0  # after the send has closed
-    engine = MixEngine(
-        [StripSettings("moving", automation=sending, on_bus=False)], reverb=ReverbSettings(), rate_hz=RATE
-    )
+    engine = mixed([StripSettings("moving", automation=sending, on_bus=False)], reverb=ReverbSettings(), rate_hz=RATE)
     assert np.abs(engine.process([x]).bus).max() == 0.0
 
 
@@ -92,7 +92,7 @@ def test_strips_beside_a_moving_one_keep_their_own_gains_in_every_group_of_lanes
     strips += [StripSettings(str(n), gains=((n / 40.0, 1.0 - n / 40.0),)) for n in range(40)]
     x = np.random.default_rng(3).standard_normal((FRAMES, len(strips))).astype(np.float32)
     x[:, 0] = 0.0
-    engine = MixEngine(strips, rate_hz=RATE)
+    engine = mixed(strips, rate_hz=RATE)
     bus = engine.process([np.ascontiguousarray(column[:, None]) for column in x.T]).bus
     gains = np.array([[0.0, 0.0]] + [[n / 40.0, 1.0 - n / 40.0] for n in range(40)])
     np.testing.assert_allclose(bus, x.astype(np.float64) @ gains, atol=1e-5)
