@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from hardware.live.messages import LiveGraph
     from hardware.live.seam import LiveStream
     from hardware.room.inprocess import InProcessRoom
+    from hardware.room.model import RoomModel
 
 LIVE_RING_S = 2.0
 """How much of a song the ring of a live stream holds [s]."""
@@ -61,7 +62,9 @@ class Studio:
     unreachable: dict[str, HardwareError] = field(default_factory=dict)
     _ports: dict[str, BytePort] = field(default_factory=dict)
     _wires: dict[str, SharedPort] = field(default_factory=dict)
-    _room: InProcessRoom | None = None
+    _model: RoomModel | None = None
+    """The virtual room's, where the rig stands in one."""
+    _entered: InProcessRoom | None = None
 
     @classmethod
     def open(cls, ref: str | Path, *, model: Path | None = None) -> Studio:
@@ -78,25 +81,25 @@ class Studio:
         home = places.rig_home(rig.name)
         studio = cls(rig=rig, profiles=profiles, state=RigState.load(home.state, rig=rig.name), home=home)
         if rig.audio.port == "room" or any(d.transport == "room" for d in rig.devices.values()):
-            studio._enter_room(model)
+            from hardware.room.model import load_model
+
+            studio._model = load_model(model or rig.room_model)
         return studio
-
-    def _enter_room(self, model: Path | None) -> None:
-        from hardware.room.inprocess import InProcessRoom
-        from hardware.room.model import load_model
-
-        chosen = model or self.rig.room_model
-        self._room = InProcessRoom(load_model(chosen), rate_hz=self.rig.audio.rate_hz, state_path=self.home.room_state)
 
     @property
     def room(self) -> InProcessRoom | None:
-        """The in-process virtual room, where the rig stands in one."""
-        return self._room
+        """The in-process virtual room, where the rig stands in one; entered when it is first asked for."""
+        if self._entered is None and self._model is not None:
+            from hardware.room.inprocess import InProcessRoom
+
+            rate_hz = self.rig.audio.rate_hz
+            self._entered = InProcessRoom(self._model, rate_hz=rate_hz, state_path=self.home.room_state)
+        return self._entered
 
     @property
     def clock(self) -> Clock:
         """The clock that paces this rig: virtual in the in-process room, the machine's otherwise."""
-        return self._room.clock if self._room is not None else SystemClock()
+        return self.room.clock if self.room is not None else SystemClock()
 
     def control(self, address: str) -> Control:
         """Return the control at ``device/section/name``."""
@@ -139,8 +142,9 @@ class Studio:
         device, profile = self.rig.devices[names[0]], self.profiles[names[0]]
         where = device.place
         if device.transport == "room":
-            assert self._room is not None  # noqa: S101 - open() enters the room whenever a port names it
-            return self._room.open_port(_known_again(where, self._room.port_names()))
+            room = self.room
+            assert room is not None  # noqa: S101 - open() finds a model whenever a port names the room
+            return room.open_port(_known_again(where, room.port_names()))
         if device.transport == "midi":
             from hardware.ports.midi import open_midi
 
@@ -276,8 +280,8 @@ class Studio:
     def stream(self) -> Iterator[AudioStream]:
         """Open the rig's duplex stream for the length of a ``with`` block."""
         audio = self.rig.audio
-        if audio.port == "room" and self._room is not None:
-            stream: AudioStream = self._room.open_stream(
+        if audio.port == "room" and self.room is not None:
+            stream: AudioStream = self.room.open_stream(
                 rate_hz=audio.rate_hz, block_frames=audio.block_frames, outputs=audio.outputs, inputs=audio.inputs
             )
         else:
@@ -326,12 +330,12 @@ class Studio:
         audio = self.rig.audio
         left, right = self.monitor_pair()
         frames = block_frames or audio.block_frames
-        if audio.port == "room" and self._room is not None:
+        if audio.port == "room" and self.room is not None:
             from hardware.live.inprocess import InProcessLive
 
             return InProcessLive(
                 graph,
-                clock=clock or self._room.clock,
+                clock=clock or self.room.clock,
                 rate_hz=audio.rate_hz,
                 block_frames=frames,
                 outputs=(left - 1, right - 1),
@@ -361,8 +365,8 @@ class Studio:
         for port in self._ports.values():
             port.close()
         self._ports.clear()
-        if self._room is not None:
-            self._room.close()
+        if self._entered is not None:
+            self._entered.close()
 
     def __enter__(self) -> Self:
         return self
