@@ -18,6 +18,8 @@ __all__ = [
     "STEP_FRAMES",
     "filters",
     "numbers",
+    "octaves",
+    "power",
     "settle",
     "squeeze",
     "targets",
@@ -68,13 +70,13 @@ def _polynomial(code: Code, coefficients: Sequence[float], x: Lanes) -> Lanes:
     return value
 
 
-def _octaves(code: Code, a: Lanes) -> Lanes:
+def octaves(code: Code, a: Lanes) -> Lanes:
     """log2 of positive normal numbers; what is smaller counts as the smallest."""
     t = a.mantissa() - code.all(1.0)
     return multiply_add(_polynomial(code, _LOG2[code.kind.bytes], t), t, a.exponent())
 
 
-def _power(code: Code, octaves: Lanes) -> Lanes:
+def power(code: Code, octaves: Lanes) -> Lanes:
     """2^octaves, exactly 1 for 0, and the smallest normal number for less than its logarithm."""
     x = larger(octaves, code.all(1.0 - code.kind.bias))
     rounding = code.all(1.5 * 2.0**code.kind.fraction_bits)  # there is no place for a fraction behind such a number
@@ -163,7 +165,7 @@ def targets(kind: Kind, *, moving: bool) -> Stage:
             begin, slope, knee, in_knee = now()
             level = scratch.load(buffer, frame).magnitude()
             level = larger(level, level.swapped().kept(linked))
-            p = larger(_octaves(code, level) - begin, nothing)
+            p = larger(octaves(code, level) - begin, nothing)
             t = smaller(p, knee)
             scratch.store(multiply_add(multiply_add(in_knee, t, nothing - slope), t, slope * p), to, frame)
 
@@ -193,7 +195,7 @@ def squeeze(kind: Kind, *, moving: bool) -> Stage:
             new = s + step
             gain.set(new)
             rest.set(step - (new - s))
-            scratch.store(scratch.load(buffer, frame) * _power(code, multiply_add(new, amount, makeup)), buffer, frame)
+            scratch.store(scratch.load(buffer, frame) * power(code, multiply_add(new, amount, makeup)), buffer, frame)
         states.store(gain.get(), state)
         states.store(rest.get(), state, kind.count)
 
