@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -11,7 +11,7 @@ import numpy as np
 from dsp.errors import DspError
 from dsp.kernels.compiled import library
 from dsp.processor import Block, Settings
-from dsp.space import Reverb, ReverbSettings
+from dsp.space import Network, ReverbSettings
 
 __all__ = ["BuiltInReverb"]
 
@@ -31,6 +31,10 @@ class BuiltInReverb(Settings):
         return RunningReverb(self, rate_hz)
 
 
+def _alone(settings: ReverbSettings, rate_hz: float) -> Network:
+    return Network(replace(settings.room(rate_hz), dry_gain=0.0), rate_hz)
+
+
 class RunningReverb:
     """The running network; its settings stand still."""
 
@@ -38,7 +42,7 @@ class RunningReverb:
 
     def __init__(self, settings: BuiltInReverb, rate_hz: float) -> None:
         self._settings, self._rate_hz = settings, rate_hz
-        self._network = Reverb(settings.network, rate_hz)
+        self._network = _alone(settings.network, rate_hz)
         self._kernels = library("feeds")
         self._room = np.zeros(0)
         self.tail_frames = math.ceil(settings.network.decay_s * rate_hz)
@@ -47,13 +51,12 @@ class RunningReverb:
     def process(self, block: Block, key: Block | None = None) -> None:
         """Put the reverb of the block in its place."""
         frames = len(block)
-        if len(self._room) < 4 * frames:
-            self._room = np.zeros(4 * frames)
-        wet, out = self._room[: 4 * frames].reshape(2, 2, frames)
-        self._kernels.to_sides(block, wet)
-        out.fill(0.0)
-        self._network.add(wet, out, frames)
-        self._kernels.to_block(out, block)
+        if len(self._room) < 2 * frames:
+            self._room = np.zeros(2 * frames)
+        sides = self._room[: 2 * frames].reshape(2, frames)
+        self._kernels.to_sides(block, sides)
+        self._network.add(sides, sides, frames)
+        self._kernels.to_block(sides, block)
 
     def change(self, settings: BuiltInReverb, frames: int) -> None:
         """Stay as it is."""
@@ -62,4 +65,4 @@ class RunningReverb:
 
     def reset(self) -> None:
         """Forget all that was heard."""
-        self._network = Reverb(self._settings.network, self._rate_hz)
+        self._network = _alone(self._settings.network, self._rate_hz)

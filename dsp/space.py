@@ -63,7 +63,7 @@ _INTO_LEFT, _INTO_RIGHT = 0b0110_0010_1011_1001, 0b1100_0101_0111_0010
 _GAINS = 2 * PAIRS
 """Where the gains begin in the kernel's row."""
 
-_FILTER_WORDS = 2 * 9 * LINES
+_FILTER_WORDS = 2 * 6 * LINES
 _STATE_WORDS = 2 * 2 * LINES
 
 _GLIDE_S = 0.03
@@ -223,7 +223,10 @@ class Network:
             self._set_rooms()
 
     def add(self, wet: _F64, bus: _F64, frames: int) -> None:
-        """Replace ``bus`` by itself times the dry gain plus the room's answer to ``wet``, both (2, ≥ frames)."""
+        """Replace ``bus`` by itself times the dry gain plus the room's answer to ``wet``, both (2, ≥ frames).
+
+        The two may be one.
+        """
         start = 0
         while start < frames:
             m, steps = self._shape.stretch_in_steps(frames - start, int(self._position[0]), STEP_FRAMES)
