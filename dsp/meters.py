@@ -19,7 +19,7 @@ from dsp.filters import svf
 from dsp.graph_chunk import CHUNK_FRAMES
 from dsp.kernels.compiled import library
 from dsp.loudness import MOMENTARY_HOPS, SHORT_HOPS, k_weighting, lufs
-from dsp.processors.limiter import true_peak_taps
+from dsp.processors.limiter import TILE_FRAMES, true_peak_taps
 
 __all__ = ["FALL_DB_PER_S", "RMS_S", "BankMeter", "GraphMeters"]
 
@@ -78,12 +78,10 @@ class GraphMeters:
         levels = self.bus_peaks, self.bus_rms, self._bus_squares
         self._weigh_bus = kernels.weigh_bus.bind(None, None, None, None, *levels)
         taps = true_peak_taps()
-        self._seen = taps.shape[1] - 1
-        self._planar = np.zeros((2, self._seen + CHUNK_FRAMES), np.float32)
-        self._tops = np.zeros(CHUNK_FRAMES, np.float32)
-        work = np.zeros((2, CHUNK_FRAMES), np.float32)
-        top = library("limiter").peaks
-        self._top = [top.bind(self._planar[side : side + 1], 1, 0, None, taps, work, self._tops) for side in range(2)]
+        self._seen = 2 * len(taps) - 1
+        self._past = np.zeros((self._seen + CHUNK_FRAMES + TILE_FRAMES, 2), np.float32)
+        self._tops = np.zeros((CHUNK_FRAMES + TILE_FRAMES, 2), np.float32)
+        self._top = library("limiter").peaks.bind(self._past, 0, None, taps, self._tops.ravel())
         row = np.concatenate([*(svf(section) for section in k_weighting(rate_hz)), [1.0, 0.0, 0.0, 1.0]])
         self._weighting = np.stack([row, row])
         self._states, self._work = np.zeros((2, 2, 2)), np.zeros((2, 64))
@@ -125,14 +123,14 @@ class GraphMeters:
     def hear_main(self, signal: NDArray[np.float64]) -> None:
         """Take in what leaves the graph, (n, 2)."""
         self.hear_bus(self.busses[-1], signal)
-        n, planar = len(signal), self._planar
-        planar[:, self._seen : self._seen + n] = signal.T
+        n, past = len(signal), self._past
+        past[self._seen : self._seen + n] = signal
+        self._top(n)
         for side in range(2):
-            self._top[side](n)
-            top = self._tops[:n].max()
+            top = self._tops[:n, side].max()
             self.true_peak[side] = max(top, self.true_peak[side] * self._fall)
             self.true_peak_max[side] = max(top, self.true_peak_max[side])
-        planar[:, : self._seen] = planar[:, n : n + self._seen].copy()
+        past[: self._seen] = past[n : n + self._seen].copy()
         weighted = signal.astype(np.float32)
         self._run(weighted, self._weighting, 0, int(self._place[0]), self._states, self._work)
         self._gauge(weighted)
@@ -142,7 +140,7 @@ class GraphMeters:
         for values in (
             *(self.strip_peaks, self.strip_rms, self.strip_reduction_db, self.insert_reduction_db),
             *(self.bus_peaks, self.bus_rms, self.true_peak, self.true_peak_max, self._strip_squares),
-            *(self._bus_squares, self._planar, self._states, self._hops, self._place, self._found),
+            *(self._bus_squares, self._past, self._states, self._hops, self._place, self._found),
         ):
             values.fill(0)
 

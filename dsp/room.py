@@ -210,10 +210,10 @@ def _shelf(
 
 
 def filter_rows(room: Room, rate_hz: float) -> NDArray[np.float64]:
-    """Return the lines' filters (18, lines): a low and a high shelf, each the nine numbers of its state equations.
+    """Return the lines' filters (12, lines): a low and a high shelf, each the six numbers of its state equations.
 
-    ``[d, c1, c2, p11, p12, q1, p21, p22, q2]`` with y = d·x + c1·s1 + c2·s2, s1' = p11·s1 + p12·s2 + q1·x,
-    s2' = p21·s1 + p22·s2 + q2·x, of the trapezoidal state-variable form (``dsp.filters.svf``).
+    ``[d, c1, c2, p, q, h]`` with v = x − s2, y = d·x + c1·s1 + c2·s2, s1' = p·s1 + q·v, s2' = s2 + q·s1 + h·v, of the
+    trapezoidal state-variable form (``dsp.filters.svf``).
     Their product is 10^(−3 d / (fs · T)) with T = ``low_s``, ``mid_s`` and ``high_s`` in the three bands.
     """
     delays = line_frames(room.size_m, rate_hz)
@@ -235,10 +235,7 @@ def filter_rows(room: Room, rate_hz: float) -> NDArray[np.float64]:
             broad * (m1 * u1 + m2 * u2),
             broad * (m2 * (1.0 - u3) - m1 * u2),
             2.0 * u1 - 1.0,
-            -2.0 * u2,
             2.0 * u2,
-            2.0 * u2,
-            1.0 - 2.0 * u3,
             2.0 * u3,
         ]
     return np.array(rows)

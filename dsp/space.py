@@ -63,7 +63,7 @@ _INTO_LEFT, _INTO_RIGHT = 0b0110_0010_1011_1001, 0b1100_0101_0111_0010
 _GAINS = 2 * PAIRS
 """Where the gains begin in the kernel's row."""
 
-_FILTER_WORDS = 2 * 9 * LINES
+_FILTER_WORDS = 2 * 6 * LINES
 _STATE_WORDS = 2 * 2 * LINES
 
 _GLIDE_S = 0.03

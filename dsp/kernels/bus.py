@@ -1,18 +1,20 @@
 """Compiled loop of a stereo bus: both channels in one vector of float64 through filters, compressor and fader.
 
-Cut into slices at absolute frame numbers like the strips: the same bits however a stream is cut into blocks.
+Cut into slices at absolute frame numbers like the strips: the same bits however a stream is cut into blocks. Its stages
+take numbers that stand still; while they move, every frame is a slice with a row of its own.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from dsp.kernels.compiled import kernel
-from dsp.kernels.lanes import STEREO, Code, Place, stage
+from dsp.kernels.compiled import kernel, part
+from dsp.kernels.lanes import STEREO, Code, Kind, Place, multiply_add, stage
 from dsp.kernels.stages import (
     COMPRESSOR_WORDS,
     SECTION_WORDS,
     STEP_FRAMES,
+    amplify,
     filters,
     numbers,
     settle,
@@ -26,8 +28,12 @@ SIDES = 2
 SLICE_FRAMES = 128
 """Frames worked on at once; states are cleaned of denormals whenever the frame number is a multiple of this."""
 
-_two, _one = filters(STEREO, 2, moving=True), filters(STEREO, 1, moving=True)
-_targets, _squeeze = targets(STEREO, moving=True), squeeze(STEREO, moving=True)
+PAIRS = Kind(64, 4)
+"""Both sides of two frames."""
+
+_three, _two, _one = (filters(STEREO, count, moving=False) for count in (3, 2, 1))
+_targets, _amplify = targets(PAIRS, moving=False, together=2), amplify(PAIRS)
+_squeeze = squeeze(STEREO, moving=False, amplifies=False)
 _settle, _take = settle(STEREO), take(STEREO)
 
 
@@ -36,12 +42,31 @@ def _copy(code: Code, source: Place, begin: Any, target: Place, to: Any, count: 
     target.at(to).copy(source.at(begin), count)
 
 
-@stage(STEREO, "place", "whole", "whole", "whole", "whole", "number")
-def _fade(code: Code, scratch: Place, buffer: Any, frames: Any, row: Any, deltas: Any, share: Any) -> None:
+@stage(STEREO, "place", "whole", "whole", "whole", "number")
+def _go(code: Code, scratch: Place, row: Any, deltas: Any, count: Any, share: Any) -> None:
+    """Take a row of numbers a ``share`` of the way to the next knot."""
+    with code.each(count) as word:
+        at = code.times(word, SIDES)
+        here = multiply_add(scratch.load(deltas, at), code.spread(share), scratch.load(row, at))
+        scratch.store(here, row, at)
+
+
+@stage(STEREO, "place", "whole", "whole", "whole", "number", "place", "whole")
+def _fade(code: Code, scratch: Place, frames: Any, row: Any, deltas: Any, share: Any, out: Place, to: Any) -> None:
     now = numbers(code, 1, scratch.at(row), scratch.at(deltas), share, moving=True)
     with code.each(frames) as i:
-        at = code.plus(buffer, code.times(i, SIDES))
-        scratch.store(scratch.load(at) * now()[0], at)
+        at = code.times(i, SIDES)
+        out.store(scratch.load(at) * now()[0], to, at)
+
+
+@part
+def _stand(rows: Any, knot: int, words: int) -> bool:
+    """Tell whether the first ``words`` at a knot are those at the next."""
+    for word in range(words):
+        for side in range(SIDES):
+            if rows[knot, word, side] != rows[knot + 1, word, side]:
+                return False
+    return True
 
 
 @kernel(
@@ -77,25 +102,35 @@ def run_bus(
     while start < n:
         now = position + start
         into = now % STEP_FRAMES
+        share = into / STEP_FRAMES if moves else 0.0
+        m = min(n - start, STEP_FRAMES - into if moves else SLICE_FRAMES - now % SLICE_FRAMES)
         if moves or start == 0:
             knot = now // STEP_FRAMES - position // STEP_FRAMES
             _take(rows, SIDES * words * knot, SIDES * words, used, scratch, row, deltas)
             _take(faders, SIDES * knot, SIDES, 1, scratch, fader, fader + SIDES)
-        m = min(n - start, STEP_FRAMES - into if moves else SLICE_FRAMES - now % SLICE_FRAMES)
-        share = into / STEP_FRAMES if moves else 0.0
+            if moves and not _stand(rows, knot, used):
+                _go(scratch, row, deltas, used, share)
+                m = 1
         _copy(x, SIDES * start, scratch, 0, SIDES * m)
         if now % SLICE_FRAMES == 0:
             _settle(states, 0, 2 + 2 * sections)
-        for k in range(0, sections, 2):
-            section = SIDES * (COMPRESSOR_WORDS + SECTION_WORDS * k)
+        k = 0
+        while k < sections:
+            section = row + SIDES * (COMPRESSOR_WORDS + SECTION_WORDS * k)
             state = SIDES * (2 + 2 * k)
-            if k + 1 < sections:
-                _two(scratch, 0, m, row + section, deltas + section, states, state, share)
+            if k + 2 < sections:
+                _three(scratch, 0, m, section, deltas, states, state, share)
+                k += 3
+            elif k + 1 < sections:
+                _two(scratch, 0, m, section, deltas, states, state, share)
+                k += 2
             else:
-                _one(scratch, 0, m, row + section, deltas + section, states, state, share)
+                _one(scratch, 0, m, section, deltas, states, state, share)
+                k += 1
         if compresses:
-            _targets(scratch, 0, m, row, deltas, links, 0, share, targets_at)
+            pairs = (m + 1) // 2
+            _targets(scratch, 0, pairs, row, deltas, links, 0, share, targets_at)
             _squeeze(scratch, 0, m, row, deltas, states, 0, share, targets_at)
-        _fade(scratch, 0, m, fader, fader + SIDES, share)
-        _copy(scratch, 0, out, SIDES * start, SIDES * m)
+            _amplify(scratch, 0, pairs, targets_at)
+        _fade(scratch, m, fader, fader + SIDES, share, out, SIDES * start)
         start += m

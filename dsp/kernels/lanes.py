@@ -162,7 +162,7 @@ class Lanes:
         """Return ⌊log2⌋ of positive normal numbers; smaller ones have the smallest."""
         kind, builder = self.code.kind, self.code.builder
         biased = builder.lshr(self._bits, self._wholes(kind.fraction_bits))
-        if kind is STEREO:
+        if kind.bytes == 8:
             # There is no quick way from int64: a float64 of the size 2⁵² counts in ones.
             size = (kind.bias + kind.fraction_bits) << kind.fraction_bits
             counted = self._from(builder.or_(biased, self._wholes(size)))

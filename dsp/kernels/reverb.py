@@ -6,6 +6,7 @@ signal; in the lines' filters, where they do, it holds one frame of the sixteen 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,7 @@ TAPS = 12
 TINY = 1e-20
 """Below this (−400 dBFS) samples are set to zero, far above the denormals of float32."""
 
-_FILTERS = 2 * 9 * LINES
+_FILTERS = 2 * 6 * LINES
 _STATES = 2 * 2 * LINES
 _ROOM = 80
 _OUT = (5, 11)
@@ -128,15 +129,15 @@ def _step(
     now, before = row.at(16), state.at(16)
     heard = _enter(step, box, predelays, diffusers, earlies, gains, pre, dif, ear, step.glide(now, before, 0))
     _through_lines(step, lines, filters, work, lin)
-    _mix(step, state, work)
-    late = [work.load(STEP * line) for line in _OUT]
     into = step.glide(now, before, 9)
     left, right = (earlies.load(code.times(side, ear), step.at(ear)) * into for side in range(2))
-    with code.each(LINES) as k:
-        x = work.load(code.times(k, STEP))
+    late = []
+    for k, x in enumerate(_mixed(step, state, work)):
+        late.append(x)
         x = multiply_add(code.spread(step.number(gains, 6 * TAPS, k)), right, x)
         x = multiply_add(code.spread(step.number(gains, 4 * TAPS, k)), left, x)
         lines.store(_quiet(x), step.number(delays, 64, k), step.around(lin))
+    late = [late[line] for line in _OUT]
     gliding = [step.glide(now, before, word) for word in (1, 2, 3, 4)]
     for side in range(2):
         x = code.all(0.0)
@@ -212,18 +213,19 @@ def _through_lines(step: _Step, lines: Place, filters: Place, work: Place, lin: 
             for frame in range(0, STEP, 8):
                 for k, turned in enumerate(_turned([narrow_lines.load(place, frame) for place in places])):
                     narrow.store(turned, here, first, STEP * (frame + k))
-        numbers = [filters.load(code.times(room, _FILTERS), LINES * k) for k in range(18)]
+        numbers = [filters.load(code.times(room, _FILTERS), LINES * k) for k in range(12)]
         kept = filters.at(2 * _FILTERS, code.times(room, _STATES))
         states = [code.cell(_quiet(kept.load(LINES * k))) for k in range(4)]
         with code.each(STEP) as f:
             at = code.plus(here, code.times(f, STEP))
             x = work.load(at)
             for section in range(2):
-                d, c1, c2, p11, p12, q1, p21, p22, q2 = numbers[9 * section : 9 * section + 9]
+                d, c1, c2, p, q, h = numbers[6 * section : 6 * section + 6]
                 first, second = states[2 * section : 2 * section + 2]
                 s1, s2 = first.get(), second.get()
-                first.set(multiply_add(p11, s1, multiply_add(p12, s2, q1 * x)))
-                second.set(multiply_add(p22, s2, multiply_add(p21, s1, q2 * x)))
+                v = x - s2
+                first.set(multiply_add(q, v, p * s1))
+                second.set(multiply_add(h, v, multiply_add(q, s1, s2)))
                 x = multiply_add(c1, s1, multiply_add(c2, s2, d * x))
             work.store(x, at)
         for k, cell in enumerate(states):
@@ -241,26 +243,32 @@ def _through_lines(step: _Step, lines: Place, filters: Place, work: Place, lin: 
                 narrow.store(turned, code.times(first, STEP), STEP * k + frame)
 
 
-def _mix(step: _Step, state: Place, work: Place) -> None:
+def _mixed(step: _Step, state: Place, work: Place) -> Iterator[Lanes]:
     """Rotate pairs of lines slowly, then mix all by the Hadamard matrix: both keep the energy."""
     code, b = step.code, step.code.builder
     since = b.uitofp(b.and_(step.t, code.whole(255)), STRIPS.element)
     since = multiply_add(step.ramp, code.all(1.0 / 16.0), code.spread(b.fmul(since, STRIPS.element(1.0 / 256.0))))
-    with code.each(LINES // 2) as k:
+
+    def rotated(k: Any, x: Lanes, y: Lanes) -> tuple[Lanes, Lanes]:
         c, s = (
             multiply_add(since, code.spread(step.number(state, word + 8, k)), code.spread(step.number(state, word, k)))
             for word in (32, 48)
         )
+        return c * x - s * y, multiply_add(s, x, c * y)
+
+    def mixed(q: Lanes, r: Lanes, u: Lanes, v: Lanes) -> tuple[Lanes, ...]:
+        a, c, e, g = q + r, q - r, u + v, u - v
+        return a + e, c + g, a - e, c - g
+
+    with code.each(4) as k:
         at = code.times(k, STEP)
-        x, y = work.load(at), work.load(at, 128)
-        work.store(c * x - s * y, at)
-        work.store(multiply_add(s, x, c * y), at, 128)
-    for near, far in ((STEP, 4 * STEP), (4 * STEP, STEP)):
-        for k in range(4):
-            q, r, u, v = (work.load(k * near + j * far) for j in range(4))
-            a, c, e, g = q + r, q - r, u + v, u - v
-            for j, y in enumerate((a + e, c + g, a - e, c - g)):
-                work.store(y, k * near + j * far)
+        q, r, u, v = (work.load(at, 4 * STEP * j) for j in range(4))
+        q, u = rotated(k, q, u)
+        r, v = rotated(code.plus(k, 4), r, v)
+        for j, y in enumerate(mixed(q, r, u, v)):
+            work.store(y, at, 4 * STEP * j)
+    for k in range(4):
+        yield from mixed(*(work.load(STEP * (4 * k + j)) for j in range(4)))
 
 
 @stage(STRIPS, "place", "whole", "place")
@@ -321,7 +329,7 @@ def reverberate(
     of the 8 slow oscillators' steps, from 16 diffusion, early gain to the same and to the other side, late gain
     likewise, dry gain, tangent of half the greatest rotation, low-pass and high-pass of the input, gain into the lines.
     ``row`` (32,) is where they stand.
-    ``filters`` (704,): 2 rooms × 2 sections × 9 numbers × 16 lines, then their states, 2 × 2 × 2 × 16.
+    ``filters`` (512,): 2 rooms × 2 sections × 6 numbers × 16 lines, then their states, 2 × 2 × 2 × 16.
     ``state`` (80,): oscillators, from 16 the gains of the last step, from 32 rotations and their slopes, from 64 input
     filters. ``work`` (896,) is scratch, with k / 16 at 512 + k.
     """

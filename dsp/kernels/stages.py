@@ -16,8 +16,11 @@ __all__ = [
     "COMPRESSOR_WORDS",
     "SECTION_WORDS",
     "STEP_FRAMES",
+    "amplify",
     "filters",
     "numbers",
+    "octaves",
+    "power",
     "settle",
     "squeeze",
     "targets",
@@ -68,13 +71,13 @@ def _polynomial(code: Code, coefficients: Sequence[float], x: Lanes) -> Lanes:
     return value
 
 
-def _octaves(code: Code, a: Lanes) -> Lanes:
+def octaves(code: Code, a: Lanes) -> Lanes:
     """log2 of positive normal numbers; what is smaller counts as the smallest."""
     t = a.mantissa() - code.all(1.0)
     return multiply_add(_polynomial(code, _LOG2[code.kind.bytes], t), t, a.exponent())
 
 
-def _power(code: Code, octaves: Lanes) -> Lanes:
+def power(code: Code, octaves: Lanes) -> Lanes:
     """2^octaves, exactly 1 for 0, and the smallest normal number for less than its logarithm."""
     x = larger(octaves, code.all(1.0 - code.kind.bias))
     rounding = code.all(1.5 * 2.0**code.kind.fraction_bits)  # there is no place for a fraction behind such a number
@@ -83,14 +86,23 @@ def _power(code: Code, octaves: Lanes) -> Lanes:
     return multiply_add(_polynomial(code, _EXP2[code.kind.bytes], f), f, code.all(1.0)).doubled(shifted)
 
 
+def _loaded(code: Code, row: Place, word: int, frames: int) -> Lanes:
+    """Return a number of a row, for each of the ``frames`` that a vector holds."""
+    if frames == 1:
+        return row.load(word * code.kind.count)
+    channels = code.kind.count // frames
+    narrow = Place(Code(code.builder, Kind(8 * code.kind.bytes, channels)), row.pointer)
+    return code.of(narrow.load(word * channels).pick(range(channels), frames))
+
+
 def numbers(
-    code: Code, count: int, row: Place, deltas: Place, share: Any, *, moving: bool
+    code: Code, count: int, row: Place, deltas: Place, share: Any, *, moving: bool, frames: int = 1
 ) -> Callable[[], list[Lanes]]:
-    """Return what gives a row's ``count`` numbers, called once in every frame."""
-    places = [word * code.kind.count for word in range(count)]
+    """Return what gives a row's ``count`` numbers, called once for every vector; those that move, once a frame."""
     if not moving:
-        still = [row.load(place) for place in places]
+        still = [_loaded(code, row, word, frames) for word in range(count)]
         return lambda: still
+    places = [word * code.kind.count for word in range(count)]
     at = code.cell(code.spread(share))
 
     def now() -> list[Lanes]:
@@ -142,12 +154,13 @@ def _section(x: Lanes, first: Cell, second: Cell, e: Lanes, q: Lanes, h: Lanes, 
     return multiply_add(c[2], v, multiply_add(c[1], s1, c[0] * x))
 
 
-def targets(kind: Kind, *, moving: bool) -> Stage:
+def targets(kind: Kind, *, moving: bool, together: int = 1) -> Stage:
     """Return the stage that puts the gains in octaves that the levels ask for into another buffer.
 
     Feed-forward, peak detector, quadratic knee (D. Giannoulis, M. Massberg and J. D. Reiss, JAES 60, 2012, eq. 4). With
     p the level above where the knee begins and t the part of it within the knee, their curve is
     slope · (p − t) + slope / (2 knee) · t². ``links``: all bits set where a neighbour's level counts too.
+    No frame waits for another: where numbers stand still, a vector may hold several ``together``, counted as one.
     It takes scratch, buffer, frames, row, deltas, links, link, share, targets.
     """
 
@@ -155,28 +168,30 @@ def targets(kind: Kind, *, moving: bool) -> Stage:
         code: Code, scratch: Place, buffer: Any, frames: Any, row: Any, deltas: Any, links: Place, link: Any,
         share: Any, to: Any,
     ) -> None:  # fmt: skip
-        now = numbers(code, 4, scratch.at(row), scratch.at(deltas), share, moving=moving)
-        linked = links.load(link)
+        now = numbers(code, 4, scratch.at(row), scratch.at(deltas), share, moving=moving, frames=together)
+        linked = _loaded(code, links.at(link), 0, together)
         nothing = code.all(0.0)
         with code.each(frames) as i:
             frame = code.times(i, kind.count)
             begin, slope, knee, in_knee = now()
             level = scratch.load(buffer, frame).magnitude()
             level = larger(level, level.swapped().kept(linked))
-            p = larger(_octaves(code, level) - begin, nothing)
+            p = larger(octaves(code, level) - begin, nothing)
             t = smaller(p, knee)
             scratch.store(multiply_add(multiply_add(in_knee, t, nothing - slope), t, slope * p), to, frame)
 
     return stage(kind, "place", "whole", "whole", "whole", "whole", "place", "whole", "number", "whole")(write)
 
 
-def squeeze(kind: Kind, *, moving: bool) -> Stage:
+def squeeze(kind: Kind, *, moving: bool, amplifies: bool = True) -> Stage:
     """Return the stage that brings the targets to a buffer by a branching one-pole (the same, eq. 16), as gains.
 
-    The one-pole carries its rounding errors along (W. Kahan, "Further remarks on reducing truncation errors", CACM 8,
-    1965): in float32 a release of seconds would stop short otherwise.
-    It takes scratch, buffer, frames, row, deltas, states, state, share, targets.
+    In float32 the one-pole carries its rounding errors along (W. Kahan, "Further remarks on reducing truncation
+    errors", CACM 8, 1965): a release of seconds would stop short otherwise.
+    It takes scratch, buffer, frames, row, deltas, states, state, share, targets. Where it does not amplify itself, it
+    leaves the gains in octaves in the place of the targets.
     """
+    carries = kind.bytes == 4
 
     def write(
         code: Code, scratch: Place, buffer: Any, frames: Any, row: Any, deltas: Any, states: Place, state: Any,
@@ -189,15 +204,35 @@ def squeeze(kind: Kind, *, moving: bool) -> Stage:
             frame = code.times(i, kind.count)
             attack, release, makeup, amount = now()
             target, s = scratch.load(to, frame), gain.get()
-            step = multiply_add(where_below(target, s, attack, release), target - s, rest.get())
-            new = s + step
+            share_of_way = where_below(target, s, attack, release)
+            if carries:
+                step = multiply_add(share_of_way, target - s, rest.get())
+                new = s + step
+                rest.set(step - (new - s))
+            else:
+                new = multiply_add(share_of_way, target - s, s)
             gain.set(new)
-            rest.set(step - (new - s))
-            scratch.store(scratch.load(buffer, frame) * _power(code, multiply_add(new, amount, makeup)), buffer, frame)
+            octave = multiply_add(new, amount, makeup)
+            if amplifies:
+                scratch.store(scratch.load(buffer, frame) * power(code, octave), buffer, frame)
+            else:
+                scratch.store(octave, to, frame)
         states.store(gain.get(), state)
-        states.store(rest.get(), state, kind.count)
+        if carries:
+            states.store(rest.get(), state, kind.count)
 
     return stage(kind, "place", "whole", "whole", "whole", "whole", "place", "whole", "number", "whole")(write)
+
+
+def amplify(kind: Kind) -> Stage:
+    """Return the stage that amplifies a buffer by gains in octaves. It takes scratch, buffer, vectors, gains."""
+
+    def write(code: Code, scratch: Place, buffer: Any, vectors: Any, gains: Any) -> None:
+        with code.each(vectors) as i:
+            at = code.times(i, kind.count)
+            scratch.store(scratch.load(buffer, at) * power(code, scratch.load(gains, at)), buffer, at)
+
+    return stage(kind, "place", "whole", "whole", "whole")(write)
 
 
 def settle(kind: Kind) -> Stage:

@@ -27,6 +27,14 @@ from dsp.sidechain import CHUNK_FRAMES, check_channels, lookahead_frames
 __all__ = ["Limiter", "RunningLimiter", "limit_exactly"]
 
 _PHASES, _TAPS, _BETA = 8, 24, 4.5
+_DB_PER_OCTAVE = 20.0 * math.log10(2.0)
+
+TILE_FRAMES = 16
+"""Room that ``dsp.kernels.limiter`` wants behind what it is to work on."""
+
+_ROOM_FRAMES = CHUNK_FRAMES + 2 + TILE_FRAMES
+"""For a chunk, and for a frame before and behind it, where the second pass looks too."""
+
 _EXACT_TAPS, _EXACT_BETA = (128, 256, 1024), 8.0
 _EXACT_EIGHTHS = range(-4, 12)
 """Where the second pass looks around a frame in which the short filter sees a peak."""
@@ -69,8 +77,14 @@ def interpolator(late: NDArray[np.float64], taps: int, beta: float) -> NDArray[n
 
 
 def true_peak_taps() -> NDArray[np.float32]:
-    """Return the taps (8, 24) that read a signal at 8 times its rate, within 0.1 dB to 0.44 of the rate."""
-    return interpolator(np.arange(_PHASES) / _PHASES, _TAPS, _BETA)
+    """Return the taps that read a signal at 8 times its rate, within 0.1 dB to 0.44 of the rate.
+
+    They are 24, and the way ``dsp.kernels.limiter.peaks`` takes them: (12, 7).
+    """
+    taps = interpolator(np.arange(1, _PHASES // 2 + 1) / _PHASES, _TAPS, _BETA).T
+    near, far = taps[: _TAPS // 2], taps[: _TAPS // 2 - 1 : -1]
+    parts = np.stack([0.5 * (near + far), 0.5 * (near - far)], axis=2)
+    return np.ascontiguousarray(parts.reshape(_TAPS // 2, _PHASES)[:, :-1])
 
 
 class RunningLimiter:
@@ -90,35 +104,32 @@ class RunningLimiter:
         self._long = (self._lookahead + 2) // 2
         self._short = self._lookahead + 1 - self._long
         self._window = self._lookahead + self._flat - 1
-        self._planar = np.zeros((channels, self._seen - 1 + CHUNK_FRAMES), dtype=np.float32)
-        self._work = np.zeros((2, CHUNK_FRAMES + 2), dtype=np.float32)
-        self._tops = np.zeros(CHUNK_FRAMES, dtype=np.float32)
-        self._needs = np.zeros((3, self._window - 1 + CHUNK_FRAMES))
-        self._sharp = np.zeros(self._long + CHUNK_FRAMES)
-        self._once = np.zeros(self._short + CHUNK_FRAMES)
+        self._kept = max(self._seen - 1, self.latency_frames)
+        self._past = np.zeros((self._kept + _ROOM_FRAMES, channels), dtype=np.float32)
+        self._tops = np.zeros(channels * _ROOM_FRAMES, dtype=np.float32)
+        self._needs = np.zeros((3, self._window - 1 + _ROOM_FRAMES), dtype=np.float32)
+        self._sharp = np.zeros(self._long + _ROOM_FRAMES, dtype=np.float32)
+        self._once = np.zeros(self._short + _ROOM_FRAMES)
         self._state = np.zeros(4)
-        self._ring = np.zeros((self.latency_frames, channels), dtype=np.float32)
-        self._coarse = np.zeros(CHUNK_FRAMES + 2, dtype=np.float32)
-        eighths = np.array(_EXACT_EIGHTHS) / 8.0
-        self._exact_taps = [np.ascontiguousarray(interpolator(eighths, t, _EXACT_BETA).T) for t in _EXACT_TAPS]
+        self._quiet = np.zeros(1, dtype=np.int64)
+        lines, gains = np.zeros((2, _ROOM_FRAMES), dtype=np.float32), np.zeros((2, _ROOM_FRAMES))
         taps = true_peak_taps()
-        gains = np.zeros((2, CHUNK_FRAMES))
         kernels = library("limiter")
-        self._peaks_near = kernels.peaks_near
-        if exact:
-            self._peaks = kernels.peaks.bind(None, 1, None, None, taps, self._work, self._coarse)
-        else:
-            self._peaks = kernels.peaks.bind(self._planar, channels, 0, None, taps, self._work, self._tops)
-        lengths = self._window, self._long, self._short
-        self._keep_down = kernels.keep_down.bind(
-            self._tops, None, None, None, *lengths, self._needs, self._sharp, self._once, self._state, gains
+        self._limit = kernels.limit.bind(
+            *(None, int(not exact), self._past, self._kept, self.latency_frames, taps, self._tops, None, None),
+            *(self._window, self._long, self._short),
+            *(lines, self._needs, self._sharp, self._once, gains, self._state, self._quiet),
         )
-        place = np.zeros(1, dtype=np.int64)
-        self._turn = library("dynamics").turn.bind(None, gains, self._ring, place)
+        self._coarse = np.zeros(channels * _ROOM_FRAMES, dtype=np.float32)
+        self._peaks = kernels.peaks.bind(self._past, None, None, taps, self._coarse)
+        self._peaks_near = kernels.peaks_near
+        eighths = np.array(_EXACT_EIGHTHS) / 8.0
+        self._work = np.zeros(len(eighths), dtype=np.float32)
+        self._exact_taps = [np.ascontiguousarray(interpolator(eighths, t, _EXACT_BETA).T) for t in _EXACT_TAPS]
         self.reset()
 
     def _row(self, settings: Limiter) -> NDArray[np.float64]:
-        return np.array([settings.ceiling_dbtp, one_pole(settings.release_ms, self._rate_hz)])
+        return np.array([settings.ceiling_dbtp / _DB_PER_OCTAVE, 1.0 - one_pole(settings.release_ms, self._rate_hz)])
 
     @property
     def latency_frames(self) -> int:
@@ -141,31 +152,25 @@ class RunningLimiter:
 
     def process(self, block: Block, key: Block | None = None) -> None:
         """Process the next (n, channels) in place. It hears itself; there is no ``key``."""
-        before = self._seen - 1
         for start in range(0, len(block), CHUNK_FRAMES):
             part = block[start : start + CHUNK_FRAMES]
-            n = len(part)
-            self._planar[:, before : before + n] = part.T
-            knots, first = self._way.knots(n)
+            knots, first = self._way.knots(len(part))
             if self._exact:
-                self._look_closely(n)
-            else:
-                self._peaks(n)
-            self._keep_down(n, knots, first)
-            self._turn(part)
-            self._planar[:, :before] = self._planar[:, n : n + before].copy()
+                self._look_closely(part)
+            self._limit(part, knots, first)
 
-    def _look_closely(self, n: int) -> None:
-        """Write the peaks of the next ``n`` frames that matter into ``tops``, 0 for all others."""
+    def _look_closely(self, part: Block) -> None:
+        """Write the peaks of the next frames that matter into ``tops``, 0 for all others."""
+        n, past = len(part), self._past
+        past[self._kept : self._kept + n] = part
         above = 10.0 ** ((self.settings.ceiling_dbtp + _WORTH_A_LOOK_DB) / 20.0)
-        before = (self._seen - _TAPS) // 2 - 1  # the short filter looks at the middle of what the long one sees
+        begin = self._kept - self._seen + 1
+        # The short filter looks at the middle of what the long one sees, from the frame before on.
+        self._peaks(begin + (self._seen - _TAPS) // 2 - 1, n + 2)
         self._tops[:n] = 0.0
-        for c in range(self._channels):
-            one = self._planar[c : c + 1]
-            self._peaks(one, before, n + 2)
-            for taps in self._exact_taps:
-                middle = one[0, (self._seen - len(taps)) // 2 :]
-                self._peaks_near(middle, n, self._coarse, above, taps, self._work[0], self._tops)
+        for taps in self._exact_taps:
+            start = begin + (self._seen - len(taps)) // 2
+            self._peaks_near(past, start, n, self._coarse, above, taps, self._work, self._tops)
 
     def change(self, settings: Limiter, frames: int) -> None:
         """Go to ``settings`` over the next ``frames`` frames. Raises DspError for another look-ahead."""
@@ -180,12 +185,12 @@ class RunningLimiter:
     def reset(self) -> None:
         """Forget all that was heard, and stand where the settings were going."""
         self._way = Glide(self._way.target)
-        self._planar[:] = 0.0
+        self._past[:] = 0.0
         self._needs[:] = 0.0
         self._sharp[:] = 1.0
         self._once[:] = self._long
         self._state[:] = 0.0, self._long, self._long * self._short, 1.0
-        self._ring[:] = 0.0
+        self._quiet[:] = self._window
 
 
 def limit_exactly(blocks: Iterable[Block], *, ceiling_dbtp: float, rate_hz: float, channels: int) -> Iterator[Block]:

@@ -43,7 +43,7 @@ def operations(kind: Kind) -> Any:
     return run
 
 
-@pytest.mark.parametrize("kind", [STRIPS, STEREO], ids=["strips", "stereo"])
+@pytest.mark.parametrize("kind", [STRIPS, STEREO, Kind(64, 4)], ids=["strips", "stereo", "two frames"])
 def test_lanes_compute_what_numpy_computes(kind) -> None:
     dtype = np.float32 if kind is STRIPS else np.float64
     rng = np.random.default_rng(1)

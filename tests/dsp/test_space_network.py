@@ -123,7 +123,7 @@ def test_the_still_network_is_the_transfer_function_of_its_matrix() -> None:
     """H(ω) = C F D (1 − P A F D)⁻¹ B at frequencies drawn at random, A the Hadamard matrix over 4."""
     room = replace(HALL, low_s=0.3, mid_s=0.2, high_s=0.1, diffusion=0.0, modulation=0.0)
     delays = line_frames(room.size_m, RATE)
-    rows = filter_rows(room, RATE).reshape(2, 9, 16)
+    rows = filter_rows(room, RATE).reshape(2, 6, 16)
     hadamard = np.array([[(-1.0) ** bin(i & j).count("1") for j in range(16)] for i in range(16)]) / 4.0
     network = Network(room, RATE)
     order = network._delays[0, 64:80] // network._lines.shape[1]
@@ -133,9 +133,10 @@ def test_the_still_network_is_the_transfer_function_of_its_matrix() -> None:
     for hz in np.random.default_rng(4).uniform(40.0, 20_000.0, 12):
         z = np.exp(2j * np.pi * hz / RATE)
         through = np.ones(16, dtype=complex)
-        for d, c1, c2, p11, p12, q1, p21, p22, q2 in rows:
-            det = (z - p11) * (z - p22) - p12 * p21
-            s1, s2 = ((z - p22) * q1 + p12 * q2) / det, ((z - p11) * q2 + p21 * q1) / det
+        for d, c1, c2, p, q, g in rows:
+            # z s1 = p s1 + q (1 − s2), z s2 = s2 + q s1 + g (1 − s2)
+            det = (z - p) * (z - 1.0 + g) + q * q
+            s1, s2 = q * (z - 1.0) / det, ((z - p) * g + q * q) / det
             through *= d + c1 * s1 + c2 * s2
         forward = hadamard @ np.diag(through * z ** -delays.astype(float))
         back = np.zeros((16, 16))

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy import signal
+from scipy import signal, special
 
-from dsp.processors.limiter import Limiter, limit_exactly
+from dsp.kernels.compiled import library
+from dsp.processors.limiter import TILE_FRAMES, Limiter, limit_exactly, true_peak_taps
 from tests.dsp.processors.streams import RATE, close, db, moved, run, swelling, tone
 
 TIME = np.arange(RATE // 4) / RATE
@@ -48,6 +49,47 @@ def limited(name: str, ceiling_dbtp: float) -> np.ndarray:
 
 
 NAMES = ["sine at a quarter of the rate", "sine", "square", "noise", "bursts"]
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+@pytest.mark.parametrize("start,n", [(0, 1), (3, 16), (7, 333)])
+def test_peaks_are_those_of_an_interpolation_by_eight_with_kaiser_windowed_sincs(channels, start, n) -> None:
+    x = np.random.default_rng(n).standard_normal((start + n + 23 + TILE_FRAMES, channels)).astype(np.float32)
+    # 24 taps around a point that lies p eighths after the middle, which is the twelfth sample.
+    offset = np.arange(24) - 11 - np.arange(8)[:, None] / 8.0
+    taps = np.sinc(offset) * special.i0(4.5 * np.sqrt(np.maximum(1.0 - (offset / 12.0) ** 2, 0.0))) / special.i0(4.5)
+    seen = np.lib.stride_tricks.sliding_window_view(x.astype(np.float64), 24, axis=0)[start : start + n]
+    found = np.zeros((n + TILE_FRAMES) * channels, dtype=np.float32)
+    library("limiter").peaks(x, start, n, true_peak_taps(), found)
+    expected = np.max(np.abs(seen @ taps.T), axis=2)
+    assert np.max(np.abs(found[: n * channels].reshape(n, channels) - expected)) < 1e-6 * np.max(expected)
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+def test_between_two_bursts_that_it_turns_down_the_samples_are_those_that_came(channels) -> None:
+    x = np.random.default_rng(4).uniform(-0.1, 0.1, (9000, channels)).astype(np.float32)
+    x[1000:1010] = x[7000:7010] = 2.0
+    p = Limiter(-1.0, 1.5, 0.0).start(RATE, channels)
+    y = run(p, x, range(0, 9000, 64))[p.latency_frames :]
+    late = len(y)
+    assert np.max(np.abs(y[1000:1010])) < 0.9
+    for a, b in ((0, 900), (1200, 6900), (7200, late)):
+        assert np.array_equal(y[a:b], x[a:b])
+
+
+@settings(max_examples=12, deadline=None)
+@given(
+    st.integers(1, 2),
+    st.sampled_from([0.1, 1.5, 20.0]),
+    st.sampled_from([0.0, 0.1, 80.0]),
+    st.lists(st.integers(1, 8999), max_size=12),
+)
+def test_it_comes_to_rest_and_starts_again_with_the_same_bits_for_any_cut(channels, lookahead, release, cuts) -> None:
+    x = np.random.default_rng(5).uniform(-0.1, 0.1, (9000, channels)).astype(np.float32)
+    for start in (100, 4300, 8200):
+        x[start : start + 40] *= 40.0
+    whole, cut = (run(Limiter(-1.0, lookahead, release).start(RATE, channels), x, c) for c in ((), cuts))
+    assert np.array_equal(whole, cut)
 
 
 @pytest.mark.parametrize("name", ["sine", "sine at a quarter of the rate", "noise to 20 kHz", "square"])
