@@ -114,7 +114,7 @@ class StripBank:
         self._own: list[Block] = []
         self._capacity = 0
         self._squeezes = np.array([strip.sound.compresses for strip in self.strips], dtype=np.float64)
-        self._reducing = tuple(np.array([[s.group, s.lane] for s in self._all], dtype=np.intp).reshape(-1, 2).T)
+        self._reducing = np.array([[s.group, s.lane] for s in self._all], dtype=np.int64).reshape(-1, 2)
         self._pre: tuple[int, list[Block | None]] = (-1, [])
         self._reserve(STEP_FRAMES)
 
@@ -125,13 +125,16 @@ class StripBank:
 
     def reduction_db(self) -> list[float]:
         """Return every strip's current gain reduction in dB (0 or below), for meters."""
-        return [float(reduction) for reduction in self.reductions_db()]
+        octaves = self._numbers.states[self._reducing[:, 0], 0, self._reducing[:, 1]]
+        return [float(reduction) for reduction in np.minimum(_DB_PER_OCTAVE * octaves * self._squeezes, 0.0)]
 
-    def reductions_db(self) -> NDArray[np.float64]:
-        """Return the same as an array (strips,)."""
-        octaves = self._numbers.states.reshape(len(self._numbers.states), -1)[self._reducing]
-        reductions: NDArray[np.float64] = np.minimum(_DB_PER_OCTAVE * octaves * self._squeezes, 0.0)
-        return reductions
+    def reducing(self) -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.float64]]:
+        """Return where gain reductions stand: states (groups, words, 16), of which word 0 is one in octaves.
+
+        Then the group and the lane of every strip, (strips, 2), and whether it compresses (1.0), (strips,). All of them
+        stay the same objects.
+        """
+        return self._numbers.states, self._reducing, self._squeezes
 
     def measured(self) -> tuple[NDArray[np.float32], NDArray[np.intp]]:
         """Have peaks and squares measured from now on; return them, and which of them each channel's are.
@@ -169,6 +172,11 @@ class StripBank:
             strip.bad + int(sum(self._bad[g, strip.lanes].sum() for g in {strip.group, strip.behind}))
             for strip in self._all
         ]
+
+    @property
+    def non_finite_count(self) -> int:
+        """How many samples of all strips that is."""
+        return int(self._bad.sum()) + sum(self._all[index].bad for index in self._with_source)
 
     def automate(self, index: int, automation: Automation) -> None:
         """Have the gains of strip ``index`` follow ``automation`` from now on; it begins where they stand."""

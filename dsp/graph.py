@@ -286,6 +286,11 @@ class MixGraph:
         found = sorted(one for bank in banks for one in bank.non_finite())
         return {self.strips[index].name: count for index, count in found if count}
 
+    @property
+    def non_finite_count(self) -> int:
+        """How many samples of all strips that is."""
+        return sum(stage.non_finite_count for stage in self._stages if isinstance(stage, Bank))
+
     def peaks(self) -> list[NDArray[np.float32]]:
         """Return every strip's peaks per channel before its fader since this was last asked, for meters."""
         found = dict(one for stage in self._stages if isinstance(stage, Bank) for one in stage.peaks())

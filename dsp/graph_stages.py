@@ -310,6 +310,11 @@ class Bank(Stage):
         """Return each strip's index, and how many of its samples were not finite."""
         return list(zip(self._indices, self._bank.non_finite(), strict=True))
 
+    @property
+    def non_finite_count(self) -> int:
+        """How many samples of all its strips were not finite."""
+        return self._bank.non_finite_count
+
     def close(self) -> None:
         """End the bank's threads."""
         self._bank.close()

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -74,23 +75,25 @@ class GraphMeters:
         self._rate_hz = rate_hz
         self._frames, self._fall, self._share = 0, 1.0, 0.0
         kernels = library("meters")
-        self._weigh_strips = kernels.weigh_strips
         levels = self.bus_peaks, self.bus_rms, self._bus_squares
         self._weigh_bus = kernels.weigh_bus.bind(None, None, None, None, *levels)
         taps = true_peak_taps()
-        self._seen = taps.shape[1] - 1
-        self._planar = np.zeros((2, self._seen + CHUNK_FRAMES), np.float32)
-        self._tops = np.zeros(CHUNK_FRAMES, np.float32)
-        work = np.zeros((2, CHUNK_FRAMES), np.float32)
-        top = library("limiter").peaks
-        self._top = [top.bind(self._planar[side : side + 1], 1, 0, None, taps, work, self._tops) for side in range(2)]
-        row = np.concatenate([*(svf(section) for section in k_weighting(rate_hz)), [1.0, 0.0, 0.0, 1.0]])
-        self._weighting = np.stack([row, row])
-        self._states, self._work = np.zeros((2, 2, 2)), np.zeros((2, 64))
-        self._run = library("sections").run_sections
+        seen = taps.shape[1] - 1
+        self._past = np.zeros((2, seen), np.float32)
+        line = np.zeros((1, 2 * (seen + CHUNK_FRAMES)), np.float32)
+        tops, work = np.zeros(line.shape[1], np.float32), np.zeros((2, line.shape[1]), np.float32)
+        self._between = seen
+        self._lay_sides = kernels.lay_sides.bind(None, self._past, line)
+        self._read_between = library("limiter").peaks.bind(line, 1, 0, None, taps, work, tops)
+        sections = np.stack([svf(section) for section in k_weighting(rate_hz)])
+        self._states, weighted = np.zeros((2, 2, 2)), np.zeros((CHUNK_FRAMES, 2))
         self._hops = np.zeros(SHORT_HOPS)
         self._place, self._found = np.zeros(2, np.int64), np.zeros(3)
-        self._gauge = kernels.gauge.bind(None, float(rate_hz), MOMENTARY_HOPS, self._place, self._hops, self._found)
+        peaks = seen, tops, self.true_peak, self.true_peak_max
+        loudness = float(rate_hz), MOMENTARY_HOPS, self._place, self._hops, self._found
+        self._weigh_main = kernels.weigh_main.bind(
+            None, None, None, count - 1, *levels, *peaks, sections, self._states, weighted, *loudness
+        )
 
     @property
     def momentary_lufs(self) -> float:
@@ -112,11 +115,6 @@ class GraphMeters:
             self._fall = 10.0 ** (-FALL_DB_PER_S / 20.0 * frames / self._rate_hz)
             self._share = -math.expm1(-frames / (RMS_S * self._rate_hz))
 
-    def hear_strips(self, levels: NDArray[np.float32], places: NDArray[np.int64], held: NDArray[np.float32]) -> None:
-        """Take in a bank's ``levels``; ``places`` and ``held`` as ``dsp.kernels.meters`` has them."""
-        weights = self._frames, self._fall, self._share
-        self._weigh_strips(levels, places, *weights, held, self.strip_peaks, self.strip_rms, self._strip_squares)
-
     def hear_bus(self, name: str, signal: NDArray[np.float64] | NDArray[np.float32]) -> None:
         """Take in a bus's signal (n, 2)."""
         heard = np.ascontiguousarray(signal, dtype=np.float64)
@@ -124,25 +122,26 @@ class GraphMeters:
 
     def hear_main(self, signal: NDArray[np.float64]) -> None:
         """Take in what leaves the graph, (n, 2)."""
-        self.hear_bus(self.busses[-1], signal)
-        n, planar = len(signal), self._planar
-        planar[:, self._seen : self._seen + n] = signal.T
-        for side in range(2):
-            self._top[side](n)
-            top = self._tops[:n].max()
-            self.true_peak[side] = max(top, self.true_peak[side] * self._fall)
-            self.true_peak_max[side] = max(top, self.true_peak_max[side])
-        planar[:, : self._seen] = planar[:, n : n + self._seen].copy()
-        weighted = signal.astype(np.float32)
-        self._run(weighted, self._weighting, 0, int(self._place[0]), self._states, self._work)
-        self._gauge(weighted)
+        self._lay_sides(signal)
+        self._read_between(2 * len(signal) + self._between)
+        self._weigh_main(signal, self._fall, self._share)
+
+    @property
+    def strips(self) -> tuple[NDArray[Any], ...]:
+        """What ``weigh_strips`` of ``dsp.kernels.meters`` fills in: peaks, RMS, mean squares, reductions."""
+        return self.strip_peaks, self.strip_rms, self._strip_squares, self.strip_reduction_db
+
+    @property
+    def weights(self) -> tuple[int, float, float]:
+        """The frames of the chunk, how far a peak falls in them, and a mean square's share."""
+        return self._frames, self._fall, self._share
 
     def reset(self) -> None:
         """Forget all that was heard."""
         for values in (
             *(self.strip_peaks, self.strip_rms, self.strip_reduction_db, self.insert_reduction_db),
             *(self.bus_peaks, self.bus_rms, self.true_peak, self.true_peak_max, self._strip_squares),
-            *(self._bus_squares, self._planar, self._states, self._hops, self._place, self._found),
+            *(self._bus_squares, self._past, self._states, self._hops, self._place, self._found),
         ):
             values.fill(0)
 
@@ -151,19 +150,22 @@ class BankMeter:
     """What ``meters`` hear of one bank, whose strips are those with ``indices`` of the graph's."""
 
     def __init__(self, bank: StripBank, indices: Sequence[int], meters: GraphMeters) -> None:
-        self._bank = bank
-        self._indices = np.array(indices, dtype=np.intp)
         self._meters = meters
-        self._levels, lanes = bank.measured()
+        levels, lanes = bank.measured()
         strips = zip(indices, bank.strips, strict=True)
         channels = [meters.first_channels[index] + k for index, strip in strips for k in range(strip.channels)]
-        self._places = np.stack([lanes, channels], axis=1).astype(np.int64)
+        places = np.stack([lanes, channels], axis=1).astype(np.int64)
+        states, seats, squeezes = bank.reducing()
+        numbered = np.column_stack([seats, np.array(indices, dtype=np.int64)])
         self._held = np.zeros(len(channels), np.float32)
+        self._weigh = library("meters").weigh_strips.bind(
+            *(levels, places, states, numbered, squeezes, None, None, None, self._held),
+            *meters.strips,
+        )
 
     def hear(self) -> None:
         """Take in the newest chunk."""
-        self._meters.hear_strips(self._levels, self._places, self._held)
-        self._meters.strip_reduction_db[self._indices] = self._bank.reductions_db()
+        self._weigh(*self._meters.weights)
 
     def peaks(self) -> NDArray[np.float32]:
         """Return every channel's largest magnitude since this was last asked."""

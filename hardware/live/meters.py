@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-from typing import Any
-
-from numpy.typing import NDArray
+from collections.abc import Callable
 
 from dsp.graph import MixGraph
+from dsp.kernels.compiled import library
 from hardware.live.player import Player
 from hardware.live.shared import GATE_SLOTS, MAX_BUSSES, LiveRings, LiveWord
 
@@ -33,7 +32,7 @@ class MeterWriter:
         self._hop = rate_hz / _GATE_HZ
         self._every = max(1, math.ceil(_EVERY_S * rate_hz / rings.geometry.block_frames))
         self._blocks = self._position = self._begun = 0
-        self._copies: list[tuple[NDArray[Any], NDArray[Any]]] = []
+        self._tell: Callable[[], None] = lambda: None
         self._graph: MixGraph | None = None
 
     def write(self, frames: int) -> None:
@@ -51,13 +50,12 @@ class MeterWriter:
         words, rings = self._words, self._rings
         count = words[LiveWord.METERS] + 1
         words[LiveWord.METERS] = count
-        for shared, measured in self._copies:
-            shared[:] = measured
+        self._tell()
         momentary = meters.momentary_lufs
         rings.main[6], rings.main[7] = momentary, meters.short_term_lufs
         words[LiveWord.METERS] = count + 1
         if now:
-            words[LiveWord.NON_FINITE] = sum(graph.non_finite.values())
+            words[LiveWord.NON_FINITE] = graph.non_finite_count
         if now >= _GATE_BLOCKS:
             gated = words[LiveWord.GATED]
             rings.gated[gated % GATE_SLOTS] = momentary
@@ -77,16 +75,8 @@ class MeterWriter:
         self._graph, rings, meters = graph, self._rings, graph.meters
         if meters is None:
             return
-        main = meters.bus_peaks[-1]
         busses = min(len(meters.bus_peaks), MAX_BUSSES)
-        pairs = (
-            (rings.strip_peaks, meters.strip_peaks),
-            (rings.strip_rms, meters.strip_rms),
-            (rings.strip_reduction_db, meters.strip_reduction_db),
-            (rings.bus_peaks, meters.bus_peaks[-busses:]),
-            (rings.bus_rms, meters.bus_rms[-busses:]),
-            (rings.main[0:2], meters.true_peak),
-            (rings.main[2:4], meters.true_peak_max),
-            (rings.main[4:6], main),
-        )
-        self._copies = [(shared[: len(measured)], measured) for shared, measured in pairs]
+        measured = meters.strip_peaks, meters.strip_rms, meters.strip_reduction_db, meters.bus_peaks, meters.bus_rms
+        strips = rings.strip_peaks, rings.strip_rms, rings.strip_reduction_db
+        shared = *strips, rings.bus_peaks[:busses], rings.bus_rms[:busses], rings.main
+        self._tell = library("meters").tell.bind(*measured, meters.true_peak, meters.true_peak_max, *shared)
