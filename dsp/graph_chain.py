@@ -47,6 +47,7 @@ class RunningInsert:
         self._channels = channels
         self._rate_hz = rate_hz
         self._late = self._done = 0
+        self._wait = self._key_wait = History(0, channels)
         ride = Ride(insert.settings, insert.moves, rate_hz)
         begin = ride.settings(start_frame)
         self._processor = begin.start(rate_hz, channels)
@@ -54,7 +55,6 @@ class RunningInsert:
         self.latency_frames = self._processor.latency_frames
         self.tail_frames = self._processor.tail_frames
         """The longest while its parameters move."""
-        self._wait = self._key_wait = History(0, channels)
         if insert.moves:
             self.tail_frames = max(self.tail_frames, check_moves(insert, channels, rate_hz, start_frame))
 
@@ -62,6 +62,9 @@ class RunningInsert:
         self._line, self._begin = line, begin
         self._teller = Teller(ride, begin, self._processor.change, line, self._done - self._late + frames)
         self._ride = ride
+        insert = self.insert
+        self._plain = not (insert.moves or insert.key or self._wait.reach)
+        """Whether it hears nothing but what comes, as it comes."""
 
     def stand(self, place: Place, line: SongLine) -> None:
         """Take its place in a graph: a move is made where its *output* has reached the move's moment of the song."""
@@ -94,6 +97,10 @@ class RunningInsert:
 
     def process(self, block: Block, position: int, keys: Mapping[str, Block]) -> None:
         """Process the next block in place; ``keys`` begin at frame ``position`` from the graph's start."""
+        if self._plain:
+            self._processor.process(block)
+            self._done += len(block)
+            return
         if self._wait.reach:
             block[:] = self._wait.late(block)
         key: NDArray[np.float32] | None = None
