@@ -112,6 +112,8 @@ class StripBank:
                 self._lanes[strip.group * LANES + strip.lane + channel] = strip.index, 4 * channel
                 self._sources[strip.group, strip.lane + channel, 1] = strip.strip.channels
         self._own: list[Block] = []
+        self._known: tuple[Block, ...] | None = None
+        """Stems that were looked at, and are pointed at."""
         self._capacity = 0
         self._squeezes = np.array([strip.sound.compresses for strip in self.strips], dtype=np.float64)
         self._reducing = np.array([[s.group, s.lane] for s in self._all], dtype=np.int64).reshape(-1, 2)
@@ -212,8 +214,10 @@ class StripBank:
                 if strip.strip.post_inserts:
                     self._sources[strip.behind, strip.lanes] = ends
 
-    def _take(self, stems: Sequence[Block]) -> tuple[list[Block], int]:
+    def _take(self, stems: Sequence[Block]) -> tuple[Sequence[Block], int]:
         """Return what the strips are given, (n, channels), and n; write down where it is."""
+        if stems is self._known and self._known:
+            return self._known, len(self._known[0])
         if len(stems) != len(self._all):
             raise ShapeError(f"the mix has {len(self._all)} strips, but {len(stems)} stems were given")
         frames = len(stems[0]) if stems else 0
@@ -230,6 +234,8 @@ class StripBank:
         self._reserve(frames)
         self._own = []
         self._point_at(blocks)
+        as_given = all(block is stem for block, stem in zip(blocks, stems, strict=True))
+        self._known = stems if isinstance(stems, tuple) and as_given else None
         return blocks, frames
 
     def _point_at(self, blocks: Sequence[Block]) -> None:
@@ -259,6 +265,7 @@ class StripBank:
         if not self._own or len(self._own[0]) < frames:
             self._own = [np.zeros((self._capacity, strip.strip.channels), np.float32) for strip in self._all]
             self._point_at(self._own)
+        self._known = None
         return self._advance(self._own, frames, source, alone=alone)
 
     def _advance(

@@ -34,7 +34,6 @@ class Stage:
         self._leaves_frames = step.leaves_frames
         self._leave_frames = max(0, build.latency_frames - step.leaves_frames)
         self._waits: dict[str, History] = {}
-        self._kernels = library("feeds")
         self._product = np.zeros(CHUNK_FRAMES)
         self._part: Planar = np.zeros((2, CHUNK_FRAMES))
 
@@ -120,6 +119,12 @@ class Bank(Stage):
         self._inputs: list[History] = []
         self._leaves = [History(self._leave_frames, strip.channels) for strip in self._strips]
         self._lead(self._busses, build.plan)
+        self._given: Sequence[Block] = ()
+        self._own: Sequence[Block] = ()
+        """Its own among the inputs of the graph that were given last, where they are ever the same arrays."""
+        wanted = {*build.keys, *build.pre}
+        self._heard = [(n, index) for n, index in enumerate(self._indices) if self._strips[n].name in wanted]
+        """The number and the index of every strip of which somebody wants the signal."""
         self._lates: list[int] = []
         """How late the input of each strip's own filters is."""
         self._tellers: dict[int, Teller[Sound]] = {}
@@ -237,9 +242,9 @@ class Bank(Stage):
         if chunk.source is not None and not self._tellers:
             sums, signals = self._bank.pull(chunk.frames, self._read, alone=chunk.alone)
         else:
-            inputs = [self._input(number, chunk) for number in range(len(self._indices))]
+            inputs = self._own if chunk.inputs is self._given and self._own else self._chosen(chunk)
             sums, signals = self._bank.process(inputs) if not self._tellers else self._told(inputs, chunk)
-        for number, index in enumerate(self._indices):
+        for number, index in self._heard:
             signal, out = signals[number], chunk.pre[index]
             if signal is not None:
                 name = self._strips[number].name
@@ -261,6 +266,13 @@ class Bank(Stage):
         wait = self._inputs[number]
         if wait.reach:
             block[:] = wait.late(block)
+
+    def _chosen(self, chunk: Chunk) -> Sequence[Block]:
+        """Return its inputs, and keep them where they will be the same arrays once more."""
+        inputs = tuple(self._input(number, chunk) for number in range(len(self._indices)))
+        keeps = isinstance(chunk.inputs, tuple) and not any(wait.reach for wait in self._inputs)
+        self._given, self._own = (chunk.inputs, inputs) if keeps and chunk.source is None else ((), ())
+        return inputs
 
     def _input(self, number: int, chunk: Chunk) -> NDArray[np.float32]:
         if chunk.source is None:
@@ -344,6 +356,9 @@ class BusStage(Stage):
         self._fader = self._running([fader_feed(bus)]) if bus.name == MAIN else []
         self._leaves = self._fader or (self._feeds[:1] if build.with_busses else [])
         self._leave = History(self._leave_frames, 2, np.float64)
+        kernels = library("feeds")
+        self._to_block, self._to_frames = kernels.to_block.bind(None, None), kernels.to_frames.bind(None, None)
+        self._add_to, self._fade = kernels.feed.bind(None, None, None), kernels.fade.bind(None, None, None)
 
     def _begun(self, position: int, frames: int) -> BusSettings:
         """Return its own filters and compressor as they stand ``frames`` after ``position``, like a strip's."""
@@ -387,11 +402,11 @@ class BusStage(Stage):
         """Process the sum and hand it on."""
         if self._pre:
             block = np.empty((chunk.frames, 2), np.float32)
-            self._kernels.to_block(chunk.sum_of(self._name), block)
+            self._to_block(chunk.sum_of(self._name), block)
             signal = self._inserted(self._pre, block, chunk)
         else:
             signal = np.empty((chunk.frames, 2))
-            self._kernels.to_frames(chunk.sum_of(self._name), signal)
+            self._to_frames(chunk.sum_of(self._name), signal)
         if self._middle is not None:
             signal = self._filtered(self._middle, signal, chunk.position)
         if self._post:
@@ -407,7 +422,7 @@ class BusStage(Stage):
                 out = self._fed(signal, way, chunk.position).T.copy()
             else:
                 out = np.empty((chunk.frames, 2))
-                self._kernels.fade(signal, way.still, out)
+                self._fade(signal, way.still, out)
             chunk.outputs[self._name] = self._leave.late(out).copy() if self._leave.reach else out
 
     def _inserted(self, inserts: Sequence[RunningInsert], block: Block, chunk: Chunk) -> NDArray[np.float64]:
@@ -421,7 +436,7 @@ class BusStage(Stage):
         to = ways[0].to
         if not self._waits[to].reach and not any(way.moves(chunk.position - self._leaves_frames) for way in ways):
             for way in ways:
-                self._kernels.feed(signal, way.still, chunk.sum_of(to))
+                self._add_to(signal, way.still, chunk.sum_of(to))
             return
         total: Planar = np.zeros((2, chunk.frames))
         for way in ways:

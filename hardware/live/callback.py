@@ -201,7 +201,7 @@ class LiveCallback:
 
 def _strips(
     feed: NDArray[np.float32], player: Player, frames: int
-) -> tuple[list[NDArray[np.float32]], NDArray[np.intp]]:
+) -> tuple[tuple[NDArray[np.float32], ...], NDArray[np.intp]]:
     """Return every strip's part of ``feed`` as (frames, channels), and the frame of each number in it."""
     parts, frame_of, at = [], [], 0
     for strip in player.graph.strips:
@@ -209,4 +209,4 @@ def _strips(
         parts.append(feed[at:stop].reshape(frames, strip.channels))
         frame_of.append(np.repeat(np.arange(frames), strip.channels))
         at = stop
-    return parts, np.concatenate(frame_of)
+    return tuple(parts), np.concatenate(frame_of)
