@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,6 +39,7 @@ __all__ = [
 ]
 
 _SLICE_FRAMES = 128
+_FLOAT64 = np.dtype(np.float64)
 
 _CHUNK_FRAMES = 8192
 """Frames of the bus for which the numbers that move are made at once."""
@@ -277,7 +278,9 @@ class BusProcessor:
         """Return the next (n, 2) of the bus as float64. Raises ShapeError for another shape."""
         if block.ndim != 2 or block.shape[1] != 2:
             raise ShapeError(f"the bus takes (frames, 2), not {block.shape}")
-        x = np.require(block, dtype=np.float64, requirements=["C", "W"])
+        flags = block.flags
+        fits = block.dtype == _FLOAT64 and flags.c_contiguous and flags.writeable
+        x: NDArray[Any] = block if fits else np.require(block, dtype=np.float64, requirements=["C", "W"])
         out = np.empty_like(x)
         for start in range(0, len(x), _CHUNK_FRAMES):
             piece = x[start : start + _CHUNK_FRAMES]

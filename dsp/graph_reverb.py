@@ -39,7 +39,8 @@ class RunningReverb:
     def __init__(self, settings: BuiltInReverb, rate_hz: float) -> None:
         self._settings, self._rate_hz = settings, rate_hz
         self._network = Reverb(settings.network, rate_hz)
-        self._kernels = library("feeds")
+        kernels = library("feeds")
+        self._to_sides, self._to_block = kernels.to_sides.bind(None, None), kernels.to_block.bind(None, None)
         self._room = np.zeros(0)
         self.tail_frames = math.ceil(settings.network.decay_s * rate_hz)
         """To −60 dB: the length that prints have always had."""
@@ -50,10 +51,10 @@ class RunningReverb:
         if len(self._room) < 4 * frames:
             self._room = np.zeros(4 * frames)
         wet, out = self._room[: 4 * frames].reshape(2, 2, frames)
-        self._kernels.to_sides(block, wet)
+        self._to_sides(block, wet)
         out.fill(0.0)
         self._network.add(wet, out, frames)
-        self._kernels.to_block(out, block)
+        self._to_block(out, block)
 
     def change(self, settings: BuiltInReverb, frames: int) -> None:
         """Stay as it is."""
