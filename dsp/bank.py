@@ -202,6 +202,8 @@ class StripBank:
             self._sums = aligned(len(self._sums), self._sums.shape[1], chunk, 4)
         self._bind()
         self._total = np.zeros(self._padded * frames)
+        self._heard = np.zeros((self._padded, 0)), np.zeros((self._destinations, 0))
+        """The sums of the newest block, and those that anybody hears."""
         self._pre = (-1, [])
         for strip in self._all:
             channels = strip.strip.channels
@@ -271,7 +273,10 @@ class StripBank:
     def _advance(
         self, blocks: Sequence[Block], frames: int, source: Source | None, *, alone: bool = False
     ) -> tuple[NDArray[np.float64], list[Block | None]]:
-        total = self._total[: self._padded * frames].reshape(self._padded, frames)
+        if self._heard[0].shape[1] != frames:
+            total = self._total[: self._padded * frames].reshape(self._padded, frames)
+            self._heard = total, total[: self._destinations]
+        total, heard = self._heard
         start = 0
         while start < frames:
             count = min(_MOVING_FRAMES if self._numbers.moves else _CHUNK_FRAMES, frames - start)
@@ -283,7 +288,7 @@ class StripBank:
             start += count
         if self._pre[0] != frames:
             self._pre = frames, [None if strip.pre is None else strip.pre[:frames] for strip in self._all]
-        return total[: self._destinations], self._pre[1]
+        return heard, self._pre[1]
 
     def _run(self, blocks: Sequence[Block], start: int, frames: int, source: Source | None, *, alone: bool) -> None:
         """Run every group over one chunk, on as many threads as it is worth."""

@@ -156,7 +156,7 @@ class MixGraph:
         self._pool = ThreadPoolExecutor(1, "ahead") if wanted > 1 and not meters else None
         self._pending: Future[Chunk] | None = None
         self._left: GraphBlock | None = None
-        self._room = [np.zeros((len(self._busses), 0)) for _ in range(2)]
+        self._rooms: list[tuple[int, dict[str, Planar]]] = [(0, {}), (0, {})]
         self._stages: list[Stage] = [BusStage(step, build) if step.bus else Bank(step, build) for step in plan.steps]
         self._leads: dict[str, frozenset[str]] = {}
         for step, stage in zip(plan.steps, self._stages, strict=True):
@@ -193,11 +193,13 @@ class MixGraph:
         processed then.
         """
         frames = self._check(stems)
+        if 0 < frames <= CHUNK_FRAMES:
+            return self._finished(self._begun(frames, stems, None))
         starts = range(0, frames, CHUNK_FRAMES)
         sizes = [min(CHUNK_FRAMES, frames - start) for start in starts]
         return self._in_a_row(
             [
-                self._finished(self._begun(size, _cut(stems, start, size, frames), None))
+                self._finished(self._begun(size, [stem[start : start + size] for stem in stems], None))
                 for start, size in zip(starts, sizes, strict=True)
             ]
         )
@@ -244,11 +246,10 @@ class MixGraph:
 
     def _sums(self, frames: int) -> dict[str, Planar]:
         """Return room for the sums of all busses; there are two sets of it, as two chunks are under way at most."""
-        self._room.reverse()
-        if self._room[0].shape[1] < 2 * frames:
-            self._room[0] = np.zeros((len(self._busses), 2 * frames))
-        rooms = self._room[0][:, : 2 * frames]
-        return {name: room.reshape(2, frames) for name, room in zip(self._busses, rooms, strict=True)}
+        self._rooms.reverse()
+        if self._rooms[0][0] != frames:
+            self._rooms[0] = frames, {name: np.zeros((2, frames)) for name in self._busses}
+        return self._rooms[0][1]
 
     def _finished(self, chunk: Chunk) -> GraphBlock:
         """Take a chunk through all other stages; return what it became."""
@@ -256,6 +257,8 @@ class MixGraph:
             stage.run(chunk)
         if self.meters is not None:
             self._tell_meters(self.meters, chunk)
+        if not self._stems and len(self._leaving) == 1:
+            return GraphBlock(chunk.pre, chunk.outputs[MAIN])
         busses = {name: chunk.outputs[name] for name in self._leaving}
         return GraphBlock(chunk.pre, busses.pop(MAIN), {name: chunk.stems[name] for name in self._stems}, busses)
 
@@ -402,11 +405,6 @@ class MixGraph:
 
 def _row(parts: Sequence[Any], channels: int = 2, dtype: Any = np.float64) -> NDArray[Any]:
     return np.concatenate([np.zeros((0, channels), dtype), *parts])
-
-
-def _cut(stems: Sequence[NDArray[np.float32]], start: int, frames: int, whole: int) -> Sequence[NDArray[np.float32]]:
-    """Return ``frames`` frames of stems that have ``whole``."""
-    return stems if frames == whole else [stem[start : start + frames] for stem in stems]
 
 
 def _part(block: GraphBlock, part: slice) -> GraphBlock:

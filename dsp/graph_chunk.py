@@ -57,6 +57,13 @@ class Chunk:
             self.sums[bus].fill(0.0)
         return self.sums[bus]
 
+    def is_first(self, bus: str) -> bool:
+        """Whether nothing was added to the sum of a bus yet; whoever asks is to add something now."""
+        if bus in self.heard:
+            return False
+        self.heard.add(bus)
+        return True
+
     def add(self, bus: str, signal: Planar) -> None:
         """Add a signal (2, frames) to the sum of a bus."""
         if bus in self.heard:

@@ -40,21 +40,19 @@ class RunningReverb:
         self._settings, self._rate_hz = settings, rate_hz
         self._network = Reverb(settings.network, rate_hz)
         kernels = library("feeds")
-        self._to_sides, self._to_block = kernels.to_sides.bind(None, None), kernels.to_block.bind(None, None)
-        self._room = np.zeros(0)
+        self._to_sides, self._to_block = kernels.to_sides.bind(None, None, None), kernels.to_block.bind(None, None)
+        self._wet = self._out = np.zeros((2, 0))
         self.tail_frames = math.ceil(settings.network.decay_s * rate_hz)
         """To −60 dB: the length that prints have always had."""
 
     def process(self, block: Block, key: Block | None = None) -> None:
         """Put the reverb of the block in its place."""
         frames = len(block)
-        if len(self._room) < 4 * frames:
-            self._room = np.zeros(4 * frames)
-        wet, out = self._room[: 4 * frames].reshape(2, 2, frames)
-        self._to_sides(block, wet)
-        out.fill(0.0)
-        self._network.add(wet, out, frames)
-        self._to_block(out, block)
+        if self._wet.shape[1] != frames:
+            self._wet, self._out = np.zeros((2, frames)), np.zeros((2, frames))
+        self._to_sides(block, self._wet, self._out)
+        self._network.add(self._wet, self._out, frames)
+        self._to_block(self._out, block)
 
     def change(self, settings: BuiltInReverb, frames: int) -> None:
         """Stay as it is."""

@@ -125,6 +125,10 @@ class Bank(Stage):
         wanted = {*build.keys, *build.pre}
         self._heard = [(n, index) for n, index in enumerate(self._indices) if self._strips[n].name in wanted]
         """The number and the index of every strip of which somebody wants the signal."""
+        self._sums: Planar = np.zeros((0, 0))
+        self._parts: list[Planar] = []
+        """What the bank made last, and the part of every bus in it."""
+        self._add_sides = library("feeds").add_sides.bind(None, None, None)
         self._lates: list[int] = []
         """How late the input of each strip's own filters is."""
         self._tellers: dict[int, Teller[Sound]] = {}
@@ -252,8 +256,14 @@ class Bank(Stage):
                     chunk.keys[name] = signal.copy()
                 if out is not None:
                     out[:] = self._leaves[number].late(signal)
-        for number, bus in enumerate(self._busses):
-            self._hand_on(chunk, bus, sums[2 * number : 2 * number + 2])
+        if sums is not self._sums:
+            self._sums, pairs = sums, range(0, 2 * len(self._busses), 2)
+            self._parts = [sums[pair : pair + 2] for pair in pairs]
+        for bus, part in zip(self._busses, self._parts, strict=True):
+            if self._waits[bus].reach:
+                self._hand_on(chunk, bus, part)
+            else:
+                self._add_sides(part, chunk.sums[bus], chunk.is_first(bus))
         for name, (number, way, leave) in self._stems.items():
             signal = signals[number]
             if signal is not None:
@@ -357,7 +367,11 @@ class BusStage(Stage):
         self._leaves = self._fader or (self._feeds[:1] if build.with_busses else [])
         self._leave = History(self._leave_frames, 2, np.float64)
         kernels = library("feeds")
+        self._block = np.zeros((0, 2), np.float32)
+        self._signal = self._behind = np.zeros((0, 2))
+        """Its signal, and what its equaliser and compressor make of it."""
         self._to_block, self._to_frames = kernels.to_block.bind(None, None), kernels.to_frames.bind(None, None)
+        self._widen, self._narrow = kernels.widen.bind(None, None), kernels.narrow.bind(None, None)
         self._add_to, self._fade = kernels.feed.bind(None, None, None), kernels.fade.bind(None, None, None)
 
     def _begun(self, position: int, frames: int) -> BusSettings:
@@ -400,17 +414,21 @@ class BusStage(Stage):
 
     def run(self, chunk: Chunk) -> None:
         """Process the sum and hand it on."""
+        if len(self._signal) != chunk.frames:
+            self._block = np.zeros((chunk.frames, 2), np.float32)
+            self._signal, self._behind = np.zeros((chunk.frames, 2)), np.zeros((chunk.frames, 2))
+        signal, total = self._signal, chunk.sum_of(self._name)
         if self._pre:
-            block = np.empty((chunk.frames, 2), np.float32)
-            self._to_block(chunk.sum_of(self._name), block)
-            signal = self._inserted(self._pre, block, chunk)
+            self._to_block(total, self._block)
+            self._insert(self._pre, chunk)
         else:
-            signal = np.empty((chunk.frames, 2))
-            self._to_frames(chunk.sum_of(self._name), signal)
+            self._to_frames(total, signal)
         if self._middle is not None:
             signal = self._filtered(self._middle, signal, chunk.position)
         if self._post:
-            signal = self._inserted(self._post, signal.astype(np.float32), chunk)
+            self._narrow(signal, self._block)
+            self._insert(self._post, chunk)
+            signal = self._signal
         if self._name in chunk.wanted_keys:
             chunk.keys[self._name] = signal.astype(np.float32)
         for to in self._busses:
@@ -425,11 +443,11 @@ class BusStage(Stage):
                 self._fade(signal, way.still, out)
             chunk.outputs[self._name] = self._leave.late(out).copy() if self._leave.reach else out
 
-    def _inserted(self, inserts: Sequence[RunningInsert], block: Block, chunk: Chunk) -> NDArray[np.float64]:
-        """Return what inserts make of a block; it is used up."""
+    def _insert(self, inserts: Sequence[RunningInsert], chunk: Chunk) -> None:
+        """Make the signal of the block what inserts make of it."""
         for insert in inserts:
-            insert.process(block, chunk.position, chunk.keys)
-        return block.astype(np.float64)
+            insert.process(self._block, chunk.position, chunk.keys)
+        self._widen(self._block, self._signal)
 
     def _feed(self, signal: NDArray[np.float64], ways: Sequence[RunningFeed], chunk: Chunk) -> None:
         """Add what ways make of a signal (frames, 2) to the one bus that they lead to."""
@@ -450,7 +468,7 @@ class BusStage(Stage):
     def _filtered(self, middle: BusProcessor, signal: NDArray[np.floating[Any]], position: int) -> NDArray[np.float64]:
         """Run equaliser and compressor, from one moment at which they move to the next."""
         if self._teller is None:
-            return middle.process(signal)
+            return middle.process(signal, self._behind)
         parts = []
         at = 0
         while at < len(signal):

@@ -9,7 +9,7 @@ limiter's interpolator (ITU-R BS.1770-5 Annex 2 asks for 4 times).
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ from dsp.bank import StripBank
 from dsp.filters import svf
 from dsp.graph_chunk import CHUNK_FRAMES
 from dsp.kernels.compiled import library
-from dsp.loudness import MOMENTARY_HOPS, SHORT_HOPS, k_weighting, lufs
+from dsp.loudness import MOMENTARY_HOPS, OFFSET_LU, SHORT_HOPS, k_weighting, lufs
 from dsp.processors.limiter import true_peak_taps
 
 __all__ = ["FALL_DB_PER_S", "RMS_S", "BankMeter", "GraphMeters"]
@@ -108,6 +108,13 @@ class GraphMeters:
         """The loudness of the newest 3 s, likewise."""
         return lufs(float(self._found[2]))
 
+    def telling(self, *shared: NDArray[np.float32]) -> Callable[[], None]:
+        """Return what copies all this to ``shared`` arrays, as ``tell`` of ``dsp.kernels.meters`` takes them."""
+        strips = self.strip_peaks, self.strip_rms, self.strip_reduction_db
+        busses = self.bus_peaks, self.bus_rms, self.true_peak, self.true_peak_max
+        told: Callable[[], None] = library("meters").tell.bind(*strips, *busses, self._found, OFFSET_LU, *shared)
+        return told
+
     def begin(self, frames: int) -> None:
         """Get ready for a chunk of ``frames`` frames."""
         if frames != self._frames:
@@ -115,10 +122,9 @@ class GraphMeters:
             self._fall = 10.0 ** (-FALL_DB_PER_S / 20.0 * frames / self._rate_hz)
             self._share = -math.expm1(-frames / (RMS_S * self._rate_hz))
 
-    def hear_bus(self, name: str, signal: NDArray[np.float64] | NDArray[np.float32]) -> None:
+    def hear_bus(self, name: str, signal: NDArray[np.float64]) -> None:
         """Take in a bus's signal (n, 2)."""
-        heard = np.ascontiguousarray(signal, dtype=np.float64)
-        self._weigh_bus(heard, self._rows[name], self._fall, self._share)
+        self._weigh_bus(signal, self._rows[name], self._fall, self._share)
 
     def hear_main(self, signal: NDArray[np.float64]) -> None:
         """Take in what leaves the graph, (n, 2)."""

@@ -25,12 +25,14 @@ def to_block(sides: Any, block: Any) -> None:
         block[i, 1] = np.float32(sides[1, i])
 
 
-@kernel("f4[:,::1]", "f8[:,::1]")
-def to_sides(block: Any, sides: Any) -> None:
-    """Write a ``block`` (n, 2) of float32 as ``sides`` (2, n)."""
+@kernel("f4[:,::1]", "f8[:,::1]", "f8[:,::1]")
+def to_sides(block: Any, sides: Any, out: Any) -> None:
+    """Write a ``block`` (n, 2) of float32 as ``sides`` (2, n), and silence to ``out`` (2, n)."""
     for i in range(block.shape[0]):
         sides[0, i] = block[i, 0]
         sides[1, i] = block[i, 1]
+        out[0, i] = 0.0
+        out[1, i] = 0.0
 
 
 @kernel("f8[:,::1]", "f8[:,::1]", "f8[:,::1]")
@@ -49,3 +51,55 @@ def fade(frames: Any, gains: Any, out: Any) -> None:
         left, right = frames[i, 0], frames[i, 1]
         out[i, 0] = left * gains[0, 0] + right * gains[1, 0]
         out[i, 1] = left * gains[0, 1] + right * gains[1, 1]
+
+
+@kernel("f8[:,::1]", "f8[:,::1]", "i8")
+def add_sides(sides: Any, total: Any, first: int) -> None:
+    """Add ``sides`` (2, n) to a ``total`` (2, n), or write them there where they are the ``first``."""
+    for side in range(2):
+        for i in range(sides.shape[1]):
+            total[side, i] = sides[side, i] if first else total[side, i] + sides[side, i]
+
+
+@kernel("f4[:,::1]", "f8[:,::1]")
+def widen(block: Any, frames: Any) -> None:
+    """Write a ``block`` (n, 2) of float32 as ``frames`` (n, 2)."""
+    for i in range(block.shape[0]):
+        frames[i, 0] = block[i, 0]
+        frames[i, 1] = block[i, 1]
+
+
+@kernel("f8[:,::1]", "f4[:,::1]")
+def narrow(frames: Any, block: Any) -> None:
+    """Write ``frames`` (n, 2) as a ``block`` (n, 2) of float32."""
+    for i in range(block.shape[0]):
+        block[i, 0] = np.float32(frames[i, 0])
+        block[i, 1] = np.float32(frames[i, 1])
+
+
+@kernel("f8[:,::1]", "f8", "f8", "i8", "i8", "f4[:,::1]")
+def leave(frames: Any, begin: float, end: float, left: int, right: int, outputs: Any) -> None:
+    """Write ``frames`` (n, 2) to ``left`` and ``right`` of ``outputs`` (n, channels), whose others are silent.
+
+    All are where any frame is no number. The gain goes straight from ``begin`` to ``end``, which the last frame has.
+    """
+    n = frames.shape[0]
+    total = 0.0
+    for i in range(n):
+        total += frames[i, 0] + frames[i, 1]
+    for i in range(n):
+        for channel in range(outputs.shape[1]):
+            outputs[i, channel] = np.float32(0.0)
+    if not np.isfinite(total):
+        return
+    for i in range(n):
+        gain = end if begin == end else begin + (end - begin) * ((i + 1) / n)
+        outputs[i, left] = np.float32(frames[i, 0] * gain)
+        outputs[i, right] = np.float32(frames[i, 1] * gain)
+
+
+@kernel("f4[::1]", "f4[::1]")
+def take(given: Any, block: Any) -> None:
+    """Copy what is ``given`` (n,) to ``block`` (n,)."""
+    for i in range(block.shape[0]):
+        block[i] = given[i]

@@ -169,16 +169,19 @@ def weigh_main(
 
 
 @kernel(
-    "f4[::1]", "f4[::1]", "f4[::1]", "f4[:,::1]", "f4[:,::1]", "f4[::1]", "f4[::1]",
+    "f4[::1]", "f4[::1]", "f4[::1]", "f4[:,::1]", "f4[:,::1]", "f4[::1]", "f4[::1]", "f8[::1]", "f8",
     "f4[::1]", "f4[::1]", "f4[::1]", "f4[:,::1]", "f4[:,::1]", "f4[::1]",
 )  # fmt: skip
 def tell(
     strip_peaks: F32, strip_rms: F32, reductions_db: F32, bus_peaks: F32, bus_rms: F32, true_peak: F32, highest: F32,
+    found: F64, offset_lu: float,
     to_strip_peaks: F32, to_strip_rms: F32, to_reductions_db: F32, to_bus_peaks: F32, to_bus_rms: F32, main: F32,
 ) -> None:  # fmt: skip
     """Copy all levels to where others read them: as many busses as there is room for, the last ones.
 
-    ``main`` (≥ 6): true peak, the highest of these, and peak of the last bus, left and right.
+    ``main`` (8,): true peak, the highest of these, and peak of the last bus, left and right; momentary and short-term
+    loudness [LUFS], which of a K-weighted mean square (``found`` as in ``weigh_main``) is ``offset_lu`` more than its
+    level.
     """
     for channel in range(strip_peaks.shape[0]):
         to_strip_peaks[channel] = strip_peaks[channel]
@@ -194,3 +197,5 @@ def tell(
         main[side] = true_peak[side]
         main[2 + side] = highest[side]
         main[4 + side] = bus_peaks[first + busses - 1, side]
+        square = found[1 + side]
+        main[6 + side] = offset_lu + 10.0 * math.log10(square) if square > 0.0 else -math.inf
