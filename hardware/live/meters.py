@@ -6,11 +6,11 @@ import math
 from collections.abc import Callable
 
 from dsp.graph import MixGraph
-from dsp.kernels.compiled import library
 from hardware.live.player import Player
 from hardware.live.shared import GATE_SLOTS, MAX_BUSSES, LiveRings, LiveWord
 
 __all__ = ["MeterWriter"]
+
 
 _EVERY_S = 0.005
 _GATE_HZ = 10
@@ -51,14 +51,12 @@ class MeterWriter:
         count = words[LiveWord.METERS] + 1
         words[LiveWord.METERS] = count
         self._tell()
-        momentary = meters.momentary_lufs
-        rings.main[6], rings.main[7] = momentary, meters.short_term_lufs
         words[LiveWord.METERS] = count + 1
         if now:
             words[LiveWord.NON_FINITE] = graph.non_finite_count
         if now >= _GATE_BLOCKS:
             gated = words[LiveWord.GATED]
-            rings.gated[gated % GATE_SLOTS] = momentary
+            rings.gated[gated % GATE_SLOTS] = meters.momentary_lufs
             words[LiveWord.GATED] = gated + 1
 
     def _hops(self, frames: int) -> int:
@@ -76,7 +74,5 @@ class MeterWriter:
         if meters is None:
             return
         busses = min(len(meters.bus_peaks), MAX_BUSSES)
-        measured = meters.strip_peaks, meters.strip_rms, meters.strip_reduction_db, meters.bus_peaks, meters.bus_rms
         strips = rings.strip_peaks, rings.strip_rms, rings.strip_reduction_db
-        shared = *strips, rings.bus_peaks[:busses], rings.bus_rms[:busses], rings.main
-        self._tell = library("meters").tell.bind(*measured, meters.true_peak, meters.true_peak_max, *shared)
+        self._tell = meters.telling(*strips, rings.bus_peaks[:busses], rings.bus_rms[:busses], rings.main)
