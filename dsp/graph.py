@@ -166,24 +166,11 @@ class MixGraph:
         self.meters: GraphMeters | None = self._metered() if meters else None
 
     def _metered(self) -> GraphMeters:
-        self._reducing = [
-            (name, index, running)
-            for name, chain in self._chains.items()
-            for index, running in enumerate(chain)
-            if running.reduction_db is not None
-        ]
-        inserts = [(name, index) for name, index, _ in self._reducing]
-        meters = GraphMeters([strip.channels for strip in self.strips], self._busses, inserts, self.rate_hz)
+        channels = [strip.channels for strip in self.strips]
+        meters = GraphMeters(channels, self._busses, self._chains, self.rate_hz)
         for stage in self._stages:
             stage.measure(meters)
         return meters
-
-    def _tell_meters(self, meters: GraphMeters, chunk: Chunk) -> None:
-        meters.hear_main(chunk.outputs[MAIN])
-        for stage in self._stages:
-            stage.tell_meters()
-        for number, (_, _, running) in enumerate(self._reducing):
-            meters.insert_reduction_db[number] = running.reduction_db
 
     def process(self, stems: Sequence[NDArray[np.float32]]) -> GraphBlock:
         """Mix the next block of every stem, each (n, ch) float32 with one n for all, in the strips' order.
@@ -255,8 +242,6 @@ class MixGraph:
         """Take a chunk through all other stages; return what it became."""
         for stage in self._stages[1:]:
             stage.run(chunk)
-        if self.meters is not None:
-            self._tell_meters(self.meters, chunk)
         if not self._stems and len(self._leaving) == 1:
             return GraphBlock(chunk.pre, chunk.outputs[MAIN])
         busses = {name: chunk.outputs[name] for name in self._leaving}

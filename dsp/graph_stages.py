@@ -55,9 +55,6 @@ class Stage:
         """Have ``meters`` hear what runs from now on."""
         raise NotImplementedError
 
-    def tell_meters(self) -> None:
-        """Tell the meters of the newest chunk."""
-
     def reset(self) -> None:
         """Forget all that was heard."""
         for wait in self._waits.values():
@@ -264,6 +261,8 @@ class Bank(Stage):
                 self._hand_on(chunk, bus, part)
             else:
                 self._add_sides(part, chunk.sums[bus], chunk.is_first(bus))
+        if self._meter is not None:
+            self._meter.hear()
         for name, (number, way, leave) in self._stems.items():
             signal = signals[number]
             if signal is not None:
@@ -322,11 +321,6 @@ class Bank(Stage):
     def measure(self, meters: GraphMeters) -> None:
         """Have ``meters`` hear its strips."""
         self._meter = BankMeter(self._bank, self._indices, meters)
-
-    def tell_meters(self) -> None:
-        """Tell the meters of the newest chunk."""
-        if self._meter is not None:
-            self._meter.hear()
 
     def non_finite(self) -> list[tuple[int, int]]:
         """Return each strip's index, and how many of its samples were not finite."""
@@ -401,7 +395,7 @@ class BusStage(Stage):
 
     def measure(self, meters: GraphMeters) -> None:
         """Have ``meters`` hear its bus, before the fader; the main bus is heard behind it, where it leaves."""
-        self._meters = meters if self._name != MAIN else None
+        self._meters = meters
 
     def reset(self) -> None:
         """Forget all that was heard."""
@@ -433,7 +427,7 @@ class BusStage(Stage):
             chunk.keys[self._name] = signal.astype(np.float32)
         for to in self._busses:
             self._feed(signal, [way for way in self._feeds if way.to == to], chunk)
-        if self._meters is not None:
+        if self._meters is not None and self._name != MAIN:
             self._meters.hear_bus(self._name, signal)
         for way in self._leaves:
             if way.moves(chunk.position - self._leaves_frames):
@@ -441,7 +435,9 @@ class BusStage(Stage):
             else:
                 out = np.empty((chunk.frames, 2))
                 self._fade(signal, way.still, out)
-            chunk.outputs[self._name] = self._leave.late(out).copy() if self._leave.reach else out
+            chunk.outputs[self._name] = out = self._leave.late(out).copy() if self._leave.reach else out
+            if self._meters is not None and self._name == MAIN:
+                self._meters.hear_main(out)
 
     def _insert(self, inserts: Sequence[RunningInsert], chunk: Chunk) -> None:
         """Make the signal of the block what inserts make of it."""

@@ -9,7 +9,7 @@ limiter's interpolator (ITU-R BS.1770-5 Annex 2 asks for 4 times).
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from dsp.bank import StripBank
 from dsp.filters import svf
+from dsp.graph_chain import RunningInsert
 from dsp.graph_chunk import CHUNK_FRAMES
 from dsp.kernels.compiled import library
 from dsp.loudness import MOMENTARY_HOPS, OFFSET_LU, SHORT_HOPS, k_weighting, lufs
@@ -32,7 +33,7 @@ RMS_S = 0.3
 
 
 class GraphMeters:
-    """Arrays that the graph fills in with every block; they stay the same objects.
+    """Arrays that a graph with these ``chains`` of inserts fills in with every block; they stay the same objects.
 
     Attributes
     ----------
@@ -43,8 +44,6 @@ class GraphMeters:
         What a strip's own compressor takes away, 0 or below.
     inserts : tuple of (str, int)
         The inserts that know a gain reduction: "strip NAME" or "bus NAME", and which of its inserts, from 0.
-    insert_reduction_db : (inserts,) float32
-        What these take away, 0 or below.
     bus_peaks, bus_rms : (busses, 2) float32
         In the order of ``busses``, the main bus last: what leaves the graph of that one, of the others before their
         faders.
@@ -58,17 +57,18 @@ class GraphMeters:
         self,
         strips: Sequence[int],
         busses: Sequence[str],
-        inserts: Sequence[tuple[str, int]],
+        chains: Mapping[str, Sequence[RunningInsert]],
         rate_hz: float,
     ) -> None:
         self.busses = tuple(busses)
-        self.inserts = tuple(inserts)
+        all_inserts = [(name, k, insert) for name, chain in chains.items() for k, insert in enumerate(chain)]
+        self._reducing = [one for one in all_inserts if one[2].reduction_db is not None]
+        self.inserts = tuple((name, number) for name, number, _ in self._reducing)
         self._rows = {name: row for row, name in enumerate(busses)}
         self.first_channels = tuple(np.concatenate([[0], np.cumsum(strips)[:-1]]).astype(int).tolist())[: len(strips)]
         channels, count = int(sum(strips)), len(busses)
         self.strip_peaks, self.strip_rms = np.zeros(channels, np.float32), np.zeros(channels, np.float32)
         self.strip_reduction_db = np.zeros(len(strips), np.float32)
-        self.insert_reduction_db = np.zeros(len(inserts), np.float32)
         self.bus_peaks, self.bus_rms = np.zeros((count, 2), np.float32), np.zeros((count, 2), np.float32)
         self.true_peak, self.true_peak_max = np.zeros(2, np.float32), np.zeros(2, np.float32)
         self._strip_squares, self._bus_squares = np.zeros(channels), np.zeros((count, 2))
@@ -94,6 +94,11 @@ class GraphMeters:
         self._weigh_main = kernels.weigh_main.bind(
             None, None, None, count - 1, *levels, *peaks, sections, self._states, weighted, *loudness
         )
+
+    @property
+    def insert_reduction_db(self) -> NDArray[np.float32]:
+        """What ``inserts`` take away now, (inserts,), 0 or below."""
+        return np.array([insert.reduction_db for _, _, insert in self._reducing], np.float32)
 
     @property
     def momentary_lufs(self) -> float:
@@ -145,7 +150,7 @@ class GraphMeters:
     def reset(self) -> None:
         """Forget all that was heard."""
         for values in (
-            *(self.strip_peaks, self.strip_rms, self.strip_reduction_db, self.insert_reduction_db),
+            *(self.strip_peaks, self.strip_rms, self.strip_reduction_db),
             *(self.bus_peaks, self.bus_rms, self.true_peak, self.true_peak_max, self._strip_squares),
             *(self._bus_squares, self._past, self._states, self._hops, self._place, self._found),
         ):

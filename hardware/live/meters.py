@@ -52,8 +52,6 @@ class MeterWriter:
         words[LiveWord.METERS] = count
         self._tell()
         words[LiveWord.METERS] = count + 1
-        if now:
-            words[LiveWord.NON_FINITE] = graph.non_finite_count
         if now >= _GATE_BLOCKS:
             gated = words[LiveWord.GATED]
             rings.gated[gated % GATE_SLOTS] = meters.momentary_lufs
