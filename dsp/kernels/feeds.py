@@ -103,3 +103,32 @@ def take(given: Any, block: Any) -> None:
     """Copy what is ``given`` (n,) to ``block`` (n,)."""
     for i in range(block.shape[0]):
         block[i] = given[i]
+
+
+@kernel("f4[:,::1]", "f4[:,::1]", "i8[::1]")
+def wait(block: Any, ring: Any, place: Any) -> None:
+    """Delay a ``block`` (n, channels) by what ``ring`` (frames, channels) holds; ``place`` (1,) is the oldest there."""
+    at = place[0]
+    for i in range(block.shape[0]):
+        for channel in range(block.shape[1]):
+            late = ring[at, channel]
+            ring[at, channel] = block[i, channel]
+            block[i, channel] = late
+        at = at + 1 if at + 1 < ring.shape[0] else 0
+    place[0] = at
+
+
+@kernel("f4[:,::1]", "f4[:,::1]", "f4[:,::1]", "i8[::1]")
+def enter(stem: Any, gain: Any, block: Any, bad: Any) -> None:
+    """Write ``stem`` (n, channels) times ``gain``, (1, 1) or (n, 1), as a ``block``.
+
+    A sample that is not finite becomes 0 and is counted in ``bad`` (1,).
+    """
+    moves = gain.shape[0] > 1
+    for i in range(stem.shape[0]):
+        for channel in range(stem.shape[1]):
+            sample = stem[i, channel] * gain[i if moves else 0, 0]
+            if not np.isfinite(sample):
+                sample = np.float32(0.0)
+                bad[0] += 1
+            block[i, channel] = sample
