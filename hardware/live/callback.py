@@ -6,6 +6,7 @@ silence, while the graph runs on, so that it rings out.
 
 from __future__ import annotations
 
+import threading
 import time
 from typing import Any
 
@@ -33,13 +34,15 @@ _WARM_CALLS = 8
 class LiveCallback:
     """Feeds ``player`` from ``rings`` and writes the main bus to the outputs ``pair`` (from 0).
 
-    ``failure`` is what stopped the graph; from then on there is silence.
+    ``failure`` is what stopped the graph; from then on there is silence. ``thread`` is the native id of the thread that
+    it was first called in, 0 before.
     """
 
     def __init__(self, rings: LiveRings, player: Player, pair: tuple[int, int], *, rate_hz: int) -> None:
         geometry = rings.geometry
         frames = geometry.block_frames
         self.failure: BaseException | None = None
+        self.thread = 0
         self._rings = rings
         self._words = rings.words
         self._player = player
@@ -76,7 +79,7 @@ class LiveCallback:
         out = np.zeros((self._frames, outputs), np.float32)
         for _ in range(_WARM_CALLS):
             self(out, self._frames, None, None)
-        self._calls = 0
+        self._calls = self.thread = 0
         self._words[Word.CALLBACKS] = 0
         self._rings.times.fill(0)
 
@@ -85,6 +88,8 @@ class LiveCallback:
         begin_ns = time.perf_counter_ns()
         words = self._words
         self._calls += 1
+        if self._calls == 1:
+            self.thread = threading.get_native_id()
         if status and (status.output_underflow or status.output_overflow):
             self._rings.log_xrun(self._calls - 1, XrunCode.OUTPUT)
         try:
