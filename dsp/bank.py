@@ -99,9 +99,11 @@ class StripBank:
                 self._lanes[strip.group * LANES + strip.lane + channel] = strip.index, 4 * channel
                 self._sources[strip.group, strip.lane + channel, 1] = strip.strip.channels
         self._own: list[Block] = []
+        self._known: tuple[Block, ...] | None = None
+        """Stems that were looked at, and are pointed at."""
         self._capacity = 0
         self._squeezes = np.array([strip.sound.compresses for strip in self.strips], dtype=np.float64)
-        self._reducing = tuple(np.array([[s.group, s.lane] for s in self._all], dtype=np.intp).reshape(-1, 2).T)
+        self._reducing = np.array([[s.group, s.lane] for s in self._all], dtype=np.int64).reshape(-1, 2)
         self._pre: tuple[int, list[Block | None]] = (-1, [])
         self._reserve(STEP_FRAMES)
 
@@ -112,13 +114,16 @@ class StripBank:
 
     def reduction_db(self) -> list[float]:
         """Return every strip's current gain reduction in dB (0 or below), for meters."""
-        return [float(reduction) for reduction in self.reductions_db()]
+        octaves = self._numbers.states[self._reducing[:, 0], 0, self._reducing[:, 1]]
+        return [float(reduction) for reduction in np.minimum(_DB_PER_OCTAVE * octaves * self._squeezes, 0.0)]
 
-    def reductions_db(self) -> NDArray[np.float64]:
-        """Return the same as an array (strips,)."""
-        octaves = self._numbers.states.reshape(len(self._numbers.states), -1)[self._reducing]
-        reductions: NDArray[np.float64] = np.minimum(_DB_PER_OCTAVE * octaves * self._squeezes, 0.0)
-        return reductions
+    def reducing(self) -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.float64]]:
+        """Return where gain reductions stand: states (groups, words, 16), of which word 0 is one in octaves.
+
+        Then the group and the lane of every strip, (strips, 2), and whether it compresses (1.0), (strips,). All of them
+        stay the same objects.
+        """
+        return self._numbers.states, self._reducing, self._squeezes
 
     def measured(self) -> tuple[NDArray[np.float32], NDArray[np.intp]]:
         """Have peaks and squares measured from now on; return them, and which of them each channel's are.
@@ -157,6 +162,11 @@ class StripBank:
             for strip in self._all
         ]
 
+    @property
+    def non_finite_count(self) -> int:
+        """How many samples of all strips that is."""
+        return int(self._bad.sum()) + sum(self._all[index].bad for index in self._with_source)
+
     def automate(self, index: int, automation: Automation) -> None:
         """Have the gains of strip ``index`` follow ``automation`` from now on; it begins where they stand."""
         self._numbers.automate(index, automation)
@@ -179,6 +189,8 @@ class StripBank:
             self._sums = aligned(len(self._sums), self._sums.shape[1], chunk, 4)
         self._bind()
         self._total = np.zeros(self._padded * frames)
+        self._heard = np.zeros((self._padded, 0)), np.zeros((self._destinations, 0))
+        """The sums of the newest block, and those that anybody hears."""
         self._pre = (-1, [])
         for strip in self._all:
             channels = strip.strip.channels
@@ -191,8 +203,10 @@ class StripBank:
                 if strip.strip.post_inserts:
                     self._sources[strip.behind, strip.lanes] = ends
 
-    def _take(self, stems: Sequence[Block]) -> tuple[list[Block], int]:
+    def _take(self, stems: Sequence[Block]) -> tuple[Sequence[Block], int]:
         """Return what the strips are given, (n, channels), and n; write down where it is."""
+        if stems is self._known and self._known:
+            return self._known, len(self._known[0])
         if len(stems) != len(self._all):
             raise ShapeError(f"the mix has {len(self._all)} strips, but {len(stems)} stems were given")
         frames = len(stems[0]) if stems else 0
@@ -209,6 +223,8 @@ class StripBank:
         self._reserve(frames)
         self._own = []
         self._point_at(blocks)
+        as_given = all(block is stem for block, stem in zip(blocks, stems, strict=True))
+        self._known = stems if isinstance(stems, tuple) and as_given else None
         return blocks, frames
 
     def _point_at(self, blocks: Sequence[Block]) -> None:
@@ -235,12 +251,16 @@ class StripBank:
         if not self._own or len(self._own[0]) < frames:
             self._own = [np.zeros((self._capacity, strip.strip.channels), np.float32) for strip in self._all]
             self._point_at(self._own)
+        self._known = None
         return self._advance(self._own, frames, source)
 
     def _advance(
         self, blocks: Sequence[Block], frames: int, source: Source | None
     ) -> tuple[NDArray[np.float64], list[Block | None]]:
-        total = self._total[: self._padded * frames].reshape(self._padded, frames)
+        if self._heard[0].shape[1] != frames:
+            total = self._total[: self._padded * frames].reshape(self._padded, frames)
+            self._heard = total, total[: self._destinations]
+        total, heard = self._heard
         start = 0
         while start < frames:
             count = min(_MOVING_FRAMES if self._numbers.moves else _CHUNK_FRAMES, frames - start)
@@ -252,7 +272,7 @@ class StripBank:
             start += count
         if self._pre[0] != frames:
             self._pre = frames, [None if strip.pre is None else strip.pre[:frames] for strip in self._all]
-        return total[: self._destinations], self._pre[1]
+        return heard, self._pre[1]
 
     def _run(self, blocks: Sequence[Block], start: int, frames: int, source: Source | None) -> None:
         """Run every group over one chunk."""

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from dsp.errors import DspError, ShapeError
 from dsp.filters import Biquad
+from dsp.kernels.compiled import library
 from dsp.lane_numbers import MOST_SECTIONS, StripSound, sound_numbers
 from dsp.processor import Processor
 
@@ -90,8 +91,13 @@ class RunningStrip:
         """What its lanes read after pre-inserts, (n, channels)."""
         self.pre: NDArray[np.float32] | None = None
         """Its signal before the gains, (n, channels)."""
-        self.bad = 0
+        self._bad = np.zeros(1, np.int64)
+        self._enter = library("feeds").enter.bind(None, None, None, self._bad)
+
+    @property
+    def bad(self) -> int:
         """Samples that were not finite in front of its pre-inserts."""
+        return int(self._bad[0])
 
     @property
     def demand(self) -> Demand:
@@ -159,11 +165,7 @@ class RunningStrip:
             if not self.strip.post_inserts:
                 self.strip.tape.process(out)
             return
-        np.multiply(block, gain, out=out)
-        finite = np.isfinite(out)
-        if not finite.all():
-            self.bad += finite.size - int(np.count_nonzero(finite))
-            out[~finite] = 0.0
+        self._enter(block, gain, out)
         for insert in self.strip.pre_inserts:
             insert.process(out)
         if self.strip.tape is not None and not self.strip.post_inserts:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,7 @@ from dsp.strip import Automation, slots
 __all__ = ["BusProcessor", "BusSettings", "bus_sound"]
 
 _SLICE_FRAMES = 128
+_FLOAT64 = np.dtype(np.float64)
 
 _CHUNK_FRAMES = 8192
 """Frames of the bus for which the numbers that move are made at once."""
@@ -101,20 +103,29 @@ class BusProcessor:
         told = rows, faders, self._links, self._states, self._scratch
         self._call = self._run.bind(None, self._sections, self._compresses, None, None, *told, None)
 
-    def process(self, block: NDArray[np.float64] | NDArray[np.float32]) -> NDArray[np.float64]:
-        """Return the next (n, 2) of the bus as float64. Raises ShapeError for another shape."""
+    def process(
+        self, block: NDArray[np.float64] | NDArray[np.float32], out: NDArray[np.float64] | None = None
+    ) -> NDArray[np.float64]:
+        """Return the next (n, 2) of the bus as float64, in ``out`` where that is given.
+
+        Raises ShapeError for another shape.
+        """
         if block.ndim != 2 or block.shape[1] != 2:
             raise ShapeError(f"the bus takes (frames, 2), not {block.shape}")
-        x = np.require(block, dtype=np.float64, requirements=["C", "W"])
-        out = np.empty_like(x)
+        flags = block.flags
+        fits = block.dtype == _FLOAT64 and flags.c_contiguous and flags.writeable
+        x: NDArray[Any] = block if fits else np.require(block, dtype=np.float64, requirements=["C", "W"])
+        if out is None:
+            out = np.empty_like(x)
         for start in range(0, len(x), _CHUNK_FRAMES):
-            piece = x[start : start + _CHUNK_FRAMES]
+            whole = len(x) <= _CHUNK_FRAMES
+            piece, to = (x, out) if whole else (x[start : start + _CHUNK_FRAMES], out[start : start + _CHUNK_FRAMES])
             moves = self._sound.moves(0, self._position) or self._fader.moves(0, self._position)
             moves |= self.settings.automation is not None
             if moves or self._moved:  # once more where all has arrived
                 self._tell(len(piece))
             self._moved = moves
-            self._call(self._position, moves, piece, out[start : start + len(piece)])
+            self._call(self._position, moves, piece, to)
             self._position += len(piece)
         return out
 

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dsp.errors import DspError
+from dsp.kernels.compiled import library
 
 TAPS = 96
 LATENCY_FRAMES = TAPS // 2 - 1
@@ -52,6 +53,25 @@ class FractionalDelay:
         self._history = whole[len(whole) - (TAPS - 1) :]
         delayed: NDArray[np.float64] = np.convolve(whole, self._kernel, mode="valid")
         return delayed
+
+
+class Wait:
+    """Delays a stream of ``channels`` by ``frames`` whole frames, block by block in place."""
+
+    def __init__(self, frames: int, channels: int) -> None:
+        self.frames = frames
+        self._ring = np.zeros((frames, channels), np.float32)
+        self._place = np.zeros(1, np.int64)
+        self._run = library("feeds").wait.bind(None, self._ring, self._place)
+
+    def process(self, block: NDArray[np.float32]) -> None:
+        """Delay the next (n, channels)."""
+        if self.frames:
+            self._run(block)
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._ring[:] = 0.0
 
 
 _ROOM_FRAMES = 8_192

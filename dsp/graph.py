@@ -138,6 +138,9 @@ class MixGraph:
         self._stems = [strip.name for strip in self.strips if strip.name in stems and strip.on_bus]
         self._leaving = [name for name, b in plan.busses.items() if name == MAIN or (with_busses and b.feeds)]
         self._pre = frozenset(pre)
+        self._no_pre = (None,) * len(self.strips)
+        self._known: tuple[NDArray[np.float32], ...] | None = None
+        """Stems that were looked at."""
         build = Build(
             plan,
             chains,
@@ -162,40 +165,36 @@ class MixGraph:
         self.meters: GraphMeters | None = self._metered() if meters else None
 
     def _metered(self) -> GraphMeters:
-        self._reducing = [
-            (name, index, running)
-            for name, chain in self._chains.items()
-            for index, running in enumerate(chain)
-            if running.reduction_db is not None
-        ]
-        inserts = [(name, index) for name, index, _ in self._reducing]
-        meters = GraphMeters([strip.channels for strip in self.strips], self._busses, inserts, self.rate_hz)
+        channels = [strip.channels for strip in self.strips]
+        meters = GraphMeters(channels, self._busses, self._chains, self.rate_hz)
         for stage in self._stages:
             stage.measure(meters)
         return meters
 
-    def _tell_meters(self, meters: GraphMeters, chunk: Chunk) -> None:
-        meters.hear_main(chunk.outputs[MAIN])
-        for stage in self._stages:
-            stage.tell_meters()
-        for number, (_, _, running) in enumerate(self._reducing):
-            meters.insert_reduction_db[number] = running.reduction_db
-
     def process(self, stems: Sequence[NDArray[np.float32]]) -> GraphBlock:
         """Mix the next block of every stem, each (n, ch) float32 with one n for all, in the strips' order.
 
-        A sample that is not finite becomes 0. Raises ShapeError for a wrong number of stems or a wrong shape; nothing
-        has been processed then.
+        A sample that is not finite becomes 0. A tuple that was given before, its arrays filled anew, is not looked at
+        again: that is the quickest. Raises ShapeError for a wrong number of stems or a wrong shape; nothing has been
+        processed then.
         """
         frames = self._check(stems)
-        blocks = []
-        for start in range(0, frames, CHUNK_FRAMES):
-            size = min(CHUNK_FRAMES, frames - start)
-            chunk = self._begun(size, [stem[start : start + size] for stem in stems], None)
-            for stage in self._stages:
-                stage.run(chunk)
-            blocks.append(self._finished(chunk))
-        return self._in_a_row(blocks)
+        if 0 < frames <= CHUNK_FRAMES:
+            return self._mixed(frames, stems)
+        starts = range(0, frames, CHUNK_FRAMES)
+        sizes = [min(CHUNK_FRAMES, frames - start) for start in starts]
+        return self._in_a_row(
+            [
+                self._mixed(size, [stem[start : start + size] for stem in stems])
+                for start, size in zip(starts, sizes, strict=True)
+            ]
+        )
+
+    def _mixed(self, frames: int, stems: Sequence[NDArray[np.float32]]) -> GraphBlock:
+        chunk = self._begun(frames, stems, None)
+        for stage in self._stages:
+            stage.run(chunk)
+        return self._finished(chunk)
 
     def pull(self, frames: int, source: Source) -> GraphBlock:
         """Mix the next ``frames`` frames of stems that ``source`` fills in.
@@ -222,9 +221,9 @@ class MixGraph:
 
     def _begun(self, frames: int, stems: Sequence[NDArray[np.float32]], source: Source | None) -> Chunk:
         """Return the next chunk in front of all stages."""
-        pre = [
-            np.empty((frames, strip.channels), np.float32) if strip.name in self._pre else None for strip in self.strips
-        ]
+        pre: Sequence[NDArray[np.float32] | None] = self._no_pre
+        if self._pre:
+            pre = [np.empty((frames, s.channels), np.float32) if s.name in self._pre else None for s in self.strips]
         chunk = Chunk(self._position, frames, stems, pre, next(self._rooms).sums(frames), source, self._keys)
         if self.meters is not None:
             self.meters.begin(frames)
@@ -233,8 +232,8 @@ class MixGraph:
 
     def _finished(self, chunk: Chunk) -> GraphBlock:
         """Return what a chunk became behind all stages."""
-        if self.meters is not None:
-            self._tell_meters(self.meters, chunk)
+        if not self._stems and len(self._leaving) == 1:
+            return GraphBlock(chunk.pre, chunk.outputs[MAIN])
         busses = {name: chunk.outputs[name] for name in self._leaving}
         return GraphBlock(chunk.pre, busses.pop(MAIN), {name: chunk.stems[name] for name in self._stems}, busses)
 
@@ -254,12 +253,15 @@ class MixGraph:
         )
 
     def _check(self, stems: Sequence[NDArray[np.float32]]) -> int:
+        if stems is self._known and stems:
+            return len(stems[0])
         if len(stems) != len(self.strips):
             raise ShapeError(f"the mix has {len(self.strips)} strips, but {len(stems)} stems were given")
         frames = len(stems[0]) if stems else 0
         for strip, stem in zip(self.strips, stems, strict=True):
             if stem.shape != (frames, strip.channels):
                 raise ShapeError(f"strip {strip.name!r} takes ({frames}, {strip.channels}), not {stem.shape}")
+        self._known = stems if isinstance(stems, tuple) else None
         return frames
 
     @property
@@ -268,6 +270,11 @@ class MixGraph:
         banks = [stage for stage in self._stages if isinstance(stage, Bank)]
         found = sorted(one for bank in banks for one in bank.non_finite())
         return {self.strips[index].name: count for index, count in found if count}
+
+    @property
+    def non_finite_count(self) -> int:
+        """How many samples of all strips that is."""
+        return sum(stage.non_finite_count for stage in self._stages if isinstance(stage, Bank))
 
     def peaks(self) -> list[NDArray[np.float32]]:
         """Return every strip's peaks per channel before its fader since this was last asked, for meters."""
@@ -371,15 +378,14 @@ class _Room:
     """Room for the sums of all busses in one chunk; none is shared by two that are under way."""
 
     def __init__(self, busses: Sequence[str]) -> None:
-        self._busses = busses
-        self._rows: Planar = np.zeros((len(busses), 0))
+        self._frames = 0
+        self._sums: dict[str, Planar] = dict.fromkeys(busses, np.zeros((2, 0)))
 
     def sums(self, frames: int) -> dict[str, Planar]:
         """Return the sums, (2, frames) each, which hold anything yet."""
-        if self._rows.shape[1] < 2 * frames:
-            self._rows = np.zeros((len(self._busses), 2 * frames))
-        rows = self._rows[:, : 2 * frames]
-        return {name: row.reshape(2, frames) for name, row in zip(self._busses, rows, strict=True)}
+        if frames != self._frames:
+            self._frames, self._sums = frames, {name: np.zeros((2, frames)) for name in self._sums}
+        return self._sums
 
 
 def _row(parts: Sequence[Any], channels: int = 2, dtype: Any = np.float64) -> NDArray[Any]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from dsp.delay import History
+from dsp.delay import History, Wait
 from dsp.errors import DspError
 from dsp.graph_moves import Ride, Teller
 from dsp.graph_plan import Place
@@ -47,6 +47,7 @@ class RunningInsert:
         self._channels = channels
         self._rate_hz = rate_hz
         self._late = self._done = 0
+        self._wait, self._key_wait = Wait(0, channels), History(0, channels)
         ride = Ride(insert.settings, insert.moves, rate_hz)
         begin = ride.settings(start_frame)
         self._processor = begin.start(rate_hz, channels)
@@ -54,7 +55,6 @@ class RunningInsert:
         self.latency_frames = self._processor.latency_frames
         self.tail_frames = self._processor.tail_frames
         """The longest while its parameters move."""
-        self._wait = self._key_wait = History(0, channels)
         if insert.moves:
             self.tail_frames = max(self.tail_frames, check_moves(insert, channels, rate_hz, start_frame))
 
@@ -62,11 +62,14 @@ class RunningInsert:
         self._line, self._begin = line, begin
         self._teller = Teller(ride, begin, self._processor.change, line, self._done - self._late + frames)
         self._ride = ride
+        insert = self.insert
+        self._plain = not (insert.moves or insert.key)
+        """Whether it hears nothing but what comes, and always does the same with it."""
 
     def stand(self, place: Place, line: SongLine) -> None:
         """Take its place in a graph: a move is made where its *output* has reached the move's moment of the song."""
         self._late = place.leaves_frames
-        self._wait = History(place.wait_frames, self._channels)
+        self._wait = Wait(place.wait_frames, self._channels)
         self._key_wait = History(place.key_wait_frames, place.key_channels)
         self._follow(self._ride, self._begin, line)
 
@@ -94,8 +97,11 @@ class RunningInsert:
 
     def process(self, block: Block, position: int, keys: Mapping[str, Block]) -> None:
         """Process the next block in place; ``keys`` begin at frame ``position`` from the graph's start."""
-        if self._wait.reach:
-            block[:] = self._wait.late(block)
+        self._wait.process(block)
+        if self._plain:
+            self._processor.process(block)
+            self._done += len(block)
+            return
         key: NDArray[np.float32] | None = None
         if self.insert.key:
             begin = self._done - position

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from dsp.bank import Source
 from dsp.bank_strip import Tape
-from dsp.delay import History
+from dsp.delay import Wait
 from dsp.graph_chain import RunningInsert
 from dsp.graph_plan import GraphPlan
 from dsp.graph_settings import GraphStrip
@@ -54,6 +54,13 @@ class Chunk:
             self.heard.add(bus)
             self.sums[bus].fill(0.0)
         return self.sums[bus]
+
+    def is_first(self, bus: str) -> bool:
+        """Whether nothing was added to the sum of a bus yet; whoever asks is to add something now."""
+        if bus in self.heard:
+            return False
+        self.heard.add(bus)
+        return True
 
     def add(self, bus: str, signal: Planar) -> None:
         """Add a signal (2, frames) to the sum of a bus."""
@@ -123,12 +130,12 @@ class Waiting(_Part):
     """What a strip waits for the others of its bank."""
 
     def __init__(self, frames: int, channels: int) -> None:
-        self._history = History(frames, channels)
+        self._wait = Wait(frames, channels)
 
     def process(self, block: Block, key: Block | None = None) -> None:
         """Delay the next piece in place."""
-        block[:] = self._history.late(block)
+        self._wait.process(block)
 
     def reset(self) -> None:
         """Forget all that was heard."""
-        self._history.clear()
+        self._wait.clear()

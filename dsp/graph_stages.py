@@ -37,7 +37,6 @@ class Stage:
         self._leaves_frames = step.leaves_frames
         self._leave_frames = max(0, build.latency_frames - step.leaves_frames)
         self._waits: dict[str, History] = {}
-        self._kernels = library("feeds")
         self._product = np.zeros(CHUNK_FRAMES)
         self._part: Planar = np.zeros((2, CHUNK_FRAMES))
 
@@ -60,9 +59,6 @@ class Stage:
     def measure(self, meters: GraphMeters) -> None:
         """Have ``meters`` hear what runs from now on."""
         raise NotImplementedError
-
-    def tell_meters(self) -> None:
-        """Tell the meters of the newest chunk."""
 
     def reset(self) -> None:
         """Forget all that was heard."""
@@ -125,6 +121,16 @@ class Bank(Stage):
         self._inputs: list[History] = []
         self._leaves = [History(self._leave_frames, strip.channels) for strip in self._strips]
         self._lead(self._busses, build.plan)
+        self._given: Sequence[Block] = ()
+        self._own: Sequence[Block] = ()
+        """Its own among the inputs of the graph that were given last, where they are ever the same arrays."""
+        wanted = {*build.keys, *build.pre}
+        self._heard = [(n, index) for n, index in enumerate(self._indices) if self._strips[n].name in wanted]
+        """The number and the index of every strip of which somebody wants the signal."""
+        self._sums: Planar = np.zeros((0, 0))
+        self._parts: list[Planar] = []
+        """What the bank made last, and the part of every bus in it."""
+        self._add_sides = library("feeds").add_sides.bind(None, None, None)
         self._lates: list[int] = []
         """How late the input of each strip's own filters is."""
         self._tellers: dict[int, Teller[Sound]] = {}
@@ -246,9 +252,9 @@ class Bank(Stage):
         if chunk.source is not None and not self._tellers:
             sums, signals = self._bank.pull(chunk.frames, self._read)
         else:
-            inputs = [self._input(number, chunk) for number in range(len(self._indices))]
+            inputs = self._own if chunk.inputs is self._given and self._own else self._chosen(chunk)
             sums, signals = self._bank.process(inputs) if not self._tellers else self._told(inputs, chunk)
-        for number, index in enumerate(self._indices):
+        for number, index in self._heard:
             signal, out = signals[number], chunk.pre[index]
             if signal is not None:
                 name = self._strips[number].name
@@ -256,8 +262,16 @@ class Bank(Stage):
                     chunk.keys[name] = signal.copy()
                 if out is not None:
                     out[:] = self._leaves[number].late(signal)
-        for number, bus in enumerate(self._busses):
-            self._hand_on(chunk, bus, sums[2 * number : 2 * number + 2])
+        if sums is not self._sums:
+            self._sums, pairs = sums, range(0, 2 * len(self._busses), 2)
+            self._parts = [sums[pair : pair + 2] for pair in pairs]
+        for bus, part in zip(self._busses, self._parts, strict=True):
+            if self._waits[bus].reach:
+                self._hand_on(chunk, bus, part)
+            else:
+                self._add_sides(part, chunk.sums[bus], chunk.is_first(bus))
+        if self._meter is not None:
+            self._meter.hear()
         for name, (number, way, leave) in self._stems.items():
             signal = signals[number]
             if signal is not None:
@@ -270,6 +284,13 @@ class Bank(Stage):
         wait = self._inputs[number]
         if wait.reach:
             block[:] = wait.late(block)
+
+    def _chosen(self, chunk: Chunk) -> Sequence[Block]:
+        """Return its inputs, and keep them where they will be the same arrays once more."""
+        inputs = tuple(self._input(number, chunk) for number in range(len(self._indices)))
+        keeps = isinstance(chunk.inputs, tuple) and not any(wait.reach for wait in self._inputs)
+        self._given, self._own = (chunk.inputs, inputs) if keeps and chunk.source is None else ((), ())
+        return inputs
 
     def _input(self, number: int, chunk: Chunk) -> NDArray[np.float32]:
         if chunk.source is None:
@@ -310,14 +331,14 @@ class Bank(Stage):
         """Have ``meters`` hear its strips."""
         self._meter = BankMeter(self._bank, self._indices, meters)
 
-    def tell_meters(self) -> None:
-        """Tell the meters of the newest chunk."""
-        if self._meter is not None:
-            self._meter.hear()
-
     def non_finite(self) -> list[tuple[int, int]]:
         """Return each strip's index, and how many of its samples were not finite."""
         return list(zip(self._indices, self._bank.non_finite(), strict=True))
+
+    @property
+    def non_finite_count(self) -> int:
+        """How many samples of all its strips were not finite."""
+        return self._bank.non_finite_count
 
 
 class BusStage(Stage):
@@ -344,6 +365,13 @@ class BusStage(Stage):
         self._fader = self._running([fader_feed(bus)]) if bus.name == MAIN else []
         self._leaves = self._fader or (self._feeds[:1] if build.with_busses else [])
         self._leave = History(self._leave_frames, 2, np.float64)
+        kernels = library("feeds")
+        self._block = np.zeros((0, 2), np.float32)
+        self._signal = self._behind = np.zeros((0, 2))
+        """Its signal, and what its equaliser and compressor make of it."""
+        self._to_block, self._to_frames = kernels.to_block.bind(None, None), kernels.to_frames.bind(None, None)
+        self._widen, self._narrow = kernels.widen.bind(None, None), kernels.narrow.bind(None, None)
+        self._add_to, self._fade = kernels.feed.bind(None, None, None), kernels.fade.bind(None, None, None)
 
     @property
     def titles(self) -> Sequence[str]:
@@ -377,7 +405,7 @@ class BusStage(Stage):
 
     def measure(self, meters: GraphMeters) -> None:
         """Have ``meters`` hear its bus, before the fader; the main bus is heard behind it, where it leaves."""
-        self._meters = meters if self._name != MAIN else None
+        self._meters = meters
 
     def reset(self) -> None:
         """Forget all that was heard."""
@@ -390,43 +418,49 @@ class BusStage(Stage):
 
     def run(self, chunk: Chunk) -> None:
         """Process the sum and hand it on."""
+        if len(self._signal) != chunk.frames:
+            self._block = np.zeros((chunk.frames, 2), np.float32)
+            self._signal, self._behind = np.zeros((chunk.frames, 2)), np.zeros((chunk.frames, 2))
+        signal, total = self._signal, chunk.sum_of(self._name)
         if self._pre:
-            block = np.empty((chunk.frames, 2), np.float32)
-            self._kernels.to_block(chunk.sum_of(self._name), block)
-            signal = self._inserted(self._pre, block, chunk)
+            self._to_block(total, self._block)
+            self._insert(self._pre, chunk)
         else:
-            signal = np.empty((chunk.frames, 2))
-            self._kernels.to_frames(chunk.sum_of(self._name), signal)
+            self._to_frames(total, signal)
         if self._middle is not None:
             signal = self._filtered(self._middle, signal, chunk.position)
         if self._post:
-            signal = self._inserted(self._post, signal.astype(np.float32), chunk)
+            self._narrow(signal, self._block)
+            self._insert(self._post, chunk)
+            signal = self._signal
         if self._name in chunk.wanted_keys:
             chunk.keys[self._name] = signal.astype(np.float32)
         for to in self._busses:
             self._feed(signal, [way for way in self._feeds if way.to == to], chunk)
-        if self._meters is not None:
+        if self._meters is not None and self._name != MAIN:
             self._meters.hear_bus(self._name, signal)
         for way in self._leaves:
             if way.moves(chunk.position - self._leaves_frames):
                 out = self._fed(signal, way, chunk.position).T.copy()
             else:
                 out = np.empty((chunk.frames, 2))
-                self._kernels.fade(signal, way.still, out)
-            chunk.outputs[self._name] = self._leave.late(out).copy() if self._leave.reach else out
+                self._fade(signal, way.still, out)
+            chunk.outputs[self._name] = out = self._leave.late(out).copy() if self._leave.reach else out
+            if self._meters is not None and self._name == MAIN:
+                self._meters.hear_main(out)
 
-    def _inserted(self, inserts: Sequence[RunningInsert], block: Block, chunk: Chunk) -> NDArray[np.float64]:
-        """Return what inserts make of a block; it is used up."""
+    def _insert(self, inserts: Sequence[RunningInsert], chunk: Chunk) -> None:
+        """Make the signal of the block what inserts make of it."""
         for insert in inserts:
-            insert.process(block, chunk.position, chunk.keys)
-        return block.astype(np.float64)
+            insert.process(self._block, chunk.position, chunk.keys)
+        self._widen(self._block, self._signal)
 
     def _feed(self, signal: NDArray[np.float64], ways: Sequence[RunningFeed], chunk: Chunk) -> None:
         """Add what ways make of a signal (frames, 2) to the one bus that they lead to."""
         to = ways[0].to
         if not self._waits[to].reach and not any(way.moves(chunk.position - self._leaves_frames) for way in ways):
             for way in ways:
-                self._kernels.feed(signal, way.still, chunk.sum_of(to))
+                self._add_to(signal, way.still, chunk.sum_of(to))
             return
         total: Planar = np.zeros((2, chunk.frames))
         for way in ways:
@@ -440,7 +474,7 @@ class BusStage(Stage):
     def _filtered(self, middle: BusProcessor, signal: NDArray[np.floating[Any]], position: int) -> NDArray[np.float64]:
         """Run equaliser and compressor, from one moment at which they move to the next."""
         if self._teller is None:
-            return middle.process(signal)
+            return middle.process(signal, self._behind)
         parts = []
         at = 0
         while at < len(signal):

@@ -15,6 +15,7 @@ from dsp.kernels.compiled import library
 
 __all__ = [
     "MOMENTARY_HOPS",
+    "OFFSET_LU",
     "SHORT_HOPS",
     "SILENCE_LUFS",
     "LoudnessMeter",
@@ -26,7 +27,7 @@ __all__ = [
 SILENCE_LUFS = -70.0
 """The absolute gate (BS.1770-5 Annex 1): what lies below counts for nothing."""
 
-_OFFSET_LU = -0.691
+OFFSET_LU = -0.691
 """Makes a sine of 997 Hz at 0 dBFS in one channel read −3.01 LKFS (BS.1770-5 Annex 1, eq. 2)."""
 
 _HOPS_A_SECOND = 100
@@ -190,8 +191,8 @@ def _hop_end(position: int, rate_hz: float) -> int:
 
 def lufs(mean_square: float) -> float:
     """Return the loudness of a K-weighted mean square, summed over the channels; −∞ for silence."""
-    return _OFFSET_LU + 10.0 * math.log10(mean_square) if mean_square > 0.0 else -math.inf
+    return OFFSET_LU + 10.0 * math.log10(mean_square) if mean_square > 0.0 else -math.inf
 
 
 def _mean_square(lufs: float) -> float:
-    return float(10.0 ** ((lufs - _OFFSET_LU) / 10.0))
+    return float(10.0 ** ((lufs - OFFSET_LU) / 10.0))

@@ -41,3 +41,84 @@ def fade(frames: Any, gains: Any, out: Any) -> None:
         left, right = frames[i, 0], frames[i, 1]
         out[i, 0] = left * gains[0, 0] + right * gains[1, 0]
         out[i, 1] = left * gains[0, 1] + right * gains[1, 1]
+
+
+@kernel("f8[:,::1]", "f8[:,::1]", "i8")
+def add_sides(sides: Any, total: Any, first: int) -> None:
+    """Add ``sides`` (2, n) to a ``total`` (2, n), or write them there where they are the ``first``."""
+    for side in range(2):
+        for i in range(sides.shape[1]):
+            total[side, i] = sides[side, i] if first else total[side, i] + sides[side, i]
+
+
+@kernel("f4[:,::1]", "f8[:,::1]")
+def widen(block: Any, frames: Any) -> None:
+    """Write a ``block`` (n, 2) of float32 as ``frames`` (n, 2)."""
+    for i in range(block.shape[0]):
+        frames[i, 0] = block[i, 0]
+        frames[i, 1] = block[i, 1]
+
+
+@kernel("f8[:,::1]", "f4[:,::1]")
+def narrow(frames: Any, block: Any) -> None:
+    """Write ``frames`` (n, 2) as a ``block`` (n, 2) of float32."""
+    for i in range(block.shape[0]):
+        block[i, 0] = np.float32(frames[i, 0])
+        block[i, 1] = np.float32(frames[i, 1])
+
+
+@kernel("f8[:,::1]", "f8", "f8", "i8", "i8", "f4[:,::1]")
+def leave(frames: Any, begin: float, end: float, left: int, right: int, outputs: Any) -> None:
+    """Write ``frames`` (n, 2) to ``left`` and ``right`` of ``outputs`` (n, channels), whose others are silent.
+
+    All are where any frame is no number. The gain goes straight from ``begin`` to ``end``, which the last frame has.
+    """
+    n = frames.shape[0]
+    total = 0.0
+    for i in range(n):
+        total += frames[i, 0] + frames[i, 1]
+    for i in range(n):
+        for channel in range(outputs.shape[1]):
+            outputs[i, channel] = np.float32(0.0)
+    if not np.isfinite(total):
+        return
+    for i in range(n):
+        gain = end if begin == end else begin + (end - begin) * ((i + 1) / n)
+        outputs[i, left] = np.float32(frames[i, 0] * gain)
+        outputs[i, right] = np.float32(frames[i, 1] * gain)
+
+
+@kernel("f4[::1]", "f4[::1]")
+def take(given: Any, block: Any) -> None:
+    """Copy what is ``given`` (n,) to ``block`` (n,)."""
+    for i in range(block.shape[0]):
+        block[i] = given[i]
+
+
+@kernel("f4[:,::1]", "f4[:,::1]", "i8[::1]")
+def wait(block: Any, ring: Any, place: Any) -> None:
+    """Delay a ``block`` (n, channels) by what ``ring`` (frames, channels) holds; ``place`` (1,) is the oldest there."""
+    at = place[0]
+    for i in range(block.shape[0]):
+        for channel in range(block.shape[1]):
+            late = ring[at, channel]
+            ring[at, channel] = block[i, channel]
+            block[i, channel] = late
+        at = at + 1 if at + 1 < ring.shape[0] else 0
+    place[0] = at
+
+
+@kernel("f4[:,::1]", "f4[:,::1]", "f4[:,::1]", "i8[::1]")
+def enter(stem: Any, gain: Any, block: Any, bad: Any) -> None:
+    """Write ``stem`` (n, channels) times ``gain``, (1, 1) or (n, 1), as a ``block``.
+
+    A sample that is not finite becomes 0 and is counted in ``bad`` (1,).
+    """
+    moves = gain.shape[0] > 1
+    for i in range(stem.shape[0]):
+        for channel in range(stem.shape[1]):
+            sample = stem[i, channel] * gain[i if moves else 0, 0]
+            if not np.isfinite(sample):
+                sample = np.float32(0.0)
+                bad[0] += 1
+            block[i, channel] = sample

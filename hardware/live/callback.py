@@ -6,17 +6,18 @@ silence, while the graph runs on, so that it rings out.
 
 from __future__ import annotations
 
-import math
+import threading
 import time
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from dsp.kernels.compiled import library
 from hardware.audio_process.rings import Word, XrunCode
 from hardware.live.meters import MeterWriter
 from hardware.live.player import Player
-from hardware.live.shared import GAIN_ONE, TIME_BIN_NS, TIME_BINS, LiveRings, LiveWord
+from hardware.live.shared import GAIN_ONE, MARKS, TIME_BIN_NS, TIME_BINS, LiveRings, LiveWord
 
 __all__ = ["FADE_S", "RISE_S", "LiveCallback"]
 
@@ -33,21 +34,23 @@ _WARM_CALLS = 8
 class LiveCallback:
     """Feeds ``player`` from ``rings`` and writes the main bus to the outputs ``pair`` (from 0).
 
-    ``failure`` is what stopped the graph; from then on there is silence.
+    ``failure`` is what stopped the graph; from then on there is silence. ``thread`` is the native id of the thread that
+    it was first called in, 0 before.
     """
 
     def __init__(self, rings: LiveRings, player: Player, pair: tuple[int, int], *, rate_hz: int) -> None:
         geometry = rings.geometry
         frames = geometry.block_frames
         self.failure: BaseException | None = None
+        self.thread = 0
         self._rings = rings
         self._words = rings.words
         self._player = player
-        self._left, self._right = pair
         self._frames = frames
         self._slots = geometry.slots
         self._blocks = [rings.block(slot) for slot in range(geometry.slots)]
         self._feed = np.zeros(frames * geometry.outputs, np.float32)
+        self._take = library("feeds").take.bind(None, self._feed)
         self._old = np.zeros_like(self._feed)
         self._strips, frame_of = _strips(self._feed, player, frames)
         self._weights = np.zeros_like(self._feed)
@@ -63,13 +66,12 @@ class LiveCallback:
         self._step = len(self._fade)
         self._gain = 0.0
         self._gain_step = frames / max(1.0, RISE_S * rate_hz)
-        self._ramp = (np.arange(1, frames + 1) / frames)[:, None]
-        self._out = np.zeros((frames, 2))
+        self._leave = library("feeds").leave.bind(None, None, None, *pair, None)
         self._calls = 0
         self._silent = 1 << 40
         self._meters = MeterWriter(rings, player, rate_hz=rate_hz)
         self._bin_ns = TIME_BIN_NS
-        self._times = [0] * TIME_BINS
+        self._times, self._marks = rings.times.data, rings.marks.reshape(-1).data
         self._told = -1
 
     def warm(self, outputs: int) -> None:
@@ -77,47 +79,47 @@ class LiveCallback:
         out = np.zeros((self._frames, outputs), np.float32)
         for _ in range(_WARM_CALLS):
             self(out, self._frames, None, None)
-        self._calls = 0
+        self._calls = self.thread = 0
         self._words[Word.CALLBACKS] = 0
         self._rings.times.fill(0)
-        self._times = [0] * TIME_BINS
 
     def __call__(self, outdata: NDArray[np.float32], frames: int, clock: Any, status: Any) -> None:
         """Play the next block."""
         begin_ns = time.perf_counter_ns()
         words = self._words
         self._calls += 1
+        if self._calls == 1:
+            self.thread = threading.get_native_id()
         if status and (status.output_underflow or status.output_overflow):
             self._rings.log_xrun(self._calls - 1, XrunCode.OUTPUT)
-        outdata.fill(0.0)
-        if self.failure is None:
-            try:
-                self._play(outdata)
-            except Exception as error:  # the callback's last line: silence, and the watching thread says why
-                self.failure = error
-                outdata.fill(0.0)
+        try:
+            sounds = self.failure is None and self._play(outdata)
+        except Exception as error:  # the callback's last line: silence, and the watching thread says why
+            self.failure, sounds = error, False
+        if not sounds:
+            outdata.fill(0.0)
         words[Word.CALLBACKS] = self._calls
         index = min((time.perf_counter_ns() - begin_ns) // self._bin_ns, TIME_BINS - 1)
         self._times[index] += 1
-        self._rings.times[index] = self._times[index]
 
-    def _play(self, outdata: NDArray[np.float32]) -> None:
+    def _play(self, outdata: NDArray[np.float32]) -> bool:
+        """Play the next block to the outputs; return whether anything of it is to be heard."""
         words, player = self._words, self._player
         player.take()
         self._obey()
         jump_at, jump_to = self._fill()
         bus = player.play(self._strips, jump_at, jump_to)
         self._meters.write(self._frames)
-        out = self._levelled(bus)
-        if out is not None and math.isfinite(float(out.sum())):
-            outdata[:, self._left] = out[:, 0]
-            outdata[:, self._right] = out[:, 1]
+        begin, gain = self._gain, self._next_gain()
+        if sounds := begin > 0.0 or gain > 0.0:
+            self._leave(bus, begin, gain, outdata)
         if player.answered != self._told:
             self._told = player.answered
             words[LiveWord.LATENCY], words[LiveWord.TAIL] = player.latency_frames, player.tail_frames
             words[LiveWord.ANSWERED] = player.answered
         words[LiveWord.SONG] = player.song
         words[LiveWord.SILENT] = self._silent
+        return sounds
 
     def _obey(self) -> None:
         """Take the transport's newest command, or end the song, once the fade before is over."""
@@ -136,7 +138,7 @@ class LiveCallback:
             self._end(words[Word.FED])
 
     def _begin(self, block: int) -> None:
-        song = int(self._rings.marks[block % self._slots, 0])
+        song = self._marks[MARKS * (block % self._slots)]
         self._from = self._at if self._playing else None
         if self._silent >= self._player.latency_frames + self._player.tail_frames:
             self._player.begin(song)
@@ -158,10 +160,10 @@ class LiveCallback:
             self._silent += self._frames
         elif self._at < words[Word.FED]:
             slot = self._at % self._slots
-            self._feed[:] = self._blocks[slot]
-            song, jump_at, jump_to = self._rings.marks[slot].tolist()
-            self._player.locate(song)
-            jump = jump_at, jump_to
+            self._take(self._blocks[slot])
+            mark, marks = MARKS * slot, self._marks
+            self._player.locate(marks[mark])
+            jump = marks[mark + 1], marks[mark + 2]
             self._at += 1
             self._silent = 0
             words[LiveWord.PLAYED] += self._frames
@@ -187,21 +189,19 @@ class LiveCallback:
             self._feed += self._old
             self._from += 1
 
-    def _levelled(self, bus: NDArray[np.float64]) -> NDArray[np.float64] | None:
-        """Return the bus at the monitor's level, on its way there at most at the speed of RISE_S; None in silence."""
+    def _next_gain(self) -> float:
+        """Go on to the monitor's level, at most at the speed of RISE_S; return the gain at the end of this block."""
         wanted = self._words[LiveWord.MONITOR] / GAIN_ONE
-        if wanted == self._gain:
-            if wanted == 0.0:
-                return None
-            return bus if wanted == 1.0 else np.multiply(bus, wanted, out=self._out)
-        begin = self._gain
-        self._gain = min(begin + self._gain_step, wanted) if wanted > begin else max(begin - self._gain_step, wanted)
-        return np.multiply(bus, begin + (self._gain - begin) * self._ramp, out=self._out)
+        if wanted > self._gain:
+            self._gain = min(self._gain + self._gain_step, wanted)
+        else:
+            self._gain = max(self._gain - self._gain_step, wanted)
+        return self._gain
 
 
 def _strips(
     feed: NDArray[np.float32], player: Player, frames: int
-) -> tuple[list[NDArray[np.float32]], NDArray[np.intp]]:
+) -> tuple[tuple[NDArray[np.float32], ...], NDArray[np.intp]]:
     """Return every strip's part of ``feed`` as (frames, channels), and the frame of each number in it."""
     parts, frame_of, at = [], [], 0
     for strip in player.graph.strips:
@@ -209,4 +209,4 @@ def _strips(
         parts.append(feed[at:stop].reshape(frames, strip.channels))
         frame_of.append(np.repeat(np.arange(frames), strip.channels))
         at = stop
-    return parts, np.concatenate(frame_of)
+    return tuple(parts), np.concatenate(frame_of)

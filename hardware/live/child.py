@@ -18,6 +18,7 @@ from hardware.live.callback import RISE_S, LiveCallback
 from hardware.live.control import obey, tend
 from hardware.live.messages import read_message
 from hardware.live.player import Bench
+from hardware.live.priority import prefer
 from hardware.live.shared import LiveRings, LiveWord, live_geometry
 
 __all__ = ["serve_live"]
@@ -61,7 +62,13 @@ def serve_live(request: dict[str, Any]) -> NoReturn:
     rings.words[Word.HEARTBEAT_NS] = time.monotonic_ns()
     rings.words[Word.STATE] = State.RUNNING
 
+    preferred = 0
+
     def look() -> AudioError | None:
+        nonlocal preferred
+        if callback.thread != preferred:
+            preferred = callback.thread
+            prefer(preferred)
         tend(bench, rings)
         failure = callback.failure
         return None if failure is None else AudioError(f"The mix graph failed while it played: {failure}")

@@ -36,6 +36,7 @@ def tend(bench: Bench, rings: LiveRings) -> None:
             bench.replace(ready)
         except DspError as error:
             _refuse(ready.serial, error, bench, rings)
+    rings.words[LiveWord.NON_FINITE] = bench.player.graph.non_finite_count
     bench.tidy()
 
 

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import Any
-
-from numpy.typing import NDArray
+from collections.abc import Callable
 
 from dsp.graph import MixGraph
 from hardware.live.player import Player
 from hardware.live.shared import GATE_SLOTS, MAX_BUSSES, LiveRings, LiveWord
 
 __all__ = ["MeterWriter"]
+
 
 _EVERY_S = 0.005
 _GATE_HZ = 10
@@ -33,7 +32,7 @@ class MeterWriter:
         self._hop = rate_hz / _GATE_HZ
         self._every = max(1, math.ceil(_EVERY_S * rate_hz / rings.geometry.block_frames))
         self._blocks = self._position = self._begun = 0
-        self._copies: list[tuple[NDArray[Any], NDArray[Any]]] = []
+        self._tell: Callable[[], None] = lambda: None
         self._graph: MixGraph | None = None
 
     def write(self, frames: int) -> None:
@@ -51,16 +50,11 @@ class MeterWriter:
         words, rings = self._words, self._rings
         count = words[LiveWord.METERS] + 1
         words[LiveWord.METERS] = count
-        for shared, measured in self._copies:
-            shared[:] = measured
-        momentary = meters.momentary_lufs
-        rings.main[6], rings.main[7] = momentary, meters.short_term_lufs
+        self._tell()
         words[LiveWord.METERS] = count + 1
-        if now:
-            words[LiveWord.NON_FINITE] = sum(graph.non_finite.values())
         if now >= _GATE_BLOCKS:
             gated = words[LiveWord.GATED]
-            rings.gated[gated % GATE_SLOTS] = momentary
+            rings.gated[gated % GATE_SLOTS] = meters.momentary_lufs
             words[LiveWord.GATED] = gated + 1
 
     def _hops(self, frames: int) -> int:
@@ -77,16 +71,6 @@ class MeterWriter:
         self._graph, rings, meters = graph, self._rings, graph.meters
         if meters is None:
             return
-        main = meters.bus_peaks[-1]
         busses = min(len(meters.bus_peaks), MAX_BUSSES)
-        pairs = (
-            (rings.strip_peaks, meters.strip_peaks),
-            (rings.strip_rms, meters.strip_rms),
-            (rings.strip_reduction_db, meters.strip_reduction_db),
-            (rings.bus_peaks, meters.bus_peaks[-busses:]),
-            (rings.bus_rms, meters.bus_rms[-busses:]),
-            (rings.main[0:2], meters.true_peak),
-            (rings.main[2:4], meters.true_peak_max),
-            (rings.main[4:6], main),
-        )
-        self._copies = [(shared[: len(measured)], measured) for shared, measured in pairs]
+        strips = rings.strip_peaks, rings.strip_rms, rings.strip_reduction_db
+        self._tell = meters.telling(*strips, rings.bus_peaks[:busses], rings.bus_rms[:busses], rings.main)

@@ -7,7 +7,6 @@ which frame.
 
 from __future__ import annotations
 
-from enum import IntEnum
 from pathlib import Path
 from typing import Any
 
@@ -49,8 +48,8 @@ GATE_SLOTS = 128
 _LEVELS = 3 * MAX_CHANNELS + 4 * MAX_BUSSES + 8
 
 
-class LiveWord(IntEnum):
-    """Words of the header that only live streams use, and who writes them."""
+class LiveWord:
+    """Words of the header that only live streams use, and who writes them; plain numbers as in `Word`."""
 
     TRANSPORT = 16  # parent: number of the newest command, times two, and one if it is to play
     START = 17  # parent: the block with which that command begins
