@@ -98,6 +98,7 @@ def run_bus(
     deltas = row + SIDES * words
     fader = deltas + SIDES * words
     used = COMPRESSOR_WORDS + SECTION_WORDS * sections
+    stands = True
     start = 0
     while start < n:
         now = position + start
@@ -108,7 +109,9 @@ def run_bus(
             knot = now // STEP_FRAMES - position // STEP_FRAMES
             _take(rows, SIDES * words * knot, SIDES * words, used, scratch, row, deltas)
             _take(faders, SIDES * knot, SIDES, 1, scratch, fader, fader + SIDES)
-            if moves and not _stand(rows, knot, used):
+            if into == 0 or start == 0:
+                stands = not moves or _stand(rows, knot, used)
+            if not stands:
                 _go(scratch, row, deltas, used, share)
                 m = 1
         _copy(x, SIDES * start, scratch, 0, SIDES * m)

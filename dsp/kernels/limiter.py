@@ -14,7 +14,6 @@ from numba.core import cgutils
 from numpy.typing import NDArray
 
 from dsp.kernels.compiled import kernel
-from dsp.kernels.decibels import exp2
 from dsp.kernels.lanes import STRIPS, Cell, Code, Kind, Lanes, Place, Stage, multiply_add, smaller, stage, where_below
 from dsp.kernels.sliding import sliding_minimum
 from dsp.kernels.stages import octaves, power
@@ -36,6 +35,8 @@ _BELOW = 1.0 - 1e-5
 """What lies this far below the ceiling needs nothing for certain, whatever logarithms are rounded to."""
 
 SINGLES, FOURS, ONE = Kind(32, 4), Kind(64, 4), Kind(64, 1)
+
+_least = sliding_minimum(STRIPS)
 
 _PAIRS = ((0, 1), (4, 5)), ((2, 3), (6, None))
 """Columns of the taps, even and odd part of a phase: as many at once as registers hold sums."""
@@ -90,36 +91,35 @@ def peaks(frames: F32, start: int, n: int, taps: F32, out: F32) -> None:
     _between(frames, channels * start, channels, tiles, taps, taps.shape[0], taps.shape[1], out)
 
 
-@kernel("f4[:, ::1]", "i8", "i8", "f4[::1]", "f4", "f4[:, ::1]", "f4[::1]", "f4[::1]")
-def peaks_near(frames: F32, start: int, n: int, coarse: F32, above: float, taps: F32, work: F32, out: F32) -> None:
+@kernel("f4[::1]", "i8", "i8", "i8", "f4[::1]", "f4", "f4[:, ::1]", "f4[::1]", "f4[::1]")
+def peaks_near(
+    samples: F32, channels: int, start: int, n: int, coarse: F32, above: float, taps: F32, work: F32, out: F32
+) -> None:
     """Raise ``out`` to the exact peaks wherever ``coarse``, one frame earlier, has one of at least ``above``.
 
-    ``frames`` (≥ start + n + T − 1, channels); ``coarse`` (≥ channels · (n + 2)) what ``peaks`` reads, from the frame
-    before the first; ``taps`` (T, phases) neighbouring phases around the frame, T a multiple of 4. Between three phases
-    a parabola. ``out`` (≥ n) is of all channels.
+    ``samples`` (≥ channels · (start + n + T − 1),) as ``peaks`` has them; ``coarse`` (≥ channels · (n + 2)) what it
+    finds, from the frame before the first; ``taps`` (T, phases) neighbouring phases around the frame, T a multiple of
+    4. Between three phases a parabola. ``out`` (≥ n) is of all channels.
     """
     length, phases = taps.shape
-    channels = frames.shape[1]
-    for i in range(n):
-        for c in range(channels):
-            j = channels * i + c
-            b = coarse[j + channels]
-            if b >= above and b >= coarse[j] and b >= coarse[j + 2 * channels]:
+    for i in range(channels * n):
+        b = coarse[i + channels]
+        if b >= above and b >= coarse[i] and b >= coarse[i + 2 * channels]:
+            for p in range(phases):
+                work[p] = np.float32(0.0)
+            for k in range(0, length, 4):
+                x = samples[channels * (start + k) + i :]
+                x0, x1, x2, x3 = x[0], x[channels], x[2 * channels], x[3 * channels]
+                h0, h1, h2, h3 = taps[k], taps[k + 1], taps[k + 2], taps[k + 3]
                 for p in range(phases):
-                    work[p] = np.float32(0.0)
-                for k in range(0, length, 4):
-                    at = start + i + k
-                    x0, x1, x2, x3 = frames[at, c], frames[at + 1, c], frames[at + 2, c], frames[at + 3, c]
-                    h0, h1, h2, h3 = taps[k], taps[k + 1], taps[k + 2], taps[k + 3]
-                    for p in range(phases):
-                        work[p] += (h0[p] * x0 + h1[p] * x1) + (h2[p] * x2 + h3[p] * x3)
-                top = np.float32(0.0)
-                for p in range(1, phases - 1):
-                    left, here, right = abs(work[p - 1]), abs(work[p]), abs(work[p + 1])
-                    if here >= left and here >= right:
-                        bend = max(np.float32(2.0) * here - left - right, np.float32(1e-20))
-                        top = max(top, here + (left - right) * (left - right) / (np.float32(8.0) * bend))
-                out[i] = max(out[i], top)
+                    work[p] += (h0[p] * x0 + h1[p] * x1) + (h2[p] * x2 + h3[p] * x3)
+            top = np.float32(0.0)
+            for p in range(1, phases - 1):
+                left, here, right = abs(work[p - 1]), abs(work[p]), abs(work[p + 1])
+                if here >= left and here >= right:
+                    bend = max(np.float32(2.0) * here - left - right, np.float32(1e-20))
+                    top = max(top, here + (left - right) * (left - right) / (np.float32(8.0) * bend))
+            out[i // channels] = max(out[i // channels], top)
 
 
 @stage(STRIPS, "place", "whole")
@@ -143,9 +143,11 @@ def _line(code: Code, row: Place, start: Any, tiles: Any, value: Any, slope: Any
 
 
 @stage(STRIPS, "place", "place", "whole", "number", "place", "whole", "whole")
-def _needs(code: Code, tops: Place, ceilings: Place, tiles: Any, bound: Any, needs: Place, to: Any, total: Any) -> None:
-    """Write the gain in octaves that every peak above ``bound`` needs, 0 for others; at ``total`` 0 if all are."""
-    b, nothing, limit = code.builder, code.all(0.0), code.spread(bound)
+def _needs(
+    code: Code, tops: Place, ceilings: Place, tiles: Any, lowest: Any, needs: Place, to: Any, total: Any
+) -> None:
+    """Write the gains in octaves that peaks need, none if below ``lowest``, and at ``total`` 0 if all need nothing."""
+    b, nothing, limit = code.builder, code.all(0.0), power(code, code.spread(lowest)) * code.all(_BELOW)
     found = code.cell(nothing)
     with code.each(tiles) as tile:
         at = code.times(tile, LANES)
@@ -324,7 +326,7 @@ def limit(
             way = knots[k + 1, j] - knots[k, j]
             _line(lines, j * width + done, (count + LANES - 1) // LANES, knots[k, j], way, share)
         done += count
-    _needs(tops, lines, tiles, exp2(lowest) * _BELOW, needs, window - 1, needs.shape[1])
+    _needs(tops, lines, tiles, lowest, needs, window - 1, needs.shape[1])
 
     quiet[0] = quiet[0] + n if needs[1, 0] == np.float32(0.0) else 0
     nothing = quiet[0] >= window - 1 + n
@@ -335,7 +337,7 @@ def limit(
     else:
         least = needs[0, window - 1 :]
         if not nothing:
-            least = sliding_minimum(needs, n, window)
+            least = _least(needs, n, window)
         _release(least, lines, width, fours, state, gains, gains.shape[1])
         _linear(gains, gains.shape[1], tiles, sharp, long)
         _smooth(sharp, long, fours, once, short, state, gains)

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from dsp.kernels.compiled import kernel
 from dsp.kernels.decibels import OCTAVES_PER_DB, exp2
+from dsp.kernels.lanes import Kind
 from dsp.kernels.sliding import sliding_minimum
 
 F64 = NDArray[np.float64]
@@ -14,6 +15,8 @@ F64 = NDArray[np.float64]
 STEP_FRAMES = 16
 TINY = 1e-30
 NOTHING_DB = 1e-9
+
+_least = sliding_minimum(Kind(64, 4))
 
 
 @kernel("f8[:, ::1]", "i8", "i8", "f8[:, ::1]", "i8", "i8", "f8[:, ::1]", "f8[::1]", "f8[:, ::1]")
@@ -23,7 +26,7 @@ def shape(
     """Turn ``key`` (channels, ≥ n) into the linear ``gains`` (2, ≥ n) of a transient shaper.
 
     Rows of ``knots``: dB for attack and for sustain; poles of the gain, of the envelope going down, of the one that
-    comes up slowly and of the one that goes down slowly. Row 0 of ``levels`` (3, ≥ window − 1 + n) begins with the last
+    comes up slowly and of the one that goes down slowly. Row 0 of ``levels`` (3, ≥ window + 3 + n) begins with the last
     window − 1 negative levels; ``state`` (4,): the three envelopes, the last gain in dB.
     """
     last = knots.shape[0] - 2
@@ -33,7 +36,7 @@ def shape(
     if channels == 2:
         for i in range(n):
             new[i] = min(new[i], -abs(key[1, i]))
-    least = sliding_minimum(levels, n, window)
+    least = _least(levels, n, window)
     out = gains[0]
     now, late, long, gain = state[0], state[1], state[2], state[3]
     for i in range(n):

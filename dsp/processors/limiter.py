@@ -170,7 +170,7 @@ class RunningLimiter:
         self._tops[:n] = 0.0
         for taps in self._exact_taps:
             start = begin + (self._seen - len(taps)) // 2
-            self._peaks_near(past, start, n, self._coarse, above, taps, self._work, self._tops)
+            self._peaks_near(past.ravel(), self._channels, start, n, self._coarse, above, taps, self._work, self._tops)
 
     def change(self, settings: Limiter, frames: int) -> None:
         """Go to ``settings`` over the next ``frames`` frames. Raises DspError for another look-ahead."""

@@ -57,7 +57,7 @@ class RunningTransient:
         self._way = Glide(self._row(settings))
         self._window = max(1, round(HOLD_MS * rate_hz / 1000.0))
         self._key = np.zeros((channels, CHUNK_FRAMES))
-        self._levels = np.zeros((3, self._window - 1 + CHUNK_FRAMES))
+        self._levels = np.zeros((3, self._window - 1 + CHUNK_FRAMES + 4))  # the kernel works on four at a time
         self._state = np.zeros(4)
         gains = np.zeros((2, CHUNK_FRAMES))
         self._shape = library("transient").shape.bind(
