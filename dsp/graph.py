@@ -20,13 +20,14 @@ from numpy.typing import NDArray
 
 from dsp.bank import Source
 from dsp.errors import DspError, ShapeError
+from dsp.graph_bank import Bank
 from dsp.graph_chain import RunningInsert
 from dsp.graph_change import GraphChange, by_title, change_inserts, compared
-from dsp.graph_chunk import CHUNK_FRAMES, Build, Chunk, Freeze, Planar
+from dsp.graph_chunk import CHUNK_FRAMES, Build, Chunk, Freeze, SumRoom
 from dsp.graph_pipeline import Pipeline
 from dsp.graph_plan import plan_graph, title
 from dsp.graph_settings import MAIN, GraphBus, GraphStrip, Insert, Node
-from dsp.graph_stages import Bank, stages_of
+from dsp.graph_stages import stages_of
 from dsp.meters import GraphMeters
 from dsp.processor import STEP_FRAMES
 from dsp.song_line import SongLine
@@ -160,7 +161,7 @@ class MixGraph:
         self._size = 0
         """Frames of the next chunk that is pulled. The first one is as long as was asked: a latency, say."""
         self._pipeline = Pipeline(self._next, [stage.run for stage in self._stages], threads)
-        self._rooms = itertools.cycle([_Room(self._busses) for _ in range(self._pipeline.depth)])
+        self._rooms = itertools.cycle([SumRoom(self._busses) for _ in range(self._pipeline.depth)])
         self._leads = {name: stage.leads for stage in self._stages for name in stage.titles}
         self.meters: GraphMeters | None = self._metered() if meters else None
 
@@ -372,20 +373,6 @@ class MixGraph:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-class _Room:
-    """Room for the sums of all busses in one chunk; none is shared by two that are under way."""
-
-    def __init__(self, busses: Sequence[str]) -> None:
-        self._frames = 0
-        self._sums: dict[str, Planar] = dict.fromkeys(busses, np.zeros((2, 0)))
-
-    def sums(self, frames: int) -> dict[str, Planar]:
-        """Return the sums, (2, frames) each, which hold anything yet."""
-        if frames != self._frames:
-            self._frames, self._sums = frames, {name: np.zeros((2, frames)) for name in self._sums}
-        return self._sums
 
 
 def _row(parts: Sequence[Any], channels: int = 2, dtype: Any = np.float64) -> NDArray[Any]:

@@ -18,7 +18,7 @@ from dsp.graph_settings import GraphStrip
 from dsp.processor import Block, Settings
 from dsp.song_line import SongLine
 
-__all__ = ["CHUNK_FRAMES", "NOTHING", "Build", "Chunk", "Freeze", "InBank", "Planar", "Waiting"]
+__all__ = ["CHUNK_FRAMES", "NOTHING", "Build", "Chunk", "Freeze", "InBank", "Planar", "SumRoom", "Waiting"]
 
 CHUNK_FRAMES = 16_384
 """Frames that pass through all stages at once, at most."""
@@ -72,6 +72,20 @@ class Chunk:
 
 
 NOTHING = Chunk(0, 0, (), (), {})
+
+
+class SumRoom:
+    """Room for the sums of all busses in one chunk; none is shared by two that are under way."""
+
+    def __init__(self, busses: Sequence[str]) -> None:
+        self._frames = 0
+        self._sums: dict[str, Planar] = dict.fromkeys(busses, np.zeros((2, 0)))
+
+    def sums(self, frames: int) -> dict[str, Planar]:
+        """Return the sums, (2, frames) each, which hold anything yet."""
+        if frames != self._frames:
+            self._frames, self._sums = frames, {name: np.zeros((2, frames)) for name in self._sums}
+        return self._sums
 
 
 Freeze = Callable[[GraphStrip, int, int], Tape | None]
