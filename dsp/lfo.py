@@ -56,7 +56,7 @@ class Lfo:
     """A running oscillator; ``values`` (rows, most_frames) are what it gave last."""
 
     def __init__(self, row: NDArray[np.float64], most_frames: int) -> None:
-        self._run = library("modulation").oscillate
+        self._run = library("modulation").oscillate.bind(*[None] * 5)
         self._glide = Glide(row)
         self._phase = np.zeros(1, dtype=np.int64)
         self.values: NDArray[np.float64] = np.zeros((len(row) - 8, most_frames))

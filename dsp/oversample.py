@@ -80,16 +80,17 @@ class Raiser:
     """Takes ``rows`` signals to the high rate, at most ``most_frames`` at once."""
 
     def __init__(self, bands: Halfbands, rows: int, most_frames: int) -> None:
-        self._bands = bands
-        self._run = library("colour").raise_rate
         most = most_frames * bands.factor
         self.high: NDArray[np.float64] = np.zeros((rows, most))
         self._pasts = np.zeros((rows, len(bands.counts), bands.taps.shape[1] + most // 2))
-        self._work = np.zeros(most // 2)
+        work = np.zeros(most // 2)
+        self._run = library("colour").raise_rate.bind(
+            None, None, bands.taps, bands.counts, self._pasts, work, self.high
+        )
 
     def run(self, low: NDArray[np.float64], frames: int) -> None:
         """Write the next ``frames`` of ``low`` (rows, ≥ frames) to ``high`` (rows, ≥ frames · factor)."""
-        self._run(low, frames, self._bands.taps, self._bands.counts, self._pasts, self._work, self.high)
+        self._run(low, frames)
 
     def reset(self) -> None:
         """Forget what was heard."""
@@ -100,16 +101,16 @@ class Lowerer:
     """Takes ``rows`` signals back from the high rate."""
 
     def __init__(self, bands: Halfbands, rows: int, most_frames: int) -> None:
-        self._bands = bands
-        self._run = library("colour").lower_rate
         most = most_frames * bands.factor
         self._pasts = np.zeros((rows, len(bands.counts), 2, bands.taps.shape[1] + most // 2))
-        self._work = np.zeros(most // 2)
+        work = np.zeros(most // 2)
+        self._run = library("colour").lower_rate.bind(
+            None, None, bands.taps, bands.counts, bands.phases, self._pasts, work, None
+        )
 
     def run(self, high: NDArray[np.float64], frames: int, low: NDArray[np.float64]) -> None:
         """Write to ``low`` (rows, ≥ frames) the next ``frames``, from ``high`` (rows, ≥ frames · factor)."""
-        bands = self._bands
-        self._run(high, frames, bands.taps, bands.counts, bands.phases, self._pasts, self._work, low)
+        self._run(high, frames, low)
 
     def reset(self) -> None:
         """Forget what was heard."""

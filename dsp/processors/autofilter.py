@@ -85,7 +85,7 @@ class RunningAutoFilter:
 
     def __init__(self, settings: AutoFilter, rate_hz: float, channels: int) -> None:
         self._rate_hz = rate_hz
-        self._run = library("sections").run_sections
+        self._run = library("sections").run_sections.bind(*[None] * 6)
         self._work = np.zeros((2, CHUNK_FRAMES))
         self._states = np.zeros((2, 2, 2))
         self._pending: tuple[AutoFilter, int] | None = None

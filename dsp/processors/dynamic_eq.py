@@ -123,7 +123,7 @@ class RunningDynamicEqualiser:
 
     def __init__(self, settings: DynamicEqualiser, rate_hz: float, channels: int) -> None:
         self._rate_hz = rate_hz
-        self._run = library("sections").run_sections
+        self._run = library("sections").run_sections.bind(*[None] * 6)
         self._work = np.zeros((2, CHUNK_FRAMES))
         self._position = 0
         self._pending: tuple[DynamicEqualiser, NDArray[np.float64], int] | None = None

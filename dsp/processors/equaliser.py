@@ -80,7 +80,7 @@ class RunningEqualiser:
 
     def __init__(self, settings: Equaliser, rate_hz: float, channels: int) -> None:
         self._rate_hz, self._channels = rate_hz, channels
-        self._run = library("sections").run_sections
+        self._run = library("sections").run_sections.bind(*[None] * 6)
         self._work = np.zeros((2, CHUNK_FRAMES))
         self._position = 0
         self._bands = self._designed(settings)

@@ -54,7 +54,7 @@ class Follower:
     """Followers side by side. A value holds from the end of its step of 16 frames on, for a knot a step later."""
 
     def __init__(self, rows: NDArray[np.float64]) -> None:
-        self._follow = library("sections").follow_levels
+        self._follow = library("sections").follow_levels.bind(*[None] * 6)
         self.rows = rows
         self._states = np.zeros((len(rows), 2, 4))
         self._reached = np.zeros(len(rows))

@@ -115,7 +115,7 @@ class RunningDelays:
     def __init__(self, settings: _Delayed, rate_hz: float, channels: int) -> None:
         check_channels(channels)
         self._rate_hz, self._channels = rate_hz, channels
-        self._run = library("modulation").sweep_delays
+        self._run = library("modulation").sweep_delays.bind(*[None] * 9)
         self._voices = settings.copies
         most = sum(p.high for p in settings.parameters() if p.name in ("delay_ms", "depth_ms"))
         self._rings, self._table, self._work = rings(channels, most, rate_hz), sinc_table(), np.zeros(8)

@@ -54,7 +54,7 @@ class RunningMicroShift:
     def __init__(self, settings: MicroShift, rate_hz: float, channels: int) -> None:
         check_channels(channels)
         self._rate_hz, self._channels = rate_hz, channels
-        self._run = library("modulation").sweep_delays
+        self._run = library("modulation").sweep_delays.bind(*[None] * 9)
         self.latency_frames = round(_LATENCY_S * rate_hz)
         self._half = self.latency_frames - LEAST_FRAMES
         most = _MOST_DELAY_MS + 2000.0 * _LATENCY_S

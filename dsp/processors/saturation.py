@@ -130,15 +130,17 @@ class RunningSaturation:
     def __init__(self, settings: Saturation, rate_hz: float, channels: int) -> None:
         check_channels(channels)
         self._quality = settings.quality
-        bands, self._ahead = _filters(settings.quality)
+        bands, ahead = _filters(settings.quality)
         self.latency_frames = bands.latency_frames
         self._bands = bands
         self._raiser = Raiser(bands, channels, _CHUNK_FRAMES)
         self._lowerer = Lowerer(bands, channels, _CHUNK_FRAMES)
-        self._bend = library("colour").bend
         self._low = np.zeros((channels, _CHUNK_FRAMES))
         self._pasts = np.zeros((channels, 6))
-        self._work = np.zeros(2 * (6 + _CHUNK_FRAMES * bands.factor))
+        work = np.zeros(2 * (6 + _CHUNK_FRAMES * bands.factor))
+        self._bend = library("colour").bend.bind(
+            self._raiser.high, None, bands.factor, None, None, ahead, self._pasts, work
+        )
         self._dry = History(bands.latency_frames, channels)
         self._before = settings.before.start(rate_hz, channels)
         self._weighted = bool(settings.before.bands)
@@ -153,7 +155,6 @@ class RunningSaturation:
 
     def process(self, block: Block, key: Block | None = None) -> None:
         """Bend the block."""
-        factor = self._bands.factor
         for start in range(0, len(block), _CHUNK_FRAMES):
             part = block[start : start + _CHUNK_FRAMES]
             n = len(part)
@@ -164,7 +165,7 @@ class RunningSaturation:
             np.multiply(part.T, gains[:, 0], out=self._low[:, :n])
             self._raiser.run(self._low, n)
             knots, first = self._curve.knots(n)
-            self._bend(self._raiser.high, n, factor, knots, first, self._ahead, self._pasts, self._work)
+            self._bend(n, knots, first)
             self._lowerer.run(self._raiser.high, n, self._low)
             part[:] = self._low[:, :n].T
             self._after.process(part)
