@@ -56,18 +56,22 @@ class FractionalDelay:
 
 
 class Wait:
-    """Delays a stream of ``channels`` by ``frames`` whole frames, block by block in place."""
+    """Delays a stream of ``channels`` by ``frames`` whole frames, block by block."""
 
     def __init__(self, frames: int, channels: int) -> None:
         self.frames = frames
         self._ring = np.zeros((frames, channels), np.float32)
         self._place = np.zeros(1, np.int64)
-        self._run = library("feeds").wait.bind(None, self._ring, self._place)
+        self._run = library("feeds").wait.bind(None, self._ring, self._place, None)
 
     def process(self, block: NDArray[np.float32]) -> None:
-        """Delay the next (n, channels)."""
+        """Delay the next (n, channels) in place."""
         if self.frames:
-            self._run(block)
+            self._run(block, block)
+
+    def late(self, block: NDArray[np.float32], out: NDArray[np.float32]) -> None:
+        """Write the next (n, channels) to ``out``; there has to be something to wait for."""
+        self._run(block, out)
 
     def clear(self) -> None:
         """Forget everything."""

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dsp.bank import BankStrip, StripBank
-from dsp.delay import History
+from dsp.delay import History, Wait
 from dsp.graph_chunk import NOTHING, Build, Chunk, InBank, Planar, Waiting
 from dsp.graph_feeds import RunningFeed, change_feeds
 from dsp.graph_moves import Teller
@@ -16,7 +16,6 @@ from dsp.graph_plan import GraphPlan, Step, title
 from dsp.graph_settings import REVERB, GraphStrip, Node
 from dsp.graph_sound import Sound, own_sound, sound_teller
 from dsp.graph_stage import Stage
-from dsp.kernels.compiled import library
 from dsp.meters import BankMeter, GraphMeters
 from dsp.processor import Block, Processor
 from dsp.strip import Automation, strip_sound
@@ -37,19 +36,20 @@ class Bank(Stage):
         self._ways = [self._running(strip.ways(reverb=self._reverb)) for strip in self._strips]
         self._busses = list(dict.fromkeys(way.to for some in self._ways for way in some if way.to))
         self._stems: dict[str, tuple[int, RunningFeed, History]] = {}
-        self._inputs: list[History] = []
+        self._inputs: list[Wait] = []
         self._leaves = [History(self._leave_frames, strip.channels) for strip in self._strips]
         self._lead(self._busses, build.plan)
         self._given: Sequence[Block] = ()
+        self._stems_in: Sequence[Block] = ()
         self._own: Sequence[Block] = ()
-        """Its own among the inputs of the graph that were given last, where they are ever the same arrays."""
+        """What the graph was given last where these are ever the same arrays, which of them are its strips', and what
+        these are when they have waited."""
         wanted = {*build.keys, *build.pre}
         self._heard = [(n, index) for n, index in enumerate(self._indices) if self._strips[n].name in wanted]
         """The number and the index of every strip of which somebody wants the signal."""
         self._sums: Planar = np.zeros((0, 0))
         self._parts: list[Planar] = []
         """What the bank made last, and the part of every bus in it."""
-        self._add_sides = library("feeds").add_sides.bind(None, None, None)
         self._lates: list[int] = []
         """How late the input of each strip's own filters is."""
         self._tellers: dict[int, Teller[Sound]] = {}
@@ -59,6 +59,7 @@ class Bank(Stage):
             if strip.name in build.stems and strip.on_bus:
                 self._stems[strip.name] = number, self._ways[number][0], History(self._leave_frames, 2, np.float64)
             seats.append(self._seat(number, strip, build))
+        self._waiting = [(number, wait) for number, wait in enumerate(self._inputs) if wait.frames]
         self._meter: BankMeter | None = None
         destinations = 2 * max(1, len(self._busses))
         self._bank = StripBank(seats, destinations, build.rate_hz)
@@ -68,7 +69,7 @@ class Bank(Stage):
         pre, post = chain[: len(strip.pre)], chain[len(strip.pre) :]
         wait = self._leaves_frames - build.plan.nodes[title(strip)].leaves_frames
         # A strip without inserts waits in front of the bank: it then stays among the lanes that nothing interrupts.
-        self._inputs.append(History(0 if chain else wait, strip.channels))
+        self._inputs.append(Wait(0 if chain else wait, strip.channels))
         if chain and wait:
             (post or pre).append(Waiting(wait, strip.channels))
         self._lates.append(own_late(strip, self._leaves_frames, build.plan))
@@ -161,7 +162,9 @@ class Bank(Stage):
     def reset(self) -> None:
         """Forget all that was heard."""
         super().reset()
-        for history in (*self._inputs, *self._leaves, *(leave for _, _, leave in self._stems.values())):
+        for wait in self._inputs:
+            wait.clear()
+        for history in (*self._leaves, *(leave for _, _, leave in self._stems.values())):
             history.clear()
         self._bank.reset()
 
@@ -171,7 +174,8 @@ class Bank(Stage):
         if chunk.source is not None and not self._tellers:
             sums, signals = self._bank.pull(chunk.frames, self._read)
         else:
-            inputs = self._own if chunk.inputs is self._given and self._own else self._chosen(chunk)
+            pulled = chunk.source is not None
+            inputs = [self._pulled(n, chunk) for n in range(len(self._strips))] if pulled else self._taken(chunk.inputs)
             sums, signals = self._bank.process(inputs) if not self._tellers else self._told(inputs, chunk)
         for number, index in self._heard:
             signal, out = signals[number], chunk.pre[index]
@@ -185,10 +189,7 @@ class Bank(Stage):
             self._sums, pairs = sums, range(0, 2 * len(self._busses), 2)
             self._parts = [sums[pair : pair + 2] for pair in pairs]
         for bus, part in zip(self._busses, self._parts, strict=True):
-            if self._waits[bus].reach:
-                self._hand_on(chunk, bus, part)
-            else:
-                self._add_sides(part, chunk.sums[bus], chunk.is_first(bus))
+            self._hand_on(chunk, bus, part)
         if self._meter is not None:
             self._meter.hear()
         for name, (number, way, leave) in self._stems.items():
@@ -200,20 +201,21 @@ class Bank(Stage):
         """Fill in the next frames of a strip's input."""
         assert self.chunk.source is not None  # noqa: S101 - run() has looked
         self.chunk.source(self._indices[number], block)
-        wait = self._inputs[number]
-        if wait.reach:
-            block[:] = wait.late(block)
+        self._inputs[number].process(block)
 
-    def _chosen(self, chunk: Chunk) -> Sequence[Block]:
-        """Return its inputs, and keep them where they will be the same arrays once more."""
-        inputs = tuple(self._input(number, chunk) for number in range(len(self._indices)))
-        keeps = isinstance(chunk.inputs, tuple) and not any(wait.reach for wait in self._inputs)
-        self._given, self._own = (chunk.inputs, inputs) if keeps and chunk.source is None else ((), ())
-        return inputs
+    def _taken(self, stems: Sequence[Block]) -> Sequence[Block]:
+        """Return the inputs of its strips out of the graph's; the same arrays as before where those are."""
+        if stems is not self._given or not self._own:
+            self._stems_in = [np.ascontiguousarray(stems[index], dtype=np.float32) for index in self._indices]
+            as_given = all(one is stems[index] for one, index in zip(self._stems_in, self._indices, strict=True))
+            self._given = stems if isinstance(stems, tuple) and as_given else ()
+            waits = [wait.frames > 0 for wait in self._inputs]
+            self._own = tuple(np.empty_like(one) if w else one for one, w in zip(self._stems_in, waits, strict=True))
+        for number, wait in self._waiting:
+            wait.late(self._stems_in[number], self._own[number])
+        return self._own
 
-    def _input(self, number: int, chunk: Chunk) -> NDArray[np.float32]:
-        if chunk.source is None:
-            return self._inputs[number].late(chunk.inputs[self._indices[number]])
+    def _pulled(self, number: int, chunk: Chunk) -> Block:
         block = np.empty((chunk.frames, self._strips[number].channels), np.float32)
         self._read(number, block)
         return block

@@ -141,7 +141,7 @@ class BusStage(Stage):
     def _feed(self, signal: NDArray[np.float64], ways: Sequence[RunningFeed], chunk: Chunk) -> None:
         """Add what ways make of a signal (frames, 2) to the one bus that they lead to."""
         to = ways[0].to
-        if not self._waits[to].reach and not any(way.moves(chunk.position - self._leaves_frames) for way in ways):
+        if not self._waits[to].frames and not any(way.moves(chunk.position - self._leaves_frames) for way in ways):
             for way in ways:
                 self._add_to(signal, way.still, chunk.sum_of(to))
             return

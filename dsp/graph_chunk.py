@@ -62,14 +62,6 @@ class Chunk:
         self.heard.add(bus)
         return True
 
-    def add(self, bus: str, signal: Planar) -> None:
-        """Add a signal (2, frames) to the sum of a bus."""
-        if bus in self.heard:
-            self.sums[bus] += signal
-        else:
-            self.heard.add(bus)
-            self.sums[bus][:] = signal
-
 
 NOTHING = Chunk(0, 0, (), (), {})
 

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dsp.delay import History
 from dsp.graph_chunk import CHUNK_FRAMES, Build, Chunk, Planar
 from dsp.graph_feeds import RunningFeed
 from dsp.graph_plan import GraphPlan, Step
 from dsp.graph_settings import Feed, Node
+from dsp.kernels.compiled import library
 from dsp.meters import GraphMeters
 
 __all__ = ["Stage"]
@@ -27,7 +27,7 @@ class Stage(ABC):
         self._line = build.line
         self._leaves_frames = step.leaves_frames
         self._leave_frames = max(0, build.latency_frames - step.leaves_frames)
-        self._waits: dict[str, History] = {}
+        self._waits: dict[str, _Way] = {}
         self._product = np.zeros(CHUNK_FRAMES)
         self._part: Planar = np.zeros((2, CHUNK_FRAMES))
 
@@ -68,12 +68,11 @@ class Stage(ABC):
         """Get ready for leading signals to these busses."""
         for bus in busses:
             wait = plan.nodes[f"bus {bus}"].arrives_frames - self._leaves_frames
-            self._waits[bus] = History(wait, 2, np.float64)
+            self._waits[bus] = _Way(wait)
 
     def _hand_on(self, chunk: Chunk, bus: str, signal: Planar) -> None:
         """Add a signal (2, frames) to a bus's sum."""
-        wait = self._waits[bus]
-        chunk.add(bus, wait.late(signal.T).T if wait.reach else signal)
+        self._waits[bus].add(signal, chunk.sums[bus], chunk.is_first(bus))
 
     def _fed(self, signal: NDArray[np.floating[Any]], feed: RunningFeed, position: int) -> Planar:
         """Return what ``feed`` makes of ``signal`` (frames, channels), (2, frames); good until the next call."""
@@ -94,3 +93,17 @@ class Stage(ABC):
             if out is not product:
                 out[:] = 0.0
         return part
+
+
+class _Way:
+    """A way to the sum of a bus, on which a signal waits ``frames`` frames."""
+
+    def __init__(self, frames: int) -> None:
+        self.frames = frames
+        self._ring = np.zeros((2, frames))
+        self.add = library("feeds").add_sides.bind(None, self._ring, np.zeros(1, np.int64), None, None)
+        """Add a signal to a sum, both (2, n), told whether it is the first there."""
+
+    def clear(self) -> None:
+        """Forget all that waits."""
+        self._ring[:] = 0.0

@@ -43,12 +43,26 @@ def fade(frames: Any, gains: Any, out: Any) -> None:
         out[i, 1] = left * gains[0, 1] + right * gains[1, 1]
 
 
-@kernel("f8[:,::1]", "f8[:,::1]", "i8")
-def add_sides(sides: Any, total: Any, first: int) -> None:
-    """Add ``sides`` (2, n) to a ``total`` (2, n), or write them there where they are the ``first``."""
+@kernel("f8[:,::1]", "f8[:,::1]", "i8[::1]", "f8[:,::1]", "i8")
+def add_sides(sides: Any, ring: Any, place: Any, total: Any, first: int) -> None:
+    """Add ``sides`` (2, n) to a ``total`` (2, n), or write them there where they are the ``first``.
+
+    They are late by what ``ring`` (2, frames) holds; ``place`` (1,) is the oldest there.
+    """
+    frames = ring.shape[1]
+    at = place[0]
     for side in range(2):
-        for i in range(sides.shape[1]):
-            total[side, i] = sides[side, i] if first else total[side, i] + sides[side, i]
+        at = place[0]
+        if frames == 0:
+            for i in range(sides.shape[1]):
+                total[side, i] = sides[side, i] if first else total[side, i] + sides[side, i]
+        else:
+            for i in range(sides.shape[1]):
+                late = ring[side, at]
+                ring[side, at] = sides[side, i]
+                total[side, i] = late if first else total[side, i] + late
+                at = at + 1 if at + 1 < frames else 0
+    place[0] = at
 
 
 @kernel("f4[:,::1]", "f8[:,::1]")
@@ -95,15 +109,18 @@ def take(given: Any, block: Any) -> None:
         block[i] = given[i]
 
 
-@kernel("f4[:,::1]", "f4[:,::1]", "i8[::1]")
-def wait(block: Any, ring: Any, place: Any) -> None:
-    """Delay a ``block`` (n, channels) by what ``ring`` (frames, channels) holds; ``place`` (1,) is the oldest there."""
+@kernel("f4[:,::1]", "f4[:,::1]", "i8[::1]", "f4[:,::1]")
+def wait(block: Any, ring: Any, place: Any, out: Any) -> None:
+    """Write a ``block`` (n, channels) to ``out``, which it may be, late by what ``ring`` (frames, channels) holds.
+
+    ``place`` (1,) is the oldest there.
+    """
     at = place[0]
     for i in range(block.shape[0]):
         for channel in range(block.shape[1]):
             late = ring[at, channel]
             ring[at, channel] = block[i, channel]
-            block[i, channel] = late
+            out[i, channel] = late
         at = at + 1 if at + 1 < ring.shape[0] else 0
     place[0] = at
 

@@ -1,11 +1,11 @@
-"""A fractional delay moves a signal by exactly that much and changes nothing else."""
+"""A delay moves a signal by exactly that much and changes nothing else."""
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dsp.delay import LATENCY_FRAMES, FractionalDelay
+from dsp.delay import LATENCY_FRAMES, FractionalDelay, Wait
 from dsp.errors import DspError
 
 RATE = 48_000
@@ -33,3 +33,17 @@ def test_any_block_size_gives_the_same_samples(size):
 def test_what_is_no_fraction_is_refused(fraction):
     with pytest.raises(DspError, match="fraction"):
         FractionalDelay(fraction)
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+@given(st.integers(0, 300), st.lists(st.integers(1, 200), min_size=1, max_size=12))
+def test_a_wait_gives_the_same_samples_later_for_any_cut(channels, frames, sizes):
+    x = np.random.default_rng(6).standard_normal((sum(sizes), channels)).astype(np.float32)
+    wait = Wait(frames, channels)
+    for _ in range(2):
+        pieces = np.split(x.copy(), np.cumsum(sizes)[:-1])
+        for piece in pieces:
+            wait.process(piece)
+        late = np.concatenate([np.zeros((frames, channels), np.float32), x])[: len(x)]
+        np.testing.assert_array_equal(np.concatenate(pieces), late)
+        wait.clear()

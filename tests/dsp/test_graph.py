@@ -248,6 +248,7 @@ def test_a_sample_that_is_no_number_becomes_silence_and_is_counted() -> None:
     clean = render([strip("x", hpf_hz=100.0)], [x])
     assert np.array_equal(out["pre"][0], clean["pre"][0])
     assert out["graph"].non_finite == {"x": 3}
+    assert out["graph"].non_finite_count == 3
 
 
 def test_tails_add_up_along_the_longest_way() -> None:
@@ -313,3 +314,44 @@ def test_peaks_are_those_of_each_strips_channels_before_its_fader() -> None:
         np.testing.assert_allclose(of_y, np.abs(y).max(axis=0), rtol=1e-6)
         np.testing.assert_allclose(of_x, np.abs(x[:-3]).max(axis=0) * 10 ** (6 / 20), rtol=1e-6)
         assert not any(np.any(peaks) for peaks in graph.peaks())
+
+
+WAITING = [
+    [strip("x", post=(Insert(Trim(gain_db=-6.0)),)), strip("y", channels=2, gains=THROUGH)],
+    [strip("x", post=(late(100),)), strip("y", channels=2, gains=THROUGH)],  # y waits in front of its bank
+    [strip("x"), strip("y", channels=2, gains=THROUGH, post=(Insert(TimesKey(), key="x"),))],  # two banks
+]
+
+
+@pytest.mark.parametrize("strips", WAITING)
+def test_stems_in_one_tuple_filled_anew_sound_like_stems_of_their_own(strips) -> None:
+    sizes = [64, 64, 48, 64, 64, 64]  # in between some that come as others do
+    x, y = noise(sum(sizes)), noise(sum(sizes), channels=2, seed=2)
+    feed = np.zeros((64, 1), np.float32), np.zeros((64, 2), np.float32)
+    out, expected = [], []
+    with (
+        MixGraph(strips, rate_hz=RATE, threads=1, meters=True) as ours,
+        MixGraph(strips, rate_hz=RATE, threads=1) as plain,
+    ):
+        start = 0
+        for size in sizes:
+            blocks = [stem[start : start + size] for stem in (x, y)]
+            for stem, block in zip(feed, blocks, strict=True):
+                stem[:size] = block
+            out.append(ours.process(feed if size == 64 else blocks).bus)
+            expected.append(plain.process(blocks).bus)
+            start += size
+        np.testing.assert_array_equal(np.concatenate(out), np.concatenate(expected))
+        with pytest.raises(ShapeError):
+            ours.process(feed[:1])
+
+
+def test_what_is_pulled_after_a_tuple_of_stems_is_what_the_source_gives() -> None:
+    x = noise(256)
+    feed = (x[:64].copy(),)
+    with MixGraph([strip("x")], rate_hz=RATE, threads=1) as graph:
+        given = [graph.process(feed).bus]
+        given.append(graph.pull(64, lambda index, block: np.copyto(block, x[64:128])).bus)
+        feed[0][:] = x[128:192]
+        given.append(graph.process(feed).bus)
+    np.testing.assert_array_equal(np.concatenate(given)[:, 0], x[:192, 0])
