@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
 from dsp.null.align import Piece, clear_of
 from dsp.null.path import Path
-from dsp.null.signal import Signal, Span
+from dsp.null.signal import Signal, Span, in_order
 from dsp.null.sketch import Sketch
 from dsp.null.stages import Applied, Hidden, MatchStage
 from dsp.null.stretch import Floats, Stretch
@@ -118,7 +119,7 @@ def _fitted(
             if hidden.joint:
                 known[number] = applied
             return _Found(tuple(chain), (number, hidden), ())
-        after = [stretch.through(applied.apply) for stretch in stretches]
+        after = list(in_order(partial(_through, applied), stretches))
         reached = _left(after)
         if reached < left:
             chain.append((stage.name, applied))
@@ -127,6 +128,10 @@ def _fitted(
     if not chain:
         stretches = [stretch.through(lambda y: gains * y) for stretch in stretches]
     return _Found(tuple(chain), None, tuple(_points(stretches)))
+
+
+def _through(applied: Applied, stretch: Stretch) -> Stretch:
+    return stretch.through(applied.apply)
 
 
 def _matters(hidden: Hidden, *, drifts: bool) -> bool:

@@ -22,6 +22,7 @@ import numpy as np
 from dsp.measure.figure import Figure, unseen
 from dsp.null.normal import Normal, taps_normal
 from dsp.null.reader import filtered
+from dsp.null.signal import in_order
 from dsp.null.stretch import Floats, Stretch, channels_of, fast_length, frequencies, halves, sample, tail_frames
 
 HALF = 31
@@ -191,20 +192,24 @@ def _powers(x: Floats, orders: Sequence[int], rate_hz: int) -> tuple[Floats, Flo
 
 def _systems(stretches: Sequence[Stretch], channel: int, peak: float, half: int, rate_hz: int) -> tuple[Normal, Normal]:
     """Return the systems of taps, powers and slow powers for either half of the frames."""
-    sides: tuple[list[Normal], list[Normal]] = ([], [])
     most = ORDERS[-1]
-    for stretch in stretches:
+
+    def of(stretch: Stretch) -> list[Normal | None]:
         y = stretch.y[channel]
         columns = np.concatenate(_powers(y / peak if peak > 0.0 else y, most, rate_hz))
-        for side, pieces in zip(sides, halves([stretch]), strict=True):
+        found: list[Normal | None] = []
+        for pieces in halves([stretch]):
             parts = [
                 (y[piece.start - half : piece.stop + half], columns[:, cut], piece.b[channel, cut] - y[cut])
                 for piece in pieces
                 for cut in [slice(piece.start, piece.stop)]
             ]
             # Summed up here: the columns of all stretches together would take twelve times their frames.
-            side += [taps_normal(parts, half)] if parts else []
-    one, other = (reduce(add, side) for side in sides)
+            found.append(taps_normal(parts, half) if parts else None)
+        return found
+
+    sides = zip(*in_order(of, stretches), strict=True)
+    one, other = (reduce(add, [part for part in side if part is not None]) for side in sides)
     return one, other
 
 
