@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import signal
-from strips_on_the_bus import mixed
 
 from dsp import dynamics
 from dsp.errors import DspError
+from dsp.graph import MixGraph
+from dsp.graph_settings import STEREO, GraphStrip
 from dsp.processors.compressor import Compressor
-from dsp.strip import StripSettings
 from tests.dsp.processors.streams import RATE, close, db, moved, run, swelling, tone
 
 
@@ -130,14 +130,9 @@ def test_automatic_release_is_the_whole_for_a_steady_tone_and_short_for_a_click(
 @given(st.integers(0, 2**32 - 1), st.floats(-50.0, 0.0), st.floats(1.5, 20.0), st.floats(0.1, 24.0))
 def test_it_is_the_strip_compressor_at_equal_settings(seed, threshold, ratio, knee) -> None:
     x = swelling(4000, 2, seed)
-    strip = StripSettings(
-        "x",
-        2,
-        compressor=dynamics.Compressor(threshold, ratio, 0.5, 20.0, knee, 4.0),
-        gains=((1.0, 0.0), (0.0, 1.0)),
-    )
-    engine = mixed([strip], rate_hz=RATE)
-    expected = engine.process([x.copy()]).pre[0]
+    strip_compressor = dynamics.Compressor(threshold, ratio, 0.5, 20.0, knee, 4.0)
+    strip = GraphStrip("x", 2, compressor=strip_compressor, gains=STEREO)
+    expected = MixGraph([strip], rate_hz=RATE, threads=1, pre=["x"]).process([x.copy()]).pre[0]
     y = run(Compressor(threshold, ratio, knee, 0.5, 0.0, 20.0, makeup_db=4.0).start(RATE, 2), x)
     # The strip counts in float32: its gain is known to 2e-5 dB.
     assert close(y, expected, rel=2e-5 * math.log(10.0) / 20.0, abs=1e-9)
