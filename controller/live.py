@@ -274,6 +274,7 @@ class Live:
             loudest = max(float(peak) * max(gains) for peak, gains in zip(peaks, strip.gains, strict=True))
             found[strip.name] = max(gain_to_db(loudest), FLOOR_DB)
             reductions[strip.name] = float(levels.strip_reduction_db[index])
+        reductions["in 1"] = float(levels.bus_reduction_db[-1])
         for side in range(2):
             found[f"in {side + 1}"] = max(gain_to_db(float(levels.peak[side])), FLOOR_DB)
         with self._lock:
@@ -289,7 +290,7 @@ class Live:
             return levels
 
     def reductions_db(self) -> dict[str, float]:
-        """Return what every strip's compressor takes off now [dB], 0 or less."""
+        """Return what every strip's compressor takes off now [dB], 0 or less; the bus's is that of "in 1"."""
         with self._lock:
             return dict(self._reductions)
 

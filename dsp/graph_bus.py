@@ -112,6 +112,8 @@ class BusStage(Stage):
             self._to_frames(total, signal)
         if self._middle is not None:
             signal = self._filtered(self._middle, signal, chunk.position)
+            if self._meters is not None:
+                self._meters.hear_reduction(self._name, self._middle.reduction_db)
         if self._post:
             self._narrow(signal, self._block)
             self._insert(self._post, chunk)

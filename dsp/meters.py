@@ -42,6 +42,8 @@ class GraphMeters:
         full scale 1.0. Strip i has the channels from ``first_channels[i]`` on.
     strip_reduction_db : (strips,) float32
         What a strip's own compressor takes away, 0 or below.
+    bus_reduction_db : (busses,) float32
+        The same of the busses, in the order of ``busses``.
     inserts : tuple of (str, int)
         The inserts that know a gain reduction: "strip NAME" or "bus NAME", and which of its inserts, from 0.
     bus_peaks, bus_rms : (busses, 2) float32
@@ -70,6 +72,7 @@ class GraphMeters:
         self.strip_peaks, self.strip_rms = np.zeros(channels, np.float32), np.zeros(channels, np.float32)
         self.strip_reduction_db = np.zeros(len(strips), np.float32)
         self.bus_peaks, self.bus_rms = np.zeros((count, 2), np.float32), np.zeros((count, 2), np.float32)
+        self.bus_reduction_db = np.zeros(count, np.float32)
         self.true_peak, self.true_peak_max = np.zeros(2, np.float32), np.zeros(2, np.float32)
         self._strip_squares, self._bus_squares = np.zeros(channels), np.zeros((count, 2))
         self._rate_hz = rate_hz
@@ -114,7 +117,7 @@ class GraphMeters:
     def telling(self, *shared: NDArray[np.float32]) -> Callable[[], None]:
         """Return what copies all this to ``shared`` arrays, as ``tell`` of ``dsp.kernels.meters`` takes them."""
         strips = self.strip_peaks, self.strip_rms, self.strip_reduction_db
-        busses = self.bus_peaks, self.bus_rms, self.true_peak, self.true_peak_max
+        busses = self.bus_peaks, self.bus_rms, self.bus_reduction_db, self.true_peak, self.true_peak_max
         told: Callable[[], None] = library("meters").tell.bind(*strips, *busses, self._found, OFFSET_LU, *shared)
         return told
 
@@ -124,6 +127,10 @@ class GraphMeters:
             self._frames = frames
             self._fall = 10.0 ** (-FALL_DB_PER_S / 20.0 * frames / self._rate_hz)
             self._share = -math.expm1(-frames / (RMS_S * self._rate_hz))
+
+    def hear_reduction(self, name: str, reduction_db: float) -> None:
+        """Take in what a bus's own compressor takes away now, 0 or below."""
+        self.bus_reduction_db[self._rows[name]] = reduction_db
 
     def hear_bus(self, name: str, signal: NDArray[np.float64]) -> None:
         """Take in a bus's signal (n, 2)."""
@@ -149,8 +156,8 @@ class GraphMeters:
         """Forget all that was heard."""
         for values in (
             *(self.strip_peaks, self.strip_rms, self.strip_reduction_db),
-            *(self.bus_peaks, self.bus_rms, self.true_peak, self.true_peak_max, self._strip_squares),
-            *(self._bus_squares, self._past, self._states, self._hops, self._place, self._found),
+            *(self.bus_peaks, self.bus_rms, self.bus_reduction_db, self.true_peak, self.true_peak_max),
+            *(self._strip_squares, self._bus_squares, self._past, self._states, self._hops, self._place, self._found),
         ):
             values.fill(0)
 

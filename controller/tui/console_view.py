@@ -231,13 +231,14 @@ class ConsoleView(Widget, can_focus=True):
 
     def _meter(self, row: int, strip: StripFace, under: Style) -> list[Segment]:
         left, right = self._meter_cells(strip)[row]
+        reduction = self._reductions.get(RETURNS[0] if strip.master else strip.name, 0)
         top = METER_TOP_DBFS - row * self._db_per_row
         colour = RED if top > -3.0 else YELLOW if top > -12.0 else GREEN
         handle = self._fader_row(strip.fader_db) == row
         return [
             Segment(" ", under),
             Segment(_EIGHTHS[left] + _EIGHTHS[right], under + colour),
-            Segment("▐" if row < self._reductions.get(strip.name, 0) else " ", under + ACCENT),
+            Segment("▐" if row < reduction else " ", under + ACCENT),
             Segment("━╋━" if handle else " │ ", under + (BRIGHT if handle else DARK)),
             Segment(" ", under),
         ]

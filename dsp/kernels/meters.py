@@ -163,13 +163,14 @@ def weigh_main(
 
 
 @kernel(
-    "f4[::1]", "f4[::1]", "f4[::1]", "f4[:,::1]", "f4[:,::1]", "f4[::1]", "f4[::1]", "f8[::1]", "f8",
-    "f4[::1]", "f4[::1]", "f4[::1]", "f4[:,::1]", "f4[:,::1]", "f4[::1]",
+    "f4[::1]", "f4[::1]", "f4[::1]", "f4[:,::1]", "f4[:,::1]", "f4[::1]", "f4[::1]", "f4[::1]", "f8[::1]", "f8",
+    "f4[::1]", "f4[::1]", "f4[::1]", "f4[:,::1]", "f4[:,::1]", "f4[::1]", "f4[::1]",
 )  # fmt: skip
 def tell(
-    strip_peaks: F32, strip_rms: F32, reductions_db: F32, bus_peaks: F32, bus_rms: F32, true_peak: F32, highest: F32,
-    found: F64, offset_lu: float,
-    to_strip_peaks: F32, to_strip_rms: F32, to_reductions_db: F32, to_bus_peaks: F32, to_bus_rms: F32, main: F32,
+    strip_peaks: F32, strip_rms: F32, reductions_db: F32, bus_peaks: F32, bus_rms: F32, bus_reductions_db: F32,
+    true_peak: F32, highest: F32, found: F64, offset_lu: float,
+    to_strip_peaks: F32, to_strip_rms: F32, to_reductions_db: F32, to_bus_peaks: F32, to_bus_rms: F32,
+    to_bus_reductions_db: F32, main: F32,
 ) -> None:  # fmt: skip
     """Copy all levels to where others read them: as many busses as there is room for, the last ones.
 
@@ -184,6 +185,8 @@ def tell(
         to_reductions_db[strip] = reductions_db[strip]
     busses = min(bus_peaks.shape[0], to_bus_peaks.shape[0])
     first = bus_peaks.shape[0] - busses
+    for bus in range(busses):
+        to_bus_reductions_db[bus] = bus_reductions_db[first + bus]
     for side in range(2):
         for bus in range(busses):
             to_bus_peaks[bus, side] = bus_peaks[first + bus, side]

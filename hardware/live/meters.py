@@ -73,4 +73,5 @@ class MeterWriter:
             return
         busses = min(len(meters.bus_peaks), MAX_BUSSES)
         strips = rings.strip_peaks, rings.strip_rms, rings.strip_reduction_db
-        self._tell = meters.telling(*strips, rings.bus_peaks[:busses], rings.bus_rms[:busses], rings.main)
+        levels = rings.bus_peaks[:busses], rings.bus_rms[:busses], rings.bus_reduction_db[:busses]
+        self._tell = meters.telling(*strips, *levels, rings.main)

@@ -46,8 +46,8 @@ class LiveLevels:
     """Meters of a live stream, linear (full scale 1.0); peaks fall slowly, so that a reading now and then misses none.
 
     ``strip_peaks``, ``strip_rms``: by channel, strip after strip, before the faders; ``strip_reduction_db``: by strip.
-    ``bus_peaks``, ``bus_rms``: (busses, 2), the main bus last. Of the main bus ``true_peak``, ``true_peak_max`` since
-    the song began, ``peak``: (2,), and its loudness [LUFS].
+    ``bus_peaks``, ``bus_rms``: (busses, 2), ``bus_reduction_db``: (busses,), the main bus last. Of the main bus
+    ``true_peak``, ``true_peak_max`` since the song began, ``peak``: (2,), and its loudness [LUFS].
     """
 
     strip_peaks: Block
@@ -55,6 +55,7 @@ class LiveLevels:
     strip_reduction_db: Block
     bus_peaks: Block
     bus_rms: Block
+    bus_reduction_db: Block
     true_peak: Block
     true_peak_max: Block
     peak: Block

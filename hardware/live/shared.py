@@ -45,7 +45,7 @@ TIME_BINS = 4096
 GATE_SLOTS = 128
 """Gating blocks (BS.1770-5: 400 ms, one every 100 ms) kept for who reads them."""
 
-_LEVELS = 3 * MAX_CHANNELS + 4 * MAX_BUSSES + 8
+_LEVELS = 3 * MAX_CHANNELS + 5 * MAX_BUSSES + 8
 
 
 class LiveWord:
@@ -79,6 +79,7 @@ class LiveRings(Rings):
     strip_peaks, strip_rms : (MAX_CHANNELS,) float32 by channel of the feed, before the faders.
     strip_reduction_db : (MAX_CHANNELS,) float32 by strip.
     bus_peaks, bus_rms : (MAX_BUSSES, 2) float32, in the order of the graph's busses, the main one last.
+    bus_reduction_db : (MAX_BUSSES,) float32, likewise.
     main : (8,) float32: true peak left and right, the highest of these since the song began, peak left and right,
         momentary and short-term loudness [LUFS].
     gated : (GATE_SLOTS,) float32, momentary loudness every 100 ms [LUFS].
@@ -101,6 +102,7 @@ class LiveRings(Rings):
         self.strip_reduction_db = array(np.float32, MAX_CHANNELS)
         self.bus_peaks = array(np.float32, MAX_BUSSES, 2)
         self.bus_rms = array(np.float32, MAX_BUSSES, 2)
+        self.bus_reduction_db = array(np.float32, MAX_BUSSES)
         self.main = array(np.float32, 8)
         self.gated = array(np.float32, GATE_SLOTS)
 

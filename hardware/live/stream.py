@@ -240,6 +240,7 @@ class RingStream:
                     rings.strip_reduction_db[:strips].copy(),
                     rings.bus_peaks[:busses].copy(),
                     rings.bus_rms[:busses].copy(),
+                    rings.bus_reduction_db[:busses].copy(),
                     rings.main[0:2].copy(),
                     rings.main[2:4].copy(),
                     rings.main[4:6].copy(),

@@ -149,6 +149,20 @@ def test_gain_reduction_of_strips_and_inserts_is_what_is_taken_away() -> None:
         assert meters.strip_reduction_db.tolist() == [0.0, 0.0]
 
 
+def test_gain_reduction_of_busses_is_what_is_taken_away() -> None:
+    group = GraphBus(name="group", compressor=Compressor(-20.0, 4.0, 1.0, 100.0, 0.0), feeds=(Feed(),))
+    plain = GraphBus(name="plain", feeds=(Feed(""),))
+    main = GraphBus(compressor=Compressor(-20.0, 2.0, 1.0, 100.0, 0.0))
+    strip = GraphStrip("x", output="group", gains=((1.0, 1.0),))
+    with MixGraph([strip], (group, plain), main, rate_hz=RATE, threads=1, meters=True) as graph:
+        meters = run(graph, [np.ones((RATE, 1), np.float32)], 512)
+        assert meters.busses == ("group", "plain", "bus")
+        # Full scale is 20 dB above the group's threshold, of which 5 remain: as many above the bus's, of which half.
+        np.testing.assert_allclose(meters.bus_reduction_db, [-15.0, 0.0, -2.5], atol=0.05)
+        meters.reset()
+        assert not np.any(meters.bus_reduction_db)
+
+
 def test_meters_change_nothing_and_peaks_can_still_be_asked_for() -> None:
     x = np.random.default_rng(1).standard_normal((4_800, 2)).astype(np.float32)
     strip = GraphStrip("x", 2, gains=THROUGH, hpf_hz=100.0)
