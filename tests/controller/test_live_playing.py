@@ -17,7 +17,7 @@ from controller.events import Event, Finding, Question
 from controller.live import Live, open_live
 from controller.live_feed import loop_between
 from controller.live_plan import plan_live
-from controller.mix import Mix
+from controller.mix import Comp, Mix
 from controller.mix_busses import Reverb
 from controller.playing import play_mix
 from controller.printing import print_mix
@@ -144,6 +144,18 @@ def test_a_mute_is_heard_and_taken_back(line: Line, project: Project) -> None:
         run(live, 0.2)
         assert quiet < 1e-3
         assert np.abs(audio(live)[-4800:]).max() > 100 * quiet
+
+
+def test_what_the_bus_compressor_takes_off_is_told(line: Line, project: Project) -> None:
+    mix = project.mix()
+    squashed = msgspec.structs.replace(
+        mix, bus=msgspec.structs.replace(mix.bus, comp=Comp(on=True, threshold_db=-60.0))
+    )
+    for one, low, high in ((mix, 0.0, 0.0), (squashed, -60.0, -3.0)):
+        with opened(line, project, one) as live:
+            live.play(0)
+            run(live, 0.5)
+            assert low <= live.reductions_db()["in 1"] <= high
 
 
 def test_playing_begins_where_it_stopped(line: Line, project: Project) -> None:
