@@ -160,6 +160,8 @@ class MixGraph:
         self._source: Source | None = None
         self._size = 0
         """Frames of the next chunk that is pulled. The first one is as long as was asked: a latency, say."""
+        # More threads than stages would only wake each other.
+        threads = min(threads, len(self._stages))
         self._pipeline = Pipeline(self._next, [stage.run for stage in self._stages], threads)
         self._rooms = itertools.cycle([SumRoom(self._busses) for _ in range(self._pipeline.depth)])
         self._leads = {name: stage.leads for stage in self._stages for name in stage.titles}
