@@ -25,13 +25,13 @@ _TIMEOUT_S = 300.0
 
 _WORKER = f"""
 import gc, json, sys, time
+gc.disable()  # what a compiler builds up is needed to the end, and this process is nothing but one
 troubles = []
 for line in sys.stdin:
     name = line.strip()
     start = time.perf_counter()
     try:
         if name == {ROOM!r}:
-            gc.disable()  # as kernels are compiled: a twentieth of the time
             import numpy as np
             from hardware.room.model import RoomModel
             from hardware.room.room import Room
@@ -44,7 +44,6 @@ for line in sys.stdin:
         answer = {{"trouble": "".join(troubles)}}
     except Exception as error:
         answer = {{"trouble": str(error) or type(error).__name__}}
-    gc.enable()
     troubles.clear()
     print(json.dumps({{**answer, "seconds": time.perf_counter() - start}}), flush=True)
 """

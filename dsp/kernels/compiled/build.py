@@ -8,6 +8,7 @@ import gc
 import importlib
 import inspect
 from collections.abc import Callable, Iterator
+from functools import cache
 from types import ModuleType
 from typing import Any
 
@@ -23,13 +24,19 @@ from dsp.errors import KernelError
 from dsp.kernels.compiled.arguments import DTYPES, SLOTS, Argument
 from dsp.kernels.compiled.declare import TYPES
 from dsp.kernels.compiled.entry import entry_of
-from dsp.kernels.compiled.pipeline import KernelCompiler, ObjectLibrary, remembering
+from dsp.kernels.compiled.passes import KernelCompiler, KernelFlags
+from dsp.kernels.compiled.pipeline import ObjectLibrary, remembering
 from dsp.kernels.compiled.store import Compiled
 
 __all__ = ["Unfit", "build", "declared", "dispatched"]
 
 _MEMORY = frozenset({"memcpy", "memmove", "memset"})
 _VENDOR = "__svml_"
+
+_FLAGS = KernelFlags()
+_FLAGS.no_cpython_wrapper = True
+_FLAGS.no_compile = True
+_FLAGS.error_model = "numpy"
 
 
 class Unfit(Exception):  # noqa: N818 - no error: numba's dispatcher can run these kernels
@@ -79,14 +86,15 @@ def _refuse_outside(module: ModuleType) -> None:
             )
         if name not in seen and not name.startswith(f"{room}compiled"):
             seen.add(name)
-            taken = _imports(inspect.getsource(importlib.import_module(name)))
+            taken = _imports(name)
             waiting += [one for one in taken if f"{one}.".startswith(project) and one != dsp.kernels.__name__]
 
 
-def _imports(source: str) -> list[str]:
-    """Return the modules that a source names in its imports."""
+@cache
+def _imports(module: str) -> list[str]:
+    """Return the modules that a module's source names in its imports."""
     names: list[str] = []
-    for node in ast.walk(ast.parse(source)):
+    for node in ast.walk(ast.parse(inspect.getsource(importlib.import_module(module)))):
         if isinstance(node, ast.Import):
             names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -173,15 +181,11 @@ def _build(typing: Any, where: str, name: str, function: Any) -> Compiled:
         """Kernels allocate nothing: numba's memory manager need not be linked to each."""
 
     context = base.subtarget(create_cfunc_wrapper=add_entry, post_lowering=leave_runtime_out)
-    flags = compiler.Flags()
-    flags.no_cpython_wrapper = True
-    flags.no_compile = True
-    flags.error_model = "numpy"
     library = ObjectLibrary(base.codegen(), where)
     signature = tuple(kind for _, kind in pairs)
     with _explained(where):
         compiler.compile_extra(
-            typing, context, function.py_func, signature, types.none, flags, {}, library=library,
+            typing, context, function.py_func, signature, types.none, _FLAGS, {}, library=library,
             pipeline_class=KernelCompiler,
         )  # fmt: skip
     library.finalize()

@@ -16,11 +16,11 @@ from typing import Any
 from llvmlite import ir  # type: ignore[import-untyped]
 from numba import types
 from numba.core import cgutils
-from numba.np.arrayobj import populate_array
 from numba.np.numpy_support import as_dtype
 
 from dsp.kernels.compiled.arguments import DTYPES, Argument
 from dsp.kernels.compiled.arrays import ARRAY, FLAGS, WRITEABLE
+from dsp.kernels.compiled.lowering import described
 
 __all__ = ["entry_of"]
 
@@ -79,17 +79,17 @@ def _checks(argument: Argument, pointer: Any, table: Any) -> list[Callable[[Any]
 
 
 def _array(context: Any, builder: Any, kind: Any, pointer: Any) -> Any:
-    array = context.make_array(kind)(context, builder)
-    itemsize = as_dtype(kind.dtype).itemsize
-    lengths = _load(builder, _WORD, pointer, ARRAY.dimensions)
-    shape = [_load(builder, _WORD, lengths, axis * _WORD_BYTES) for axis in range(kind.ndim)]
-    strides = [ir.Constant(_WORD, itemsize)]
-    for length in reversed(shape[1:]):
+    value_type = context.get_value_type(kind)
+    lengths_at = _load(builder, _WORD, pointer, ARRAY.dimensions)
+    lengths = [_load(builder, _WORD, lengths_at, axis * _WORD_BYTES) for axis in range(kind.ndim)]
+    itemsize = ir.Constant(_WORD, as_dtype(kind.dtype).itemsize)
+    strides = [itemsize]
+    for length in reversed(lengths[1:]):
         strides.insert(0, builder.mul(strides[0], length))
     data_type = context.get_data_type(kind.dtype).as_pointer()
     data = builder.inttoptr(_load(builder, _WORD, pointer, ARRAY.data), data_type)
-    populate_array(array, data=data, shape=shape, strides=strides, itemsize=itemsize, meminfo=None)
-    return array._getvalue()
+    owners = [ir.Constant(one, None) for one in value_type.elements[:2]]
+    return described(builder, value_type, data, lengths, strides, [*owners, itemsize])
 
 
 def _number(context: Any, builder: Any, kind: Any, frame: Any, offset: int) -> Any:

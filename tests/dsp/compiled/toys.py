@@ -114,6 +114,93 @@ def stumble(x):
         raise ValueError
 """
 
+WAYS = """
+import numpy as np
+from dsp.kernels.compiled import kernel, part
+
+@kernel("b1", "i8[::1]", "i8[:,::1]")
+def whole(on, x, out):
+    n = x.shape[0]
+    for i in range(n):
+        k = x[i]
+        out[i, 0] = k // 8
+        out[i, 1] = k % 8
+        out[i, 2] = k // 7
+        out[i, 3] = k % 7
+        out[i, 4] = min(k, 3, i)
+        out[i, 5] = max(k, -i)
+        out[i, 6] = k * 3 - 5 if on else -k
+        out[i, 7] = x[i - n] + x[-1 - i] - x[k % n - n]
+        out[-1 - i, -1] = k // (k % 5 + 1) + (k >= i) + 2 * (k != 3)
+
+@kernel("f8[::1]", "f4[::1]", "f8[:,::1]")
+def real(a, b, out):
+    for i in range(a.shape[0]):
+        x, y = a[i], b[i]
+        single = np.float32(x)
+        out[i, 0] = x / y
+        out[i, 1] = max(x, y)
+        out[i, 2] = min(y, x, 2)
+        out[i, 3] = 1 * (x < y) + 2 * (x <= y) + 4 * (x > y) + 8 * (x >= y) + 16 * (x == y) + 32 * (x != y)
+        out[i, 4] = single * y + y - single / np.float32(3.0)
+        out[i, 5] = i / 3 + i * x - (i + 1) / (i - 2)
+        b[i] = -x * y + 0.1
+        out[i, 6] = b[i]
+
+@kernel("i8", "i8", "i8[::1]")
+def loops(start, stop, out):
+    last = -1
+    for i in range(start, stop):
+        out[0] += 1
+        out[1] += i
+        last = i
+    out[2] = last
+    for i in range(stop):
+        if i == 3:
+            continue
+        if i > 5:
+            break
+        out[3] += i
+        for j in range(i, 4):
+            out[4] += i * j
+    else:
+        out[5] = 1
+    for i in range(stop, start, -2):
+        out[6] += i
+    a, b = start, stop
+    while a < b:
+        a, b = a + (2 if a % 2 else 1), b - a % 2
+        out[7] += a * b
+    if stop > start:
+        kind = 4
+    elif stop == start:
+        kind = 2
+    else:
+        kind = out[1]
+    out[8] = kind
+
+@part
+def _first_above(line, limit):
+    for i in range(line.shape[0]):
+        if line[i] > limit:
+            return i
+    return -1
+
+@kernel("f8[:,:,::1]", "i8", "f8[::1]")
+def rows(deep, at, out):
+    count, height, width = deep.shape
+    plane = deep[at]
+    line = plane[-1]
+    for k in range(height):
+        out[0] += _first_above(line, 0.5) + _first_above(deep[at, k], 0.25)
+        for j in range(1, width):
+            line[j] += 0.5 * line[j - 1]
+        line = deep[k % count, k]
+    tail = line[1:]
+    tail[0] = out[0] + count * height * width
+    out[1] = plane[1, -2] + deep[-1, at, 2]
+"""
+
 REFUSED = {
     "allocates": """
 import numpy as np
@@ -160,7 +247,7 @@ from dsp.kernels import outsider
 """,
 }
 
-MODULES = {"toy": TOY, "tiny": TINY, **REFUSED}
+MODULES = {"toy": TOY, "tiny": TINY, "ways": WAYS, **REFUSED}
 
 
 def fresh() -> None:
