@@ -81,7 +81,7 @@ class StripBank:
         self._outs = np.zeros((count, LANES, 2), dtype=np.int64)
         self._peaks = aligned(2 * count, LANES)
         self._links = aligned(count, LANES)
-        self._scratch = aligned(1, LANES * (_SCRATCH_FRAMES + 2 * WORDS + 2 * self._padded))
+        self._scratch = aligned(LANES * (_SCRATCH_FRAMES + 2 * WORDS + 2 * self._padded))
         self._sums = aligned(count, self._padded // 4, 1, 4)
         self._total = np.zeros(self._padded)
         self._objects = np.zeros(len(self.strips), dtype=np.int64)
@@ -306,7 +306,7 @@ class StripBank:
         told, run = self._numbers, self._kernels.run_groups
         given = told.plan, self._sources, self._outs, told.rows, told.gains, self._links
         room = told.states, self._peaks, self._scratch, self._sums, self._bad
-        self._run_groups = run.bind(*[None] * 5, 0, *given, *room)
+        self._run_groups = run.bind(*[None] * 5, *given, *room)
         self._add_groups = self._kernels.add_groups.bind(self._sums, told.heard, None, None, None)
 
     def _kernel(self, first: int, last: int, start: int, frames: int) -> None:

@@ -2,7 +2,7 @@
 
 Work is cut into slices at absolute frame numbers, each of which stays in the first-level cache while one stage after
 the other goes over it. Every stage takes frame after frame, so a stream gives the same bits however it is cut into
-blocks, and a group of lanes knows nothing of the others, so any number of threads gives the same bits too.
+blocks, and a group of lanes knows nothing of the others, so it does not matter either which thread runs which.
 """
 
 from __future__ import annotations
@@ -223,8 +223,8 @@ def point(objects: Any, place: int, lanes: Any, sources: Any) -> None:
 
 
 @kernel(
-    "i8", "i8", "i8", "i8", "i8", "i8", "i8[:,::1]", "i8[:,:,::1]", "i8[:,:,::1]", "f4[:,:,:,::1]", "f4[:,:,:,::1]",
-    "f4[:,::1]", "f4[:,:,::1]", "f4[:,::1]", "f4[:,::1]", "f4[:,:,:,::1]", "i8[:,::1]",
+    "i8", "i8", "i8", "i8", "i8", "i8[:,::1]", "i8[:,:,::1]", "i8[:,:,::1]", "f4[:,:,:,::1]", "f4[:,:,:,::1]",
+    "f4[:,::1]", "f4[:,:,::1]", "f4[:,::1]", "f4[::1]", "f4[:,:,:,::1]", "i8[:,::1]",
 )  # fmt: skip
 def run_groups(
     first: int,
@@ -232,7 +232,6 @@ def run_groups(
     offset: int,
     n: int,
     position: int,
-    thread: int,
     plan: Any,
     sources: Any,
     outs: Any,
@@ -253,13 +252,12 @@ def run_groups(
     every section's; ``gains`` (G, knots, destinations, 16); knots stand ``STEP_FRAMES`` apart at absolute frame
     numbers, and there are two at least. ``links`` (G, 16): all bits set where a lane's neighbour is its other side.
     ``states`` (G, 2 + 2 · sections, 16), the compressor's first. ``peaks`` (2 G, 16): the largest magnitudes, and
-    then, where the plan MEASURES, the sums of the squares. ``scratch`` (threads,
-    SCRATCH_FRAMES + 2 · words + 2 · destinations vectors). ``sums`` (G, destinations / 4, ≥ n, 4) is written where the
+    then, where the plan MEASURES, the sums of the squares. ``scratch``:
+    SCRATCH_FRAMES + 2 · words + 2 · destinations vectors. ``sums`` (G, destinations / 4, ≥ n, 4) is written where the
     plan's QUADS have their bit set. A sample that is not finite is taken for 0, and counted in ``bad`` (G, 16).
     """
     knots, words, destinations, most = rows.shape[1], rows.shape[2], gains.shape[2], sums.shape[2]
-    lanes = thread * scratch.shape[1]
-    planar = lanes + LANES * SLICE_FRAMES
+    lanes, planar = 0, LANES * SLICE_FRAMES
     row = planar + LANES * SLICE_FRAMES
     deltas = row + LANES * words
     gain = deltas + LANES * words
@@ -289,11 +287,11 @@ def run_groups(
             for lane in range(LANES):
                 if sources[g, lane, 1] != 0:
                     _judge(scratch, planar + lane * SLICE_FRAMES, (m + LANES - 1) // LANES, pairs)
-                    if scratch[thread, pairs - lanes] != 0.0:
-                        first_sample = planar - lanes + lane * SLICE_FRAMES
+                    if scratch[pairs] != 0.0:
+                        first_sample = planar + lane * SLICE_FRAMES
                         for sample in range(first_sample, first_sample + m):
-                            if not abs(scratch[thread, sample]) <= _LARGEST:
-                                scratch[thread, sample] = np.float32(0.0)
+                            if not abs(scratch[sample]) <= _LARGEST:
+                                scratch[sample] = np.float32(0.0)
                                 bad[g, lane] += 1
             _turn(scratch, planar, lanes, (m + 7) // 8)
             if now % SLICE_FRAMES == 0:
