@@ -52,6 +52,15 @@ def collect(port: BytePort, count: int) -> list[bytes]:
     return found
 
 
+def reached(port: BytePort) -> list[bytes]:
+    """What the desk answers first. JACK drops what it is given in a cycle that it misses: whoever asks asks again."""
+    for _ in range(3):
+        port.send(ASK_FADER_1)
+        if found := collect(port, 4):
+            return found
+    return []
+
+
 # --- what a served fault does to the bytes on a real port -----------------------------------------------------------
 
 
@@ -59,8 +68,7 @@ def test_faults_typed_at_a_served_room_are_heard_on_its_midi_port(desk: GearRoom
     desk.studio.close()
     port = open_midi("HalfnormalRoom big")
     try:
-        port.send(ASK_FADER_1)
-        assert collect(port, 4) == FADER_1_OFF
+        assert reached(port) == FADER_1_OFF
         desk.throw("running_status", "device=big")
         port.send(ASK_FADER_1)
         assert b"".join(collect(port, 4)) == bytes([0xB0, 0x63, 0x20, 0x62, 0, 6, 0, 0x26, 0])
