@@ -34,10 +34,13 @@ __all__ = [
     "Lanes",
     "Place",
     "Stage",
+    "apart",
+    "joined",
     "larger",
     "multiply_add",
     "smaller",
     "stage",
+    "turned",
     "where_below",
 ]
 
@@ -212,6 +215,31 @@ def where_below(a: Lanes, b: Lanes, below: Lanes, otherwise: Lanes) -> Lanes:
     """Return ``below`` in the lanes where a < b, ``otherwise`` in the others."""
     builder = a.code.builder
     return Lanes(a.code, builder.select(builder.fcmp_ordered("<", a.value, b.value), below.value, otherwise.value))
+
+
+def turned(rows: list[Lanes]) -> list[Lanes]:
+    """Turn 8 × 8 numbers over: blocks of half, a quarter … of them change places across the diagonal."""
+    for size in (4, 2, 1):
+        low = [8 + lane - size if lane & size else lane for lane in range(8)]
+        high = [8 + lane if lane & size else lane + size for lane in range(8)]
+        for k in range(8):
+            if not k & size:
+                a, b = rows[k], rows[k + size]
+                rows[k], rows[k + size] = a.pick(low, other=b), a.pick(high, other=b)
+    return rows
+
+
+def apart(a: Lanes, b: Lanes) -> tuple[Lanes, Lanes]:
+    """Return the left and the right of stereo frames that fill two vectors."""
+    left, right = (a.pick(range(side, 2 * a.code.kind.count, 2), other=b) for side in range(2))
+    return left, right
+
+
+def joined(left: Lanes, right: Lanes) -> tuple[Lanes, Lanes]:
+    """Return two sides as stereo frames, which fill two vectors."""
+    count = left.code.kind.count
+    places = [lane + side * count for lane in range(count) for side in range(2)]
+    return left.pick(places[:count], other=right), left.pick(places[count:], other=right)
 
 
 class Cell:

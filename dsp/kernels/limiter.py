@@ -14,7 +14,20 @@ from numba.core import cgutils
 from numpy.typing import NDArray
 
 from dsp.kernels.compiled import kernel
-from dsp.kernels.lanes import STRIPS, Cell, Code, Kind, Lanes, Place, Stage, multiply_add, smaller, stage, where_below
+from dsp.kernels.lanes import (
+    STRIPS,
+    Cell,
+    Code,
+    Kind,
+    Lanes,
+    Place,
+    Stage,
+    apart,
+    multiply_add,
+    smaller,
+    stage,
+    where_below,
+)
 from dsp.kernels.sliding import sliding_minimum
 from dsp.kernels.stages import octaves, power
 
@@ -128,8 +141,7 @@ def _louder(code: Code, tops: Place, tiles: Any) -> None:
     with code.each(tiles) as tile:
         to = code.times(tile, LANES)
         a, b = tops.load(to, to), tops.load(to, to, LANES)
-        left, right = (a.pick(range(side, 2 * LANES, 2), other=b) for side in range(2))
-        tops.store(_highest(left, right), to)
+        tops.store(_highest(*apart(a, b)), to)
 
 
 @stage(STRIPS, "place", "whole", "whole", "number", "number", "number")

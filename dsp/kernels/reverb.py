@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dsp.kernels.compiled import kernel
-from dsp.kernels.lanes import STRIPS, Code, Kind, Lanes, Place, multiply_add, stage, where_below
+from dsp.kernels.lanes import STRIPS, Code, Kind, Lanes, Place, apart, joined, multiply_add, stage, turned, where_below
 
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
@@ -38,18 +38,6 @@ def _quiet(a: Lanes) -> Lanes:
 
 EIGHTS = Kind(32, 8)
 """Half a step, or half of the lines: what one register of most machines holds."""
-
-
-def _turned(rows: list[Lanes]) -> list[Lanes]:
-    """Turn a tile of 8 × 8 over: blocks of half, a quarter … of it change places across the diagonal."""
-    for size in (4, 2, 1):
-        low = [8 + lane - size if lane & size else lane for lane in range(8)]
-        high = [8 + lane if lane & size else lane + size for lane in range(8)]
-        for k in range(8):
-            if not k & size:
-                a, b = rows[k], rows[k + size]
-                rows[k], rows[k + size] = a.pick(low, other=b), a.pick(high, other=b)
-    return rows
 
 
 class _Step:
@@ -211,8 +199,8 @@ def _through_lines(step: _Step, lines: Place, filters: Place, work: Place, lin: 
                 delay = step.number(step.delays, code.times(room, _ROOM), 48, first, k)
                 places.append(code.plus(code.times(code.plus(first, k), lin), step.around(lin, delay)))
             for frame in range(0, STEP, 8):
-                for k, turned in enumerate(_turned([narrow_lines.load(place, frame) for place in places])):
-                    narrow.store(turned, here, first, STEP * (frame + k))
+                for k, row in enumerate(turned([narrow_lines.load(place, frame) for place in places])):
+                    narrow.store(row, here, first, STEP * (frame + k))
         numbers = [filters.load(code.times(room, _FILTERS), LINES * k) for k in range(12)]
         kept = filters.at(2 * _FILTERS, code.times(room, _STATES))
         states = [code.cell(_quiet(kept.load(LINES * k))) for k in range(4)]
@@ -239,8 +227,8 @@ def _through_lines(step: _Step, lines: Place, filters: Place, work: Place, lin: 
         first = code.times(half, 8)
         for frame in range(0, STEP, 8):
             rows = [narrow.load(first, 256 + STEP * (frame + k)) for k in range(8)]
-            for k, turned in enumerate(_turned(rows)):
-                narrow.store(turned, code.times(first, STEP), STEP * k + frame)
+            for k, row in enumerate(turned(rows)):
+                narrow.store(row, code.times(first, STEP), STEP * k + frame)
 
 
 def _mixed(step: _Step, state: Place, work: Place) -> Iterator[Lanes]:
@@ -275,8 +263,8 @@ def _mixed(step: _Step, state: Place, work: Place) -> Iterator[Lanes]:
 def _take_in(code: Code, block: Place, begin: Any, box: Place) -> None:
     """Take a step of stereo frames apart into the first two rows of the box."""
     a, b = block.load(begin), block.load(begin, STEP)
-    for side in range(2):
-        box.store(a.pick(range(side, 2 * STEP, 2), other=b), STEP * side)
+    for side, x in enumerate(apart(a, b)):
+        box.store(x, STEP * side)
 
 
 @stage(STRIPS, "place", "whole", "place", "place", "number", "number")
@@ -284,9 +272,8 @@ def _hand_out(code: Code, block: Place, begin: Any, box: Place, work: Place, dry
     """Put a step of both sides, the dry sound and the room, back into stereo frames, as single frames are put."""
     gain = code.spread(dry) + code.spread(slope) * (work.load(512) * code.all(float(STEP)))
     left, right = (gain * box.load(STEP * side) + box.load(STEP * (2 + side)) for side in range(2))
-    for half in range(2):
-        places = [lane + side * STEP for lane in range(8 * half, 8 * half + 8) for side in range(2)]
-        block.store(left.pick(places, other=right), begin, STEP * half)
+    for half, x in enumerate(joined(left, right)):
+        block.store(x, begin, STEP * half)
 
 
 @kernel(

@@ -12,7 +12,20 @@ from typing import Any
 import numpy as np
 
 from dsp.kernels.compiled import kernel
-from dsp.kernels.lanes import STRIPS, Code, Kind, Lanes, Place, Stage, larger, multiply_add, stage
+from dsp.kernels.lanes import (
+    STRIPS,
+    Code,
+    Kind,
+    Lanes,
+    Place,
+    Stage,
+    apart,
+    joined,
+    larger,
+    multiply_add,
+    stage,
+    turned,
+)
 from dsp.kernels.stages import (
     COMPRESSOR_WORDS,
     SECTION_WORDS,
@@ -48,25 +61,13 @@ _squeeze_still, _squeeze_moving = squeeze(STRIPS, moving=False), squeeze(STRIPS,
 _settle, _take = settle(STRIPS), take(STRIPS)
 
 
-def _turned(rows: list[Lanes]) -> list[Lanes]:
-    """Turn 8 × 8 numbers over: blocks of half, a quarter … of them change places across the diagonal."""
-    for size in (4, 2, 1):
-        low = [8 + lane - size if lane & size else lane for lane in range(8)]
-        high = [8 + lane if lane & size else lane + size for lane in range(8)]
-        for k in range(8):
-            if not k & size:
-                a, b = rows[k], rows[k + size]
-                rows[k], rows[k + size] = a.pick(low, other=b), a.pick(high, other=b)
-    return rows
-
-
 @stage(EIGHTS, "place", "whole", "whole", "whole")
 def _turn(code: Code, scratch: Place, planar: Any, lanes: Any, tiles: Any) -> None:
     """Put rows of SLICE_FRAMES frames at ``planar`` into frames of sixteen lanes at ``lanes``, eight by eight."""
     with code.each(tiles) as tile, code.each(LANES // 8) as half:
         frame, lane = code.times(tile, 8), code.times(half, 8)
         source = scratch.at(planar, frame, code.times(lane, SLICE_FRAMES))
-        for k, row in enumerate(_turned([source.load(k * SLICE_FRAMES) for k in range(8)])):
+        for k, row in enumerate(turned([source.load(k * SLICE_FRAMES) for k in range(8)])):
             scratch.store(row, lanes, code.times(frame, LANES), k * LANES, lane)
 
 
@@ -76,7 +77,7 @@ def _turn_back(code: Code, scratch: Place, lanes: Any, planar: Any, tiles: Any) 
     with code.each(tiles) as tile, code.each(LANES // 8) as half:
         frame, lane = code.times(tile, 8), code.times(half, 8)
         source = scratch.at(lanes, code.times(frame, LANES), lane)
-        for k, row in enumerate(_turned([source.load(k * LANES) for k in range(8)])):
+        for k, row in enumerate(turned([source.load(k * LANES) for k in range(8)])):
             scratch.store(row, planar, frame, code.times(lane, SLICE_FRAMES), k * SLICE_FRAMES)
 
 
@@ -125,8 +126,8 @@ def _gather_stereo(code: Code, address: Any, begin: Any, scratch: Place, row: An
     with code.each(code.builder.udiv(code.plus(frames, LANES - 1), code.whole(LANES))) as tile:
         start = code.times(tile, LANES)
         a, b = scratch.load(pairs, start, start), scratch.load(pairs, start, start, LANES)
-        for side in range(2):
-            scratch.store(a.pick(range(side, 2 * LANES, 2), other=b), row, start, side * SLICE_FRAMES)
+        for side, x in enumerate(apart(a, b)):
+            scratch.store(x, row, start, side * SLICE_FRAMES)
 
 
 @stage(STRIPS, "place", "whole", "whole", "whole", "whole", "whole")
@@ -135,10 +136,8 @@ def _scatter_stereo(code: Code, scratch: Place, row: Any, address: Any, begin: A
     with code.each(code.builder.udiv(code.plus(frames, LANES - 1), code.whole(LANES))) as tile:
         start = code.times(tile, LANES)
         a, b = scratch.load(row, start), scratch.load(row, start, SLICE_FRAMES)
-        for half in range(2):
-            lanes = range(half * LANES // 2, (half + 1) * LANES // 2)
-            joined = a.pick([lane + side * LANES for lane in lanes for side in range(2)], other=b)
-            scratch.store(joined, pairs, start, start, half * LANES)
+        for half, x in enumerate(joined(a, b)):
+            scratch.store(x, pairs, start, start, half * LANES)
     Place.of_address(code, address).at(begin, begin).copy(scratch.at(pairs), code.times(frames, 2))
 
 
