@@ -120,12 +120,13 @@ class RunningLimiter:
             *(self._window, self._long, self._short),
             *(lines, self._needs, self._sharp, self._once, gains, self._state, self._quiet),
         )
-        self._coarse = np.zeros(channels * _ROOM_FRAMES, dtype=np.float32)
-        self._peaks = kernels.peaks.bind(self._past, None, None, taps, self._coarse)
-        self._peaks_near = kernels.peaks_near
-        eighths = np.array(_EXACT_EIGHTHS) / 8.0
-        self._work = np.zeros(len(eighths), dtype=np.float32)
-        self._exact_taps = [np.ascontiguousarray(interpolator(eighths, t, _EXACT_BETA).T) for t in _EXACT_TAPS]
+        if exact:
+            self._coarse = np.zeros(channels * _ROOM_FRAMES, dtype=np.float32)
+            self._peaks = kernels.peaks.bind(self._past, None, None, taps, self._coarse)
+            self._peaks_near = kernels.peaks_near
+            eighths = np.array(_EXACT_EIGHTHS) / 8.0
+            self._work = np.zeros(len(eighths), dtype=np.float32)
+            self._exact_taps = [np.ascontiguousarray(interpolator(eighths, t, _EXACT_BETA).T) for t in _EXACT_TAPS]
         self.reset()
 
     def _row(self, settings: Limiter) -> NDArray[np.float64]:
