@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import ctypes
 import itertools
-import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -32,7 +31,6 @@ _CHUNK_FRAMES = 16_384
 _MOVING_FRAMES = 1024
 """The same while filters or compressors move, which takes a row of words for every knot."""
 
-_DB_PER_OCTAVE = 20.0 * math.log10(2.0)
 _FLOAT32 = np.dtype(np.float32)
 
 _SCRATCH_FRAMES = 272
@@ -111,11 +109,6 @@ class StripBank:
     def destinations(self) -> int:
         """Channels the strips are summed into."""
         return self._destinations
-
-    def reduction_db(self) -> list[float]:
-        """Return every strip's current gain reduction in dB (0 or below), for meters."""
-        octaves = self._numbers.states[self._reducing[:, 0], 0, self._reducing[:, 1]]
-        return [float(reduction) for reduction in np.minimum(_DB_PER_OCTAVE * octaves * self._squeezes, 0.0)]
 
     def reducing(self) -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.float64]]:
         """Return where gain reductions stand: states (groups, words, 16), of which word 0 is one in octaves.
