@@ -87,6 +87,11 @@ class Studio:
         return studio
 
     @property
+    def stands_in_room(self) -> bool:
+        """Whether the rig stands in the in-process virtual room; asking does not enter it."""
+        return self._model is not None
+
+    @property
     def room(self) -> InProcessRoom | None:
         """The in-process virtual room, where the rig stands in one; entered when it is first asked for."""
         if self._entered is None and self._model is not None:

@@ -118,7 +118,7 @@ class Session:
     @property
     def virtual(self) -> bool:
         """Whether the rig stands in the room inside this program, whose virtual hands turn its pots."""
-        return self.studio is not None and self.studio.room is not None
+        return self.studio is not None and self.studio.stands_in_room
 
     @property
     def dirty(self) -> bool:
