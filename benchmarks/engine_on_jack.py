@@ -23,6 +23,7 @@ from benchmarks.engine_workload import BUS, REVERB, settings_of
 from benchmarks.rows import row
 from dsp.graph_settings import GraphStrip
 from hardware.live.messages import LiveGraph
+from hardware.live.priority import in_real_time
 from hardware.ports.live import LiveProcess
 
 _JACK = "JACK Audio Connection Kit"
@@ -128,5 +129,4 @@ def _played(graph: LiveGraph, seconds: float) -> tuple[int, float, bool]:
 
 def _in_real_time(pid: int) -> bool:
     """Tell whether any thread of that process runs in real time."""
-    threads = [int(task.name) for task in Path(f"/proc/{pid}/task").iterdir()]
-    return any(os.sched_getscheduler(thread) & ~os.SCHED_RESET_ON_FORK != os.SCHED_OTHER for thread in threads)
+    return any(in_real_time(int(task.name)) for task in Path(f"/proc/{pid}/task").iterdir())

@@ -8,13 +8,18 @@ from __future__ import annotations
 import contextlib
 import os
 
-__all__ = ["prefer"]
+__all__ = ["in_real_time", "prefer"]
 
 _REAL_TIME = 5
 """Above all that is not in real time, below servers and drivers: what jackd (jack2, ``-P 10``) gives its clients."""
 
 _NICE = -11
 """Where real time is refused: what PulseAudio asks rtkit for."""
+
+
+def in_real_time(thread: int) -> bool:
+    """Tell whether the thread with that native id runs in real time; on Linux only. Raises OSError for none."""
+    return os.sched_getscheduler(thread) & ~os.SCHED_RESET_ON_FORK != os.SCHED_OTHER
 
 
 def prefer(thread: int) -> bool:
@@ -26,7 +31,7 @@ def prefer(thread: int) -> bool:
     if not hasattr(os, "sched_setscheduler"):
         return False
     with contextlib.suppress(OSError):
-        if os.sched_getscheduler(thread) & ~os.SCHED_RESET_ON_FORK != os.SCHED_OTHER:
+        if in_real_time(thread):
             return True
         os.sched_setscheduler(thread, os.SCHED_RR | os.SCHED_RESET_ON_FORK, os.sched_param(_REAL_TIME))
         return True
